@@ -1,0 +1,27 @@
+"""recon: photos to depth, cameras, point clouds and splats with Depth Anything 3.
+
+The two documented names are loaded on first use, so that `import recon` (and `recon --help`) stay light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recon.api import DepthAnything3
+    from recon.types import Prediction
+
+__version__ = "0.1.0"
+__all__ = ["DepthAnything3", "Prediction", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DepthAnything3":
+        from recon.api import DepthAnything3
+
+        return DepthAnything3
+    if name == "Prediction":
+        from recon.types import Prediction
+
+        return Prediction
+    raise AttributeError(f"module 'recon' has no attribute {name!r}")
