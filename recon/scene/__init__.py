@@ -1,0 +1,1 @@
+"""What users bring: photos and cameras, read from files, folders and memory."""

@@ -1,0 +1,187 @@
+"""Photos from files, folders, arrays and Pillow images, upright and in 8-bit RGB."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from recon.errors import InputError
+from recon.messages import warn
+from recon.scene.pixels import HEIC_SUFFIXES, focal_35mm, pixels_from_array, pixels_from_pil, read_image
+
+MIN_SIDE = 14
+"""Shortest usable side in pixels: one patch of the networks."""
+
+IMAGE_SUFFIXES = HEIC_SUFFIXES | {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"),
+    *(".avif", ".jp2", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""Suffixes (lower case) of the files of a folder that are taken for images."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture as a person sees it: turned upright, any transparency blended over white."""
+
+    name: str
+    """File name, or the index among the images given ("0003"), for messages and for matching cameras."""
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB, upright."""
+    exif_focal_35mm: float | None = None
+    """Focal length in millimetres on a 36 × 24 mm frame, from EXIF; None where it does not say."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise InputError(
+                f"photo '{self.name}' must be (H, W, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}"
+            )
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True)
+class LoadedPhotos:
+    """The usable photos among the images given."""
+
+    photos: list[Photo]
+    """At least one."""
+    kept: list[int]
+    """For each photo, its index among the images given (a folder counts as its images in natural order)."""
+    names: list[str]
+    """Names of all images given, those left out included: their number is what per-image cameras must match."""
+
+
+ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[Any] | Image.Image | Photo
+PhotoSource: TypeAlias = ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
+_Item: TypeAlias = Path | NDArray[Any] | Image.Image | Photo
+
+
+def load_photos(source: PhotoSource, strict: bool = False) -> LoadedPhotos:
+    """Read photos, several files at a time.
+
+    Args:
+        source: path of an image or of a folder (its images in natural order: img2 before img10; hidden and other files
+            are passed over), an array (H, W), (H, W, 1 | 3 | 4) or (N, H, W, C), a Pillow image, a `Photo`, or a
+            sequence of those.
+        strict: refuse a bad image among several; otherwise it is left out with a warning that names it.
+
+    Raises:
+        InputError: nothing usable is left, a bad image with `strict`, or something that is no image at all.
+    """
+    items = _items(source)
+    if not items:
+        raise InputError("no images given; give an image, several, or a folder of images")
+    names = _names(items)
+    # Threads pay off for files only, and two threads must not decode the same lazily opened Pillow image.
+    if len(items) > 1 and not any(isinstance(item, Image.Image) for item in items):
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(items))) as pool:
+            # Each task runs in the caller's context, so that its warnings reach whoever collects them.
+            tasks = [
+                pool.submit(contextvars.copy_context().run, _load, item, name)
+                for item, name in zip(items, names, strict=True)
+            ]
+            outcomes = [task.result() for task in tasks]
+    else:
+        outcomes = [_load(item, name) for item, name in zip(items, names, strict=True)]
+
+    failures = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
+    if failures and (strict or len(items) == 1):
+        raise failures[0]
+    if len(failures) == len(items):
+        raise InputError(f"none of the {len(items)} images can be used; the first: {failures[0]}") from failures[0]
+    for failure in failures:
+        warn(f"left out: {failure}")
+    kept = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Photo)]
+    return LoadedPhotos([outcome for outcome in outcomes if isinstance(outcome, Photo)], kept, names)
+
+
+def natural_key(name: str) -> list[str | int]:
+    """Sort key that reads runs of digits as numbers and ignores case: img2 < IMG10 < img011."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files directly in `folder`, hidden ones excepted, in natural order; InputError when there are none."""
+    try:
+        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"the folder '{folder}' cannot be listed: {error.strerror}") from error
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        hint = f"; did you mean '{folder / 'images'}'?" if (folder / "images").is_dir() else ""
+        raise InputError(f"the folder '{folder}' holds no images (JPEG, PNG, TIFF, WebP, HEIC, …){hint}")
+    return sorted(images, key=lambda path: (natural_key(path.name), path.name))
+
+
+def _items(source: Any) -> list[_Item]:
+    """Flatten `source` to single images, folders and batches opened up, nothing read yet."""
+    if isinstance(source, (Photo, Image.Image)):
+        return [source]
+    if isinstance(source, np.ndarray):
+        return list(source) if source.ndim == 4 else [source]
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source).expanduser()
+        return [*list_images(path)] if path.is_dir() else [path]
+    if isinstance(source, (Sequence, Iterator)) and not isinstance(source, (bytes, bytearray)):
+        return [item for entry in source for item in _items(entry)]
+    raise InputError(f"an image must be a path, a numpy array or a Pillow image, not {type(source).__name__}")
+
+
+def _names(items: list[_Item]) -> list[str]:
+    """File names where there are files, the whole path for different files of one name, else the index."""
+    files_of_name = Counter(path.name for path in {item for item in items if isinstance(item, Path)})
+
+    def name(index: int, item: _Item) -> str:
+        if isinstance(item, Photo):
+            return item.name
+        if isinstance(item, Path):
+            return item.name if files_of_name[item.name] == 1 else item.as_posix()
+        file_name = getattr(item, "filename", "")
+        return Path(file_name).name if file_name else f"{index:04d}"
+
+    return [name(index, item) for index, item in enumerate(items)]
+
+
+def _load(item: _Item, name: str) -> Photo | InputError:
+    """Read one image; a failure is returned, for the caller to raise or to warn about in its own thread."""
+    label = f"'{item}'" if isinstance(item, Path) else f"image '{name}'"
+    try:
+        photo = _photo(item, name, label)
+    except InputError as error:
+        return error
+    if min(photo.width, photo.height) < MIN_SIDE:
+        return InputError(f"{label} is {photo.width}×{photo.height} pixels; both sides must be at least {MIN_SIDE}")
+    return photo
+
+
+def _photo(item: _Item, name: str, label: str) -> Photo:
+    if isinstance(item, Photo):
+        return item
+    if isinstance(item, Path):
+        return Photo(name, *read_image(item))
+    if isinstance(item, np.ndarray):
+        return Photo(name, pixels_from_array(item, label))
+    try:
+        return Photo(name, pixels_from_pil(item, label), focal_35mm(item))
+    except OSError as error:  # a Pillow image decodes its file only now
+        raise InputError(f"{label} cannot be decoded, its file may be truncated or damaged: {error}") from error
