@@ -1,0 +1,1 @@
+"""Cameras, similarities, unprojection, quaternions and spherical harmonics, in plain numpy."""

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recon.geometry import quaternions
+
+from .random_cameras import random_rotations
+
+
+def random_quaternions(seed: int, count: int = 200) -> np.ndarray:
+    return quaternions.normalise(np.random.default_rng(seed).normal(size=(count, 4)))
+
+
+def test_matrix_round_trip():
+    q = random_quaternions(0)
+    q *= np.where(q[:, :1] < 0, -1, 1)
+    np.testing.assert_allclose(quaternions.from_matrix(quaternions.to_matrix(q)), q, atol=1e-12)
+    rotations = random_rotations(np.random.default_rng(1), 4, 50)
+    np.testing.assert_allclose(quaternions.to_matrix(quaternions.from_matrix(rotations)), rotations, atol=1e-12)
+
+
+def test_half_turns_round_trip():
+    """w = 0, where formulas that divide by w break down."""
+    axes = np.concatenate([np.eye(3), random_rotations(np.random.default_rng(2), 20)[:, 0]])
+    rotations = 2 * axes[:, :, None] * axes[:, None, :] - np.eye(3)
+    np.testing.assert_allclose(quaternions.to_matrix(quaternions.from_matrix(rotations)), rotations, atol=1e-12)
+
+
+def test_product_is_the_product_of_matrices():
+    a, b, c = random_quaternions(3), random_quaternions(4), random_quaternions(5)
+    product = quaternions.multiply(a, b)
+    np.testing.assert_allclose(
+        quaternions.to_matrix(product), quaternions.to_matrix(a) @ quaternions.to_matrix(b), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        quaternions.multiply(product, c), quaternions.multiply(a, quaternions.multiply(b, c)), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        quaternions.multiply(a, a * [1, -1, -1, -1]), np.tile([1, 0, 0, 0], (200, 1)), atol=1e-12
+    )
+
+
+def test_order_and_sign_against_scipy():
+    transform = pytest.importorskip("scipy.spatial.transform")
+    q = random_quaternions(6)
+    expected = transform.Rotation.from_quat(q[:, [1, 2, 3, 0]]).as_matrix()
+    np.testing.assert_allclose(quaternions.to_matrix(q), expected, atol=1e-12)
+
+
+def test_quarter_turn_about_z_takes_x_to_y():
+    turn = quaternions.to_matrix(np.array([np.sqrt(0.5), 0, 0, np.sqrt(0.5)]))
+    np.testing.assert_allclose(turn @ [1, 0, 0], [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_normalising_gives_unit_length_and_an_identity_for_zero(dtype):
+    q = np.random.default_rng(7).normal(size=(50, 4)).astype(dtype)
+    q[3] = 0
+    unit = quaternions.normalise(q)
+    assert unit.dtype == dtype
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(unit[3], [1, 0, 0, 0])
