@@ -1,0 +1,113 @@
+"""Pictures and a video of the network's features: their three principal components as red, green and blue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.export.exporter import Exported
+from recon.export.files import atomic_write, write_jpeg
+from recon.export.npz import FEATURE_PREFIX
+from recon.types import FloatArray, Prediction
+
+CLIPPED_PERCENT = 10
+"""Share of the positions at each end of a component that share the end colours."""
+
+
+@dataclass(frozen=True)
+class FeatVisOptions:
+    """How the video plays."""
+
+    fps: int = 15
+    """Views per second."""
+
+    def __post_init__(self) -> None:
+        if self.fps < 1:
+            raise InputError(f"fps must be at least 1, got {self.fps}")
+
+
+def check(prediction: Prediction, options: FeatVisOptions) -> None:
+    """Raise InputError where the prediction carries no features, or some that are not numbers."""
+    layers = _layers(prediction)
+    if not layers:
+        raise InputError("feat_vis needs export_feat_layers: this prediction carries no features")
+    for name, features in layers.items():
+        if not np.isfinite(features).all():
+            raise InputError(f"feat_vis: {name} holds values that are not finite")
+
+
+def write(prediction: Prediction, folder: Path, options: FeatVisOptions) -> Exported:
+    """Write `feat_vis/feat_layer_K/000000.jpg`, each image beside its features, and `feat_vis/feat_layer_K.mp4`."""
+    files: list[Path] = []
+    for name, features in _layers(prediction).items():
+        colors = features_to_rgb(features)
+        frames = [
+            np.concatenate([image, _enlarge(color, image.shape[1], image.shape[0])], axis=1)
+            for image, color in zip(prediction.processed_images, colors, strict=True)
+        ]
+        paths = [folder / "feat_vis" / name / f"{view:06d}.jpg" for view in range(len(frames))]
+        for path, frame in zip(paths, frames, strict=True):
+            write_jpeg(path, frame)
+        video_path = folder / "feat_vis" / f"{name}.mp4"
+        with atomic_write(video_path) as temporary:
+            write_video(temporary, frames, options.fps)
+        files += [*paths, video_path]
+    return Exported(tuple(files))
+
+
+def features_to_rgb(features: FloatArray) -> NDArray[np.uint8]:
+    """(N, h, w, 3) colours of (N, h, w, C) features: the first three principal components over all views together.
+
+    Each component points so that its largest coefficient is positive, and is stretched between its 10th and 90th
+    percentile. With fewer than three channels the missing colours are black.
+    """
+    *shape, channels = features.shape
+    centred = features.reshape(-1, channels).astype(np.float64)  # (N*h*w, C)
+    centred -= centred.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)  # ascending variance
+    basis = vectors[:, ::-1][:, :3]  # (C, 3)
+    largest = np.abs(basis).argmax(axis=0)
+    basis = basis * np.sign(basis[largest, np.arange(basis.shape[1])])
+    components = centred @ basis
+    low, high = np.percentile(components, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT], axis=0)
+    stretched = (components - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
+    colors = np.zeros((len(components), 3), np.uint8)
+    colors[:, : basis.shape[1]] = np.rint(stretched.clip(0, 1) * 255)
+    return colors.reshape(*shape, 3)
+
+
+def write_video(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int) -> None:
+    """Write (H, W, 3) RGB frames of one size as H.264 in yuv420p, which every player knows.
+
+    That format needs even sides: an odd one is extended by repeating its last row or column. One encoder thread, since
+    the bytes depend on how many there are.
+    """
+    import av
+
+    height, width = frames[0].shape[:2]
+    padding = ((0, height % 2), (0, width % 2), (0, 0))
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for pixels in frames:
+            frame = av.VideoFrame.from_ndarray(np.pad(pixels, padding, mode="edge"), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _layers(prediction: Prediction) -> dict[str, FloatArray]:
+    return {name: value for name, value in prediction.aux.items() if name.startswith(FEATURE_PREFIX)}
+
+
+def _enlarge(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3) picture in which each patch's colour fills the patch."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))

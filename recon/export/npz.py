@@ -1,0 +1,150 @@
+"""Predictions as compressed numpy archives: `mini_npz` for depth and cameras, `npz` for everything, and its reader.
+
+Arrays are stored exactly, so that exporting again from a file equals exporting from the prediction itself. Keys:
+
+| key | in | contents |
+| --- | --- | --- |
+| depth, conf | both | (N, H, W); conf where the model gives one |
+| extrinsics, exts | both | (N, 3, 4) world-to-camera, the same under two names |
+| intrinsics, ixts | both | (N, 3, 3) pixels of the processed image, the same under two names |
+| units | both | a string: relative, aligned or metric |
+| image | npz | (N, H, W, 3) uint8 RGB |
+| sky | npz | (N, H, W) bool |
+| original_sizes, processed_to_original, image_names | npz | as in `Prediction` |
+| scale_factor, ref_view | npz | scalars |
+| feat_layer_K | npz | (N, h, w, C) features of block K |
+| gaussian_means, _scales, _rotations, _harmonics, _opacities | npz | as in `Gaussians` |
+
+Keys of what a prediction does not have are left out. No value needs pickle.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.export.exporter import Exported, NoOptions
+from recon.export.files import atomic_write
+from recon.messages import warn
+from recon.types import Gaussians, Prediction
+
+Arrays = dict[str, NDArray[Any]]
+FEATURE_PREFIX = "feat_layer_"
+GAUSSIAN_PREFIX = "gaussian_"
+_UNREADABLE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+def check(prediction: Prediction, options: NoOptions) -> None:
+    """Any prediction can be stored."""
+
+
+def write_mini(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
+    """Write `exports/mini_npz/results.npz`: depth, confidence, cameras, units."""
+    return _write(folder / "exports" / "mini_npz" / "results.npz", _mini_arrays(prediction))
+
+
+def write_full(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
+    """Write `exports/npz/results.npz`: everything needed to export again without a model."""
+    return _write(folder / "exports" / "npz" / "results.npz", _full_arrays(prediction))
+
+
+def read_npz(path: str | Path) -> Prediction:
+    """Read the prediction that `write_full` stored; files of the reference package, which have fewer keys, also load.
+
+    Raises InputError naming the file where it is missing, not an npz, damaged, without images, or inconsistent.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    for key in ("depth", "image"):
+        if key not in arrays:
+            hint = "; a mini_npz file holds no images, export again from the npz one" if key == "image" else ""
+            raise InputError(f"{path}: has no array {key!r}{hint}")
+    for key in ("depth", "conf", "extrinsics", "exts", "intrinsics", "ixts", "processed_to_original"):
+        if key in arrays and not np.issubdtype(arrays[key].dtype, np.floating):
+            raise InputError(f"{path}: array {key!r} must hold floating-point numbers, not {arrays[key].dtype}")
+    if "units" not in arrays:
+        warn(f"{path} names no units: taken as relative")
+    try:
+        return _prediction(arrays)
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not a consistent result: {error}") from error
+
+
+def _write(path: Path, arrays: Arrays) -> Exported:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return Exported((path,))
+
+
+def _mini_arrays(prediction: Prediction) -> Arrays:
+    cameras = (("extrinsics", "exts", prediction.extrinsics), ("intrinsics", "ixts", prediction.intrinsics))
+    arrays: Arrays = {"depth": prediction.depth}
+    if prediction.conf is not None:
+        arrays["conf"] = prediction.conf
+    for name, short_name, value in cameras:
+        if value is not None:
+            arrays[name] = arrays[short_name] = value
+    arrays["units"] = np.array(prediction.units)
+    return arrays
+
+
+def _full_arrays(prediction: Prediction) -> Arrays:
+    arrays = {"image": prediction.processed_images, **_mini_arrays(prediction)}
+    for name in ("sky", "original_sizes", "processed_to_original", "scale_factor", "ref_view"):
+        value = getattr(prediction, name)
+        if value is not None:
+            arrays[name] = np.asarray(value)
+    if prediction.image_names:
+        arrays["image_names"] = np.array(prediction.image_names)
+    arrays.update((name, value) for name, value in prediction.aux.items() if name.startswith(FEATURE_PREFIX))
+    if prediction.gaussians is not None:
+        arrays.update((GAUSSIAN_PREFIX + f.name, getattr(prediction.gaussians, f.name)) for f in fields(Gaussians))
+    return arrays
+
+
+def _load(path: Path) -> Arrays:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: not an npz file, or cut short")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: damaged npz file: {error}") from error
+
+
+def _prediction(arrays: Arrays) -> Prediction:
+    gaussians = None
+    if any(name.startswith(GAUSSIAN_PREFIX) for name in arrays):
+        gaussians = Gaussians(**{f.name: arrays[GAUSSIAN_PREFIX + f.name] for f in fields(Gaussians)})
+    aux: dict[str, Any] = {name: value for name, value in arrays.items() if name.startswith(FEATURE_PREFIX)}
+    if gaussians is not None:
+        aux["gaussians"] = gaussians
+    prediction = Prediction(
+        depth=arrays["depth"],
+        processed_images=arrays["image"],
+        conf=arrays.get("conf"),
+        sky=arrays.get("sky"),
+        extrinsics=arrays.get("extrinsics", arrays.get("exts")),
+        intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
+        gaussians=gaussians,
+        units=arrays["units"].item() if "units" in arrays else "relative",
+        scale_factor=float(arrays["scale_factor"]) if "scale_factor" in arrays else None,
+        image_names=tuple(arrays["image_names"].tolist()) if "image_names" in arrays else (),
+        original_sizes=arrays.get("original_sizes"),
+        processed_to_original=arrays.get("processed_to_original"),
+        ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
+        aux=aux,
+    )
+    for name, value in arrays.items():
+        if name.startswith(FEATURE_PREFIX) and (value.ndim != 4 or len(value) != len(prediction.depth)):
+            raise ValueError(f"{name} must have shape ({len(prediction.depth)}, any, any, any), got {value.shape}")
+    return prediction

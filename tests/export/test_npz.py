@@ -1,0 +1,127 @@
+"""The npz files hold the documented keys exactly, and bad files are refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recon.errors import InputError
+from recon.export import export, read_npz
+from recon.messages import ReconWarning
+
+
+@pytest.fixture
+def full_file(make_prediction, tmp_path):
+    export(make_prediction(sky="upper", gaussians=True, layers=(3,)), "npz", tmp_path)
+    return tmp_path / "exports/npz/results.npz"
+
+
+def load(path):
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def test_mini_keys_and_values(make_prediction, tmp_path):
+    prediction = make_prediction(sky="upper")
+    export(prediction, "mini_npz", tmp_path)
+    arrays = load(tmp_path / "exports/mini_npz/results.npz")
+    assert set(arrays) == {"depth", "conf", "exts", "ixts", "extrinsics", "intrinsics", "units"}
+    assert str(arrays["units"]) == "aligned"
+    expected = {"depth": "depth", "conf": "conf", "exts": "extrinsics", "extrinsics": "extrinsics"}
+    for key, field in (expected | {"ixts": "intrinsics", "intrinsics": "intrinsics"}).items():
+        np.testing.assert_array_equal(arrays[key], getattr(prediction, field))
+        assert arrays[key].dtype == np.float32
+
+
+def test_keys_without_a_value_are_left_out(make_prediction, tmp_path):
+    export(make_prediction(with_conf=False, cameras=False), "mini_npz", tmp_path)
+    assert set(load(tmp_path / "exports/mini_npz/results.npz")) == {"depth", "units"}
+
+
+def test_compression_is_as_tight_as_numpys(full_file):
+    arrays = load(full_file)
+    np.savez_compressed(full_file.with_name("numpy.npz"), **arrays)
+    assert full_file.stat().st_size <= full_file.with_name("numpy.npz").stat().st_size
+
+
+def test_a_mini_file_says_what_is_missing(make_prediction, tmp_path):
+    export(make_prediction(), "mini_npz", tmp_path)
+    with pytest.raises(InputError, match=r"results\.npz: has no array 'image'; a mini_npz file holds no images"):
+        read_npz(tmp_path / "exports/mini_npz/results.npz")
+
+
+def test_a_file_of_the_reference_loads(make_prediction, tmp_path):
+    prediction = make_prediction()
+    path = tmp_path / "reference.npz"
+    np.savez_compressed(
+        path,
+        image=prediction.processed_images,
+        depth=np.round(prediction.depth, 6),
+        conf=np.round(prediction.conf, 2),
+        extrinsics=prediction.extrinsics,
+        intrinsics=prediction.intrinsics,
+    )
+    with pytest.warns(ReconWarning, match=r"reference\.npz names no units: taken as relative"):
+        again = read_npz(path)
+    assert again.units == "relative"
+    np.testing.assert_allclose(again.depth, prediction.depth, atol=1e-6)
+
+
+def test_files_that_are_not_results(full_file, tmp_path):
+    missing, text, array = tmp_path / "missing.npz", tmp_path / "text.npz", tmp_path / "array.npz"
+    empty, cut, damaged = tmp_path / "empty.npz", tmp_path / "cut.npz", tmp_path / "damaged.npz"
+    text.write_text("not an archive")
+    empty.write_bytes(b"")
+    with array.open("wb") as file:
+        np.save(file, np.zeros(3))
+    whole = full_file.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    damaged.write_bytes(whole[:2000] + bytes(255 - b for b in whole[2000:2100]) + whole[2100:])
+    for path, message in (
+        (missing, "no such file"),
+        (tmp_path, "no such file"),
+        (text, "not an npz file"),
+        (empty, "not an npz file"),
+        (array, "not an npz file"),
+        (cut, "not an npz file, or cut short"),
+        (damaged, "damaged npz file"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            read_npz(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("depth", None, "has no array 'depth'"),
+        ("image", None, "has no array 'image'"),
+        ("gaussian_scales", None, "gaussian_scales"),
+        ("depth", lambda a: a[0], "depth must have shape"),
+        ("depth", lambda a: a.astype(np.int32), "'depth' must hold floating-point numbers, not int32"),
+        ("conf", lambda a: a[:, :-1], "conf must have shape"),
+        ("image", lambda a: a.astype(np.float32), "processed_images must be uint8"),
+        ("sky", lambda a: a.astype(np.uint8), "sky must be bool"),
+        ("extrinsics", lambda a: a[:2], "extrinsics must have shape"),
+        ("extrinsics", lambda a: a.astype(str), "'extrinsics' must hold floating-point numbers"),
+        ("intrinsics", lambda a: a[:, :2], "intrinsics must have shape"),
+        ("units", lambda a: np.array("feet"), "units must be one of"),
+        ("units", lambda a: np.array(["metric", "metric"]), "not a consistent result"),
+        ("image_names", lambda a: a[:2], "image_names must have 3 names"),
+        ("feat_layer_3", lambda a: a[:1], "feat_layer_3 must have shape"),
+        ("gaussian_means", lambda a: a[:3], "scales must have shape"),
+        ("scale_factor", lambda a: np.zeros(3), "not a consistent result"),
+        ("conf", lambda a: a.astype(object), "damaged npz file: Object arrays"),
+    ],
+)
+def test_inconsistent_results_are_refused(key, change, message, full_file, tmp_path):
+    arrays = load(full_file)
+    value = arrays.pop(key)
+    if change is not None:
+        arrays[key] = change(value)
+    path = tmp_path / "changed.npz"
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(InputError, match=message) as caught:
+        read_npz(path)
+    assert str(path) in str(caught.value)
