@@ -1,0 +1,59 @@
+"""Keeping freed memory at hand while a network runs on a CPU.
+
+glibc returns large freed blocks to the system at once and asks for them anew for the next layer; the system then has
+to map and clear every page again. For the activations of a network that costs a quarter of the run time. Inside
+`reuse_freed_memory` large blocks come from the heap and stay there; peak memory barely changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import sys
+import threading
+from collections.abc import Iterator
+
+# Parameters of mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_KEEP_BELOW = 1 << 30
+"""Blocks up to this many bytes are kept, and this many bytes at the end of the heap."""
+# What glibc's own adaptive thresholds reach at most, and the state it is left in.
+_USUAL_MMAP_THRESHOLD = 32 << 20
+_USUAL_TRIM_THRESHOLD = 64 << 20
+
+_lock = threading.Lock()
+_users = 0
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+@contextlib.contextmanager
+def reuse_freed_memory() -> Iterator[None]:
+    """Let large freed blocks be used again in this context; does nothing where the C library is not glibc."""
+    global _users
+    library = _glibc()
+    if library is None:
+        yield
+        return
+    with _lock:
+        _users += 1
+        if _users == 1:
+            library.mallopt(_M_MMAP_THRESHOLD, _KEEP_BELOW)
+            library.mallopt(_M_TRIM_THRESHOLD, _KEEP_BELOW)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                library.mallopt(_M_MMAP_THRESHOLD, _USUAL_MMAP_THRESHOLD)
+                library.mallopt(_M_TRIM_THRESHOLD, _USUAL_TRIM_THRESHOLD)

@@ -1,0 +1,248 @@
+"""The three networks of Depth Anything 3 (arXiv 2511.10647): any-view, single-view, and nested.
+
+All are called alike; see `AnyViewNetwork.forward`. Module names are those of the official checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recon.errors import InputError
+from recon.messages import warn
+from recon.models.camera_tokens import CameraDecoder, CameraEncoder
+from recon.models.encoder import Encoder, EncoderOutput
+from recon.models.gaussian_adapter import GaussianAdapter
+from recon.models.heads import DualDPT, GaussianDPT, SkyDPT
+from recon.models.memory import reuse_freed_memory
+from recon.models.outputs import GaussianTensors, NetworkOutput
+from recon.models.presets import PATCH_SIZE, AnyViewConfig, EncoderConfig, NestedConfig, SingleViewConfig
+from recon.models.ray_camera import cameras_from_rays
+from recon.models.sky import fill_metric_sky, fill_single_view_sky, metres_from_canonical, metric_scale
+
+
+def encode(
+    encoder: Encoder,
+    images: Tensor,
+    camera_tokens: Tensor | None,
+    feature_layers: Sequence[int],
+    ref_view_strategy: str,
+    dtype: torch.dtype,
+) -> EncoderOutput:
+    """Run the encoder with its matrix products in `dtype`; its output is float32."""
+    autocast = (
+        contextlib.nullcontext()
+        if dtype == torch.float32
+        else torch.autocast(device_type=images.device.type, dtype=dtype)
+    )
+    with autocast:
+        encoded = encoder(images, camera_tokens, feature_layers, ref_view_strategy)
+    return EncoderOutput(
+        [tokens.float() for tokens in encoded.patch_tokens],
+        encoded.camera_tokens.float(),
+        {layer: tokens.float() for layer, tokens in encoded.features.items()},
+        encoded.ref_view,
+    )
+
+
+class Backbone(nn.Module):
+    """Holds the encoder under the name that checkpoints have for it."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.pretrained = Encoder(config)
+
+
+class AnyViewNetwork(nn.Module):
+    """Depth, confidence and cameras of any number of views; Gaussians where the preset has the head for them."""
+
+    def __init__(self, config: AnyViewConfig) -> None:
+        super().__init__()
+        dim = config.encoder.dim
+        self.backbone = Backbone(config.encoder)
+        self.head = DualDPT(2 * dim, config.head)
+        self.cam_enc = CameraEncoder(dim)
+        self.cam_dec = CameraDecoder(2 * dim)
+        self.gs_head: GaussianDPT | None = None
+        if config.gaussian_sh_degree is not None:
+            self.gs_adapter = GaussianAdapter(config.gaussian_sh_degree)
+            self.gs_head = GaussianDPT(2 * dim, config.head, self.gs_adapter.parameters_per_gaussian)
+
+    @reuse_freed_memory()
+    def forward(
+        self,
+        images: Tensor,
+        extrinsics: Tensor | None = None,
+        intrinsics: Tensor | None = None,
+        *,
+        feature_layers: Sequence[int] = (),
+        infer_gs: bool = False,
+        use_ray_pose: bool = False,
+        ref_view_strategy: str = "saddle_balanced",
+        encoder_dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> NetworkOutput:
+        """Predict B scenes of V views.
+
+        Args:
+            images: (B, V, 3, H, W) float32, ImageNet-normalised, sides multiples of 14.
+            extrinsics, intrinsics: known cameras (B, V, 4, 4) and (B, V, 3, 3), both or neither.
+            feature_layers: blocks whose tokens to return.
+            infer_gs: run the Gaussian head.
+            use_ray_pose: take the cameras from the ray branch instead of the camera token.
+            ref_view_strategy: one of `REF_VIEW_STRATEGIES`; without known cameras and from three views on.
+            encoder_dtype: of the encoder's matrix products.
+            seed: of the ray branch's random samples.
+        """
+        _check_images(images)
+        height, width = images.shape[-2:]
+        rows, columns = height // PATCH_SIZE, width // PATCH_SIZE
+        camera_tokens = None
+        if extrinsics is not None and intrinsics is not None:
+            camera_tokens = self.cam_enc(extrinsics, intrinsics, height, width)
+        encoder = self.backbone.pretrained
+        encoded = encode(encoder, images, camera_tokens, feature_layers, ref_view_strategy, encoder_dtype)
+        layers = [tokens.flatten(0, 1) for tokens in encoded.patch_tokens]  # (B * V, P, F)
+
+        views = images.shape[:2]
+        maps = self.head(layers, rows, columns, with_rays=use_ray_pose)
+        depth = maps.depth.unflatten(0, views)
+        if use_ray_pose:
+            rays, ray_conf = maps.rays.unflatten(0, views), maps.ray_conf.unflatten(0, views)
+            predicted_extrinsics, predicted_intrinsics = cameras_from_rays(rays, ray_conf, height, width, seed)
+        else:
+            predicted_extrinsics, predicted_intrinsics = self.cam_dec(encoded.camera_tokens, height, width)
+
+        gaussians = None
+        if infer_gs:
+            gaussians = self._gaussians(layers, images, depth, predicted_extrinsics, predicted_intrinsics)
+        return NetworkOutput(
+            depth=depth,
+            depth_conf=maps.depth_conf.unflatten(0, views),
+            extrinsics=predicted_extrinsics,
+            intrinsics=predicted_intrinsics,
+            gaussians=gaussians,
+            features=encoded.features,
+            ref_view=encoded.ref_view,
+        )
+
+    def _gaussians(
+        self, layers: Sequence[Tensor], images: Tensor, depth: Tensor, extrinsics: Tensor, intrinsics: Tensor
+    ) -> GaussianTensors:
+        if self.gs_head is None:
+            raise InputError("this model has no Gaussian head; da3-giant and da3nested-giant-large have one")
+        rows, columns = images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE
+        raw, opacity = self.gs_head(layers, images.flatten(0, 1), rows, columns)
+        views = images.shape[:2]
+        return self.gs_adapter(raw.unflatten(0, views), opacity.unflatten(0, views), depth, extrinsics, intrinsics)
+
+
+class SingleViewNetwork(nn.Module):
+    """Depth and sky of single views. Views of one scene share only the depth that their sky is put at."""
+
+    def __init__(self, config: SingleViewConfig) -> None:
+        super().__init__()
+        self.backbone = Backbone(config.encoder)
+        self.head = SkyDPT(config.encoder.dim, config.head)
+
+    @reuse_freed_memory()
+    def forward(
+        self,
+        images: Tensor,
+        extrinsics: Tensor | None = None,
+        intrinsics: Tensor | None = None,
+        *,
+        feature_layers: Sequence[int] = (),
+        infer_gs: bool = False,
+        use_ray_pose: bool = False,
+        ref_view_strategy: str = "saddle_balanced",
+        encoder_dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> NetworkOutput:
+        """As `AnyViewNetwork.forward`; there are no cameras to give or get, and no reference view."""
+        if extrinsics is not None or intrinsics is not None or infer_gs or use_ray_pose:
+            raise InputError("a single-view model takes no cameras and gives neither cameras nor Gaussians")
+        _check_images(images)
+        rows, columns = images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE
+        encoder = self.backbone.pretrained
+        encoded = encode(encoder, images, None, feature_layers, ref_view_strategy, encoder_dtype)
+        layers = [tokens.flatten(0, 1) for tokens in encoded.patch_tokens]
+        depth, sky = (maps.unflatten(0, images.shape[:2]) for maps in self.head(layers, rows, columns))
+        return NetworkOutput(depth=fill_single_view_sky(depth, sky), sky=sky, features=encoded.features)
+
+
+class NestedNetwork(nn.Module):
+    """An any-view network brought to metres, and told the sky, by a single-view metric network."""
+
+    def __init__(self, config: NestedConfig) -> None:
+        super().__init__()
+        self.da3 = AnyViewNetwork(config.any_view)
+        self.da3_metric = SingleViewNetwork(config.metric)
+
+    @reuse_freed_memory()
+    def forward(
+        self,
+        images: Tensor,
+        extrinsics: Tensor | None = None,
+        intrinsics: Tensor | None = None,
+        *,
+        feature_layers: Sequence[int] = (),
+        infer_gs: bool = False,
+        use_ray_pose: bool = False,
+        ref_view_strategy: str = "saddle_balanced",
+        encoder_dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> NetworkOutput:
+        """As `AnyViewNetwork.forward`, in metres and with sky; `scale_factor` is None where all is sky."""
+        relative = self.da3(
+            images,
+            extrinsics,
+            intrinsics,
+            feature_layers=feature_layers,
+            infer_gs=infer_gs,
+            use_ray_pose=use_ray_pose,
+            ref_view_strategy=ref_view_strategy,
+            encoder_dtype=encoder_dtype,
+            seed=seed,
+        )
+        metric = self.da3_metric(images, encoder_dtype=encoder_dtype)
+        metres = metres_from_canonical(metric.depth, relative.intrinsics)
+        scale = metric_scale(relative.depth, relative.depth_conf, metric.sky, metres)  # (B,)
+        if bool(scale.isnan().any()):
+            warn("too few pixels that are not sky: the metric scale is undetermined and depth stays relative")
+            return dataclasses.replace(relative, sky=metric.sky)
+        depth, conf = fill_metric_sky(relative.depth * scale[:, None, None, None], relative.depth_conf, metric.sky)
+        return dataclasses.replace(
+            relative,
+            depth=depth,
+            depth_conf=conf,
+            sky=metric.sky,
+            extrinsics=_scale_translations(relative.extrinsics, scale),
+            gaussians=_scale_gaussians(relative.gaussians, scale),
+            scale_factor=scale,
+        )
+
+
+Network = AnyViewNetwork | SingleViewNetwork | NestedNetwork
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 5 or images.shape[2] != 3 or images.shape[-2] % PATCH_SIZE or images.shape[-1] % PATCH_SIZE:
+        raise InputError(
+            f"images must have shape (B, V, 3, H, W) with H and W multiples of {PATCH_SIZE}, got {tuple(images.shape)}"
+        )
+
+
+def _scale_translations(extrinsics: Tensor, scale: Tensor) -> Tensor:
+    return torch.cat([extrinsics[..., :3], extrinsics[..., 3:] * scale[:, None, None, None]], dim=-1)
+
+
+def _scale_gaussians(gaussians: GaussianTensors | None, scale: Tensor) -> GaussianTensors | None:
+    if gaussians is None:
+        return None
+    factor = scale[:, None, None]
+    return dataclasses.replace(gaussians, means=gaussians.means * factor, scales=gaussians.scales * factor)

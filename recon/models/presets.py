@@ -1,0 +1,150 @@
+"""Model presets: what each `configs/models/*.yaml` says, as typed values.
+
+Sizes are those of Depth Anything 3 (arXiv 2511.10647) as its released checkpoints have them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from recon.errors import InputError
+from recon.paths import configs_folder
+
+PATCH_SIZE = 14
+"""Side of a patch in pixels; both image sides are multiples of it."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """A DINOv2 vision transformer, with or without attention across views."""
+
+    dim: int
+    depth: int
+    heads: int
+    taken_layers: tuple[int, int, int, int]
+    """Blocks whose output the heads read, shallow to deep."""
+    cross_view_from: int | None = None
+    """From this block on, odd blocks attend over all views and RoPE and q/k norm are on; None: views never meet."""
+    feed_forward: Literal["mlp", "swiglu"] = "mlp"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """A dense prediction transformer head (DPT, arXiv 2103.13413)."""
+
+    features: int
+    channels: tuple[int, int, int, int]
+    """Channels of the four reassembled stages, fine to coarse."""
+
+
+@dataclass(frozen=True)
+class AnyViewConfig:
+    """Depth, rays and cameras of any number of views; splats where `gaussian_sh_degree` is set."""
+
+    encoder: EncoderConfig
+    head: HeadConfig
+    gaussian_sh_degree: int | None = None
+
+
+@dataclass(frozen=True)
+class SingleViewConfig:
+    """Depth and sky of single views."""
+
+    encoder: EncoderConfig
+    head: HeadConfig
+
+
+@dataclass(frozen=True)
+class NestedConfig:
+    """An any-view network whose scale a single-view metric network sets."""
+
+    any_view: AnyViewConfig
+    metric: SingleViewConfig
+
+
+NetworkConfig = AnyViewConfig | SingleViewConfig | NestedConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named network with the checkpoint that belongs to it."""
+
+    name: str
+    summary: str
+    hub_repo: str
+    """Hub repository of the newest official checkpoint."""
+    licence: str
+    non_commercial: bool
+    abilities: tuple[str, ...]
+    parameters: int
+    network: NetworkConfig
+
+    @property
+    def any_view(self) -> AnyViewConfig | None:
+        """The any-view network, also the one inside a nested preset; None for single-view presets."""
+        if isinstance(self.network, NestedConfig):
+            return self.network.any_view
+        return self.network if isinstance(self.network, AnyViewConfig) else None
+
+    @property
+    def encoder(self) -> EncoderConfig:
+        """The encoder whose features can be exported."""
+        network = self.network.any_view if isinstance(self.network, NestedConfig) else self.network
+        return network.encoder
+
+    @property
+    def has_gaussians(self) -> bool:
+        """Whether the network has a Gaussian head."""
+        return self.any_view is not None and self.any_view.gaussian_sh_degree is not None
+
+
+@functools.cache
+def preset_names() -> tuple[str, ...]:
+    """Names of all bundled presets, smallest network first."""
+    presets = [load_preset(path.stem) for path in _preset_files().values()]
+    return tuple(p.name for p in sorted(presets, key=lambda p: p.parameters))
+
+
+@functools.cache
+def load_preset(name: str) -> Preset:
+    """Read a bundled preset. InputError for an unknown name, with the known ones."""
+    files = _preset_files()
+    if name not in files:
+        raise InputError(f"unknown model {name!r}; the presets are {', '.join(sorted(files))}")
+    import yaml
+
+    entry = yaml.safe_load(files[name].read_text(encoding="utf-8"))
+    return Preset(
+        name=name,
+        summary=entry["summary"],
+        hub_repo=entry["hub_repo"],
+        licence=entry["licence"],
+        non_commercial="NC" in entry["licence"],
+        abilities=tuple(entry["abilities"]),
+        parameters=entry["parameters"],
+        network=_parse_network(entry["network"]),
+    )
+
+
+def _preset_files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((configs_folder() / "models").glob("*.yaml"))}
+
+
+def _parse_network(entry: Mapping[str, Any]) -> NetworkConfig:
+    kind = entry["kind"]
+    if kind == "nested":
+        any_view, metric = load_preset(entry["any_view"]).network, load_preset(entry["metric"]).network
+        if not isinstance(any_view, AnyViewConfig) or not isinstance(metric, SingleViewConfig):
+            raise TypeError("a nested preset names an any-view and a single-view preset")
+        return NestedConfig(any_view=any_view, metric=metric)
+    encoder = EncoderConfig(**{**entry["encoder"], "taken_layers": tuple(entry["encoder"]["taken_layers"])})
+    head = HeadConfig(features=entry["head"]["features"], channels=tuple(entry["head"]["channels"]))
+    if kind == "any_view":
+        return AnyViewConfig(encoder=encoder, head=head, gaussian_sh_degree=entry.get("gaussian_sh_degree"))
+    if kind == "single_view":
+        return SingleViewConfig(encoder=encoder, head=head)
+    raise ValueError(f"unknown network kind {kind!r}")

@@ -1,0 +1,125 @@
+"""Cameras from predicted rays.
+
+With pixels in [-1, 1]² as p = (x, y, 1), a camera with rotation R (camera to world) and intrinsics K sends the ray
+direction d ~ R K⁻¹ p. That is a homography H from pixels to directions: it is fitted robustly, and its QR
+decomposition gives R and K⁻¹ (arXiv 2511.10647, section 3; Hartley & Zisserman, sections 4.1 and 6.2). The fit works on
+unit directions, so that rays at a right angle to the reference view count like all others.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_CANDIDATE_SHARE = 0.3
+"""Minimal samples come from this share of the rays, the most confident."""
+_SAMPLE_SIZE = 8
+_TRIES = 100
+_THRESHOLD = 0.2
+"""Sine of the angle up to which a ray counts as an inlier of a minimal sample."""
+_REFITS = 4
+"""Refits on the inliers; each narrows the threshold to three robust standard deviations."""
+_MIN_THRESHOLD = 1e-4
+
+
+def cameras_from_rays(rays: Tensor, conf: Tensor, height: int, width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """World-to-camera and intrinsics of V views from their rays.
+
+    Args:
+        rays: (B, V, h, w, 6) direction (any length) and origin of the ray through each cell's centre, in world space.
+        conf: (B, V, h, w) confidence of each ray, ≥ 0.
+        height, width: image size in pixels that the intrinsics are for.
+        seed: of the random samples.
+
+    Returns:
+        (B, V, 3, 4) float32 world-to-camera and (B, V, 3, 3) float32 intrinsics, without skew.
+    """
+    b, v, h, w, _ = rays.shape
+    pixels = _pixel_grid(h, w, rays.device)  # (h * w, 3)
+    samples = _draw_samples(h * w, seed).to(rays.device)  # (tries, 8)
+    flat_rays = rays.double().reshape(b * v, h * w, 6)
+    flat_conf = conf.double().reshape(b * v, h * w)
+
+    views = [
+        _camera_from_view(pixels, view_rays, view_conf, samples)
+        for view_rays, view_conf in zip(flat_rays, flat_conf, strict=True)
+    ]
+    rotation = torch.stack([r for r, _ in views])  # (B * V, 3, 3) camera to world
+    normalised_intrinsics = torch.stack([k for _, k in views])  # of an image spanning [-1, 1]²
+
+    weights = flat_conf / flat_conf.sum(dim=1, keepdim=True)
+    centres = (flat_rays[..., 3:] * weights[..., None]).sum(dim=1, keepdim=True).mT  # (B * V, 3, 1)
+    extrinsics = torch.cat([rotation.mT, -rotation.mT @ centres], dim=-1)
+
+    half_width, half_height = width / 2, height / 2
+    to_pixels = normalised_intrinsics.new_tensor(
+        [[half_width, 0, half_width], [0, half_height, half_height], [0, 0, 1]]
+    )
+    intrinsics = to_pixels @ normalised_intrinsics
+    intrinsics[:, 0, 1] = 0
+    return extrinsics.float().unflatten(0, (b, v)), intrinsics.float().unflatten(0, (b, v))
+
+
+def _pixel_grid(h: int, w: int, device: torch.device) -> Tensor:
+    """Centres (h * w, 3) of the cells of an image spanning [-1, 1]², homogeneous."""
+    y = (torch.arange(h, device=device, dtype=torch.float64) + 0.5) * 2 / h - 1
+    x = (torch.arange(w, device=device, dtype=torch.float64) + 0.5) * 2 / w - 1
+    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([grid_x, grid_y, torch.ones_like(grid_x)], dim=-1).reshape(-1, 3)
+
+
+def _draw_samples(rays: int, seed: int) -> Tensor:
+    """Ranks by confidence (tries, 8) of the rays in each minimal sample; no ray twice in one sample."""
+    generator = torch.Generator().manual_seed(seed)
+    candidates = max(_SAMPLE_SIZE, int(rays * _CANDIDATE_SHARE))
+    return torch.rand(_TRIES, candidates, generator=generator).topk(min(_SAMPLE_SIZE, candidates)).indices
+
+
+def _camera_from_view(pixels: Tensor, rays: Tensor, conf: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Camera-to-world rotation (3, 3) and intrinsics (3, 3) of one view from P rays."""
+    directions = torch.nn.functional.normalize(rays[:, :3], dim=-1)
+    products = _normal_products(pixels, directions)  # (P, 9, 9)
+    by_confidence = conf.argsort(descending=True, stable=True)
+    sample = by_confidence[samples]  # (tries, 8)
+    sampled = (products[sample] * conf[sample][..., None, None]).sum(dim=1)  # (tries, 9, 9)
+    candidates = _smallest_eigenvector(sampled).unflatten(-1, (3, 3))  # (tries, 3, 3)
+
+    errors = _sines(candidates, pixels, directions)  # (tries, P)
+    scores = ((errors < _THRESHOLD) * conf).sum(dim=-1)
+    best = scores.argmax()
+    homography, inliers = candidates[best], errors[best] < _THRESHOLD
+    for _ in range(_REFITS):
+        weights = conf * inliers
+        homography = _smallest_eigenvector((products * weights[:, None, None]).sum(dim=0)).unflatten(-1, (3, 3))
+        error = _sines(homography, pixels, directions)
+        median = error[inliers].median() if bool(inliers.any()) else error.median()
+        threshold = (3 * 1.4826 * median).clamp(min=_MIN_THRESHOLD, max=_THRESHOLD)
+        inliers = error <= threshold
+    if torch.det(homography) < 0:
+        homography = -homography
+
+    rotation, inverse_intrinsics = torch.linalg.qr(homography)
+    signs = torch.sign(inverse_intrinsics.diagonal())
+    rotation, inverse_intrinsics = rotation * signs, inverse_intrinsics * signs[:, None]
+    intrinsics = torch.linalg.inv(inverse_intrinsics)
+    return rotation, intrinsics / intrinsics[2, 2]
+
+
+def _normal_products(pixels: Tensor, directions: Tensor) -> Tensor:
+    """AᵀA (P, 9, 9) of each ray's equations A vec(H) = 0, which say d × (H p) = 0."""
+    zero = torch.zeros_like(directions[:, 0])
+    dx, dy, dz = directions.unbind(-1)
+    cross = torch.stack([zero, -dz, dy, dz, zero, -dx, -dy, dx, zero], dim=-1).unflatten(-1, (3, 3))  # (P, 3, 3)
+    equations = torch.einsum("pij,pk->pijk", cross, pixels).flatten(2)  # (P, 3, 9), vec(H) row by row
+    return equations.mT @ equations
+
+
+def _smallest_eigenvector(symmetric: Tensor) -> Tensor:
+    """Unit vectors (..., n) that minimise xᵀ S x for symmetric S (..., n, n)."""
+    return torch.linalg.eigh(symmetric).eigenvectors[..., 0]
+
+
+def _sines(homographies: Tensor, pixels: Tensor, directions: Tensor) -> Tensor:
+    """Sine of the angle between H p and ± d for each ray: (..., P) for homographies (..., 3, 3)."""
+    predicted = torch.nn.functional.normalize(pixels @ homographies.mT, dim=-1)  # (..., P, 3)
+    return torch.linalg.cross(predicted, directions.expand_as(predicted)).norm(dim=-1)

@@ -1,0 +1,109 @@
+"""The transformer block of DINOv2 (arXiv 2304.07193), as the encoder and the camera encoder use it.
+
+Module names are those of the official checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recon.models.kernels import attention, linear
+
+QueryKeyMap = Callable[[Tensor], Tensor]
+"""Turns queries or keys (B, H, N, D) by their positions."""
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` by the faster route of `recon.models.kernels`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel on a residual branch (CaiT, arXiv 2103.17239)."""
+
+    def __init__(self, dim: int, initial: float) -> None:
+        super().__init__()
+        self.initial = initial
+        self.gamma = nn.Parameter(torch.full((dim,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention, with normalised queries and keys where `qk_norm`."""
+
+    def __init__(self, dim: int, heads: int, qk_norm: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = Linear(dim, 3 * dim)
+        self.q_norm = nn.LayerNorm(dim // heads) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(dim // heads) if qk_norm else nn.Identity()
+        self.proj = Linear(dim, dim)
+
+    def forward(self, tokens_bnc: Tensor, turn: QueryKeyMap | None = None) -> Tensor:
+        qkv = self.qkv(tokens_bnc).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, H, D)
+        queries, keys, values = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, N, D)
+        queries, keys = self.q_norm(queries), self.k_norm(keys)
+        if turn is not None:
+            queries, keys = turn(queries), turn(keys)
+        return self.proj(attention(queries, keys, values))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between."""
+
+    def __init__(self, dim: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward layer (arXiv 2002.05202): SiLU(a) · b, with a and b from one linear layer."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = (int(4 * dim * 2 / 3) + 7) // 8 * 8
+        self.w12 = Linear(dim, 2 * hidden)
+        self.w3 = Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        return self.w3(F.silu(gate) * value)
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm attention and feed-forward, each a scaled residual."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        feed_forward: Literal["mlp", "swiglu"] = "mlp",
+        qk_norm: bool = False,
+        norm_eps: float = 1e-6,
+        initial_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = SelfAttention(dim, heads, qk_norm)
+        self.ls1 = LayerScale(dim, initial_scale)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = SwiGLU(dim) if feed_forward == "swiglu" else Mlp(dim, 4 * dim, dim)
+        self.ls2 = LayerScale(dim, initial_scale)
+
+    def forward(self, tokens_bnc: Tensor, turn: QueryKeyMap | None = None) -> Tensor:
+        tokens_bnc = tokens_bnc + self.ls1(self.attn(self.norm1(tokens_bnc), turn))
+        return tokens_bnc + self.ls2(self.mlp(self.norm2(tokens_bnc)))
