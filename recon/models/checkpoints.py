@@ -1,0 +1,184 @@
+"""Checkpoints: where they are, which preset they are for, under which licence, and saving one.
+
+A checkpoint is a folder (or hub repository) of `config.json`, whose `model_name` names the preset, and
+`model.safetensors`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from recon.errors import CheckpointError, InputError
+from recon.export.files import atomic_write
+from recon.models.hub import CONFIG_FILE, WEIGHTS_FILE, download_file, is_cached
+from recon.models.presets import Preset, load_preset, preset_names
+from recon.models.weights import load_weights, read_shapes, save_weights
+
+__all__ = [
+    "CheckpointSource",
+    "announce_licence",
+    "file_sha256",
+    "identify_preset",
+    "is_cached",
+    "load_weights",
+    "locate_checkpoint",
+    "read_shapes",
+    "require_commercial_use",
+    "save_checkpoint",
+]
+
+_PATH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+
+
+@dataclass(frozen=True)
+class CheckpointSource:
+    """A checkpoint found on this machine, or downloaded to it."""
+
+    path: Path
+    """The weights file."""
+    preset_name: str | None
+    """Preset that its `config.json` names; None for a checkpoint without that file."""
+    licence: str | None
+    """Licence of the official weights of that preset; None where the preset is not known yet."""
+    repo: str | None = None
+    """Hub repository; None for a local file."""
+    revision: str | None = None
+    """Commit of that repository."""
+
+
+def locate_checkpoint(
+    name: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None, progress: bool = True
+) -> CheckpointSource:
+    """Find a checkpoint by local folder, `.safetensors` file or hub id (`org/name`), downloading it if need be.
+
+    A local path that exists wins over a hub id. `revision` (branch, tag or commit) and `token` are for the hub only.
+    CheckpointError in one line when there is nothing usable under that name.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _local_folder(path)
+    if path.exists():
+        if path.suffix != ".safetensors":
+            raise CheckpointError(f"{path} is not a .safetensors file: convert it, or give the folder of a checkpoint")
+        return CheckpointSource(path=path, preset_name=None, licence=None)
+    if isinstance(name, os.PathLike) or _looks_like_a_path(name):
+        raise CheckpointError(f"{path}: no such file or folder")
+    if name.count("/") != 1:
+        raise CheckpointError(f"{name!r} is neither a local file or folder nor the id of a hub repository (org/name)")
+    return _hub_repository(name, revision, token, progress)
+
+
+def _looks_like_a_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or "\\" in name or name.endswith(_PATH_SUFFIXES)
+
+
+def _local_folder(folder: Path) -> CheckpointSource:
+    weights, config = folder / WEIGHTS_FILE, folder / CONFIG_FILE
+    if not weights.is_file():
+        raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}: a checkpoint folder holds {CONFIG_FILE} and that file")
+    if not config.exists():
+        return CheckpointSource(path=weights, preset_name=None, licence=None)
+    preset_name = _read_preset_name(config, str(config))
+    return CheckpointSource(path=weights, preset_name=preset_name, licence=load_preset(preset_name).licence)
+
+
+def _hub_repository(repo: str, revision: str | None, token: str | None, progress: bool) -> CheckpointSource:
+    config = download_file(repo, CONFIG_FILE, revision=revision, token=token, progress=progress)
+    preset_name = _read_preset_name(config, f"{CONFIG_FILE} of {repo}")
+    # The cache keeps a file under snapshots/<commit>/: asking for the weights of that commit keeps the two together.
+    commit = config.parent.name
+    weights = download_file(repo, WEIGHTS_FILE, revision=commit, token=token, progress=progress)
+    return CheckpointSource(
+        path=weights,
+        preset_name=preset_name,
+        licence=load_preset(preset_name).licence,
+        repo=repo,
+        revision=commit,
+    )
+
+
+def _read_preset_name(config: Path, shown: str) -> str:
+    """The `model_name` of a config file; everything else in it is ignored. `shown` names the file in errors."""
+    try:
+        entries = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{shown} cannot be read as JSON: {error}") from error
+    name = entries.get("model_name") if isinstance(entries, dict) else None
+    known = ", ".join(preset_names())
+    if name is None:
+        raise CheckpointError(f"{shown} has no model_name: it has to name one of {known}")
+    if name not in preset_names():
+        raise CheckpointError(f"{shown} has the unknown model_name {name!r}: it has to be one of {known}")
+    return str(name)
+
+
+def identify_preset(
+    shapes: Mapping[str, tuple[int, ...]], candidates: Mapping[str, Mapping[str, tuple[int, ...]]]
+) -> str:
+    """Name of the one candidate whose keys and shapes are exactly `shapes`; CheckpointError if none or several are."""
+    fitting = [name for name, candidate in candidates.items() if dict(candidate) == dict(shapes)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise CheckpointError(f"these weights fit {' and '.join(fitting)} alike: name the preset to use (--model)")
+    raise CheckpointError(f"these weights fit none of the presets {', '.join(candidates)}: not a checkpoint of them")
+
+
+def save_checkpoint(network: nn.Module, preset_name: str, folder: str | os.PathLike[str]) -> Path:
+    """Write `config.json` and `model.safetensors` with the official keys into `folder`, and return it.
+
+    The reference package's `from_pretrained(folder)` loads them too. Each file appears complete or not at all.
+    InputError for an unknown preset or a folder that cannot be written to.
+    """
+    load_preset(preset_name)
+    folder = Path(folder)
+    save_weights(network, folder / WEIGHTS_FILE)
+    with atomic_write(folder / CONFIG_FILE) as temporary:
+        temporary.write_text(json.dumps({"model_name": preset_name}, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex.
+
+    A snapshot of the hub's cache is a link to a blob that is named by its hash, checked when it was downloaded;
+    that name is taken instead of reading gigabytes again.
+    """
+    if path.is_symlink():
+        blob = path.parent / os.readlink(path)
+        if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
+            return blob.name
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+_announced: set[str] = set()
+
+
+def announce_licence(preset: Preset) -> None:
+    """Print the licence of non-commercial weights to stderr, once per process for each repository."""
+    if preset.non_commercial and preset.hub_repo not in _announced:
+        _announced.add(preset.hub_repo)
+        print(f"{preset.hub_repo}: licence {preset.licence}, no commercial use", file=sys.stderr, flush=True)
+
+
+def require_commercial_use(preset: Preset) -> None:
+    """InputError unless the licence of the preset's weights allows commercial use (`--commercial-only`)."""
+    if preset.non_commercial:
+        free = [name for name in preset_names() if not load_preset(name).non_commercial]
+        raise InputError(
+            f"{preset.name} is licensed {preset.licence}, which --commercial-only excludes: "
+            f"choose one of {', '.join(free)}"
+        )

@@ -1,0 +1,157 @@
+"""Weights files: reading them into a network, strictly, and writing them.
+
+The keys of an official file are those of the network after `model.`. Keys and shapes have to fit exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from recon.errors import CheckpointError, InputError
+from recon.export.files import atomic_write
+
+KEY_PREFIX = "model."
+
+_FLOAT_TYPES = ("F32", "F16", "BF16")
+_SHOWN_KEYS = 3
+_BATCH_SIZE = 1 << 23
+"""Numbers to read before the file is unmapped: 32 MiB of float32."""
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a weights file by its key in the network (without `model.`). Reads the header only."""
+    with _open_weights(path) as weights:
+        file_keys = _network_keys(path, list(weights.keys()), KEY_PREFIX)
+        return {ours: tuple(weights.get_slice(key).get_shape()) for ours, key in file_keys.items()}
+
+
+def load_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> None:
+    """Fill `network` with the weights of a safetensors file, as float32.
+
+    Keys and shapes have to be exactly those of `network.state_dict()`, after `prefix`; a file where no key has the
+    prefix is taken as it is. A network on the meta device gets its memory here; peak memory is one copy of the weights.
+    CheckpointError for an unreadable file, other dtypes than float32, float16 and bfloat16, and for any missing,
+    extra or misshaped key; the network is then unchanged.
+    """
+    targets = network.state_dict(keep_vars=True)
+    with _open_weights(path) as weights:
+        file_keys = _network_keys(path, list(weights.keys()), prefix)
+        shapes = {ours: tuple(weights.get_slice(key).get_shape()) for ours, key in file_keys.items()}
+        dtypes = {key: weights.get_slice(key).get_dtype() for key in file_keys.values()}
+    _check_fit(path, {key: tuple(target.shape) for key, target in targets.items()}, shapes)
+    for key, dtype in dtypes.items():
+        if dtype not in _FLOAT_TYPES:
+            raise CheckpointError(f"{path}: {key} has dtype {dtype}; float32, float16 and bfloat16 can be read")
+
+    on_meta = any(target.is_meta for target in targets.values())
+    assigned: dict[str, torch.Tensor] = {}
+    for batch in _batches(targets):
+        # Opened anew for each batch: pages read from the mapped file count as memory until it is unmapped.
+        with _open_weights(path) as weights:
+            for key in batch:
+                tensor = weights.get_tensor(file_keys[key])
+                if on_meta:
+                    assigned[key] = tensor.to(torch.float32, copy=True)
+                else:
+                    targets[key].data.copy_(tensor)
+                del tensor
+    if on_meta:
+        network.load_state_dict(assigned, strict=True, assign=True)
+    left = [name for name, t in (*network.named_parameters(), *network.named_buffers()) if t.is_meta]
+    if left:
+        raise RuntimeError(f"not part of the state dict and therefore still without memory: {', '.join(left)}")
+
+
+def save_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> None:
+    """Write the state dict of `network`, with `prefix` before each key; InputError where it cannot be written."""
+    tensors = {prefix + key: t.detach().cpu().contiguous() for key, t in network.state_dict().items()}
+    with atomic_write(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise InputError(f"cannot write {path}: {error}") from error
+
+
+def _batches(tensors: Mapping[str, torch.Tensor]) -> Iterator[list[str]]:
+    """The keys in order, in lists of about `_BATCH_SIZE` numbers."""
+    batch: list[str] = []
+    size = 0
+    for key, tensor in tensors.items():
+        batch.append(key)
+        size += tensor.numel()
+        if size >= _BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+@contextlib.contextmanager
+def _open_weights(path: Path) -> Iterator[Any]:
+    """A memory-mapped safetensors file, unmapped at the end once its tensors are gone."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as weights:
+            yield weights
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(_explain_unreadable(path, error)) from error
+
+
+def _explain_unreadable(path: Path, error: Exception) -> str:
+    """One line on a file that safetensors refuses, with a better reason where its first bytes give one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+        size = path.stat().st_size
+    except OSError as failure:
+        return f"{path} cannot be read: {failure.strerror or failure}"
+    if size == 0:
+        reason = "it is empty"
+    elif start.startswith(b"version https://git-lfs"):
+        reason = "it is a Git LFS pointer, not the weights; run `git lfs pull` in its folder"
+    elif start.startswith((b"PK\x03\x04", b"\x80\x02")):
+        reason = "it is a pickled PyTorch file; convert it to safetensors"
+    elif start[8:9] == b"{" and isinstance(error, SafetensorError):
+        reason = f"it is truncated or damaged ({str(error).strip()}); copy or download it again"
+    else:
+        reason = f"it is not in the safetensors format ({str(error).strip()})"
+    return f"{path} cannot be loaded: {reason}"
+
+
+def _network_keys(path: Path, keys: list[str], prefix: str) -> dict[str, str]:
+    """Map each key without `prefix` to the key in the file. Either all keys of the file have it or none."""
+    without = [key for key in keys if not key.startswith(prefix)]
+    if without and len(without) < len(keys):
+        raise CheckpointError(
+            f"{path} does not fit the network: {len(without)} of its {len(keys)} keys do not start with "
+            f"{prefix!r} as the others do ({_first(without)})"
+        )
+    return {key: key for key in keys} if without else {key[len(prefix) :]: key for key in keys}
+
+
+def _first(keys: list[str]) -> str:
+    return ", ".join(keys[:_SHOWN_KEYS]) + (", …" if len(keys) > _SHOWN_KEYS else "")
+
+
+def _check_fit(path: Path, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
+    """One CheckpointError that counts the keys that do not fit and names the first few of each kind."""
+    missing = [key for key in expected if key not in found]
+    extra = [key for key in found if key not in expected]
+    misshaped = [
+        f"{key} {list(found[key])} instead of {list(shape)}"
+        for key, shape in expected.items()
+        if key in found and found[key] != shape
+    ]
+    problems = [
+        f"{len(keys)} {kind} ({_first(keys)})"
+        for kind, keys in (("missing", missing), ("extra", extra), ("misshaped", misshaped))
+        if keys
+    ]
+    if problems:
+        raise CheckpointError(f"{path} does not fit the network: keys {'; '.join(problems)}")
