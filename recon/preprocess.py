@@ -50,6 +50,19 @@ class ProcessedViews:
     """N names of the photos."""
 
 
+@dataclass(frozen=True)
+class FittedPhoto:
+    """One photo at its own processed size, before a crop that all may have in common."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    original_size: Size
+    """Width and height of the upright original."""
+    processed_to_original: NDArray[np.float64]
+    """(3, 3) as in `ProcessedViews`."""
+
+
 def preprocess(
     photos: Sequence[Photo],
     process_res: int = 504,
@@ -70,53 +83,41 @@ def preprocess(
     Raises:
         InputError: a setting out of range, a photo too elongated for `process_res`, or mixed sizes refused.
     """
-    process_res = _check_settings(process_res, method, mixed_sizes)
     if not photos:
         raise InputError("no photos to preprocess")
-    for photo in photos:
-        processed_size(photo, process_res, method)
-
-    def process(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        return _process(photo, process_res, method)
-
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(photos))) as pool:
-        images, affines = zip(*pool.map(process, photos), strict=True)
+        fitted = list(pool.map(lambda photo: fit_photo(photo, process_res, method), photos))
+    return combine(fitted, mixed_sizes)
 
-    sizes = [_size_of(image) for image in images]
+
+def fit_photo(photo: Photo, process_res: int = 504, method: str = "upper_bound_resize") -> FittedPhoto:
+    """Resize one photo; arguments and errors as for `preprocess`."""
+    process_res = _check_settings(process_res, method)
+    bounded = _bounded_size(photo.width, photo.height, process_res, method)
+    final = _patch_multiples(bounded, method)
+    _refuse_elongated(photo, bounded, final, process_res, method)
+    image, affine = _resize(photo.pixels, np.eye(3), bounded)
+    image, affine = (_resize if method.endswith("_resize") else _centre_crop)(image, affine, final)
+    # A copy where the photo itself fits: what is kept must not hold on to the photo's memory, nor be changed with it.
+    pixels = np.array(image) if np.shares_memory(image, photo.pixels) else image
+    return FittedPhoto(photo.name, pixels, (photo.width, photo.height), affine)
+
+
+def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> ProcessedViews:
+    """Stack photos, cropped to the size they have in common; `mixed_sizes` and errors as for `preprocess`."""
+    if mixed_sizes not in get_args(MixedSizes):
+        raise InputError(f"mixed_sizes must be one of {', '.join(get_args(MixedSizes))}, not {mixed_sizes!r}")
+    sizes = [_size_of(photo.pixels) for photo in photos]
     common = (min(w for w, _ in sizes), min(h for _, h in sizes))
     if any(size != common for size in sizes):
         _report_mixed_sizes(photos, sizes, common, mixed_sizes)
-        images, affines = zip(
-            *(_centre_crop(image, affine, common) for image, affine in zip(images, affines, strict=True)), strict=True
-        )
+    cropped = [_centre_crop(photo.pixels, photo.processed_to_original, common) for photo in photos]
     return ProcessedViews(
-        images=np.stack(images),
-        original_sizes=np.array([(photo.width, photo.height) for photo in photos], np.int64),
-        processed_to_original=np.stack(affines),
+        images=np.stack([image for image, _ in cropped]),
+        original_sizes=np.array([photo.original_size for photo in photos], np.int64),
+        processed_to_original=np.stack([affine for _, affine in cropped]),
         names=tuple(photo.name for photo in photos),
     )
-
-
-def processed_size(photo: Photo, process_res: int, method: str) -> Size:
-    """Width and height `preprocess` gives this photo before any common crop.
-
-    Raises:
-        InputError: the photo is so elongated that a side would be left without a single patch, or without bound.
-    """
-    bounded = _bounded_size(photo.width, photo.height, process_res, method)
-    size = _patch_multiples(bounded, method)
-    described = f"photo '{photo.name}' ({photo.width}×{photo.height}) is too elongated"
-    if 0 in size:
-        raise InputError(
-            f"{described}: at process_res {process_res} it shrinks to {bounded[0]}×{bounded[1]}, "
-            f"less than a patch of {PATCH} pixels; crop it or raise process_res"
-        )
-    if size[0] * size[1] > MAX_PROCESSED_PIXELS:
-        raise InputError(
-            f"{described} for {method}: it would become {size[0]}×{size[1]}; crop it, lower process_res, "
-            "or use an upper_bound method"
-        )
-    return size
 
 
 def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -142,11 +143,9 @@ def unmap_intrinsics(
     return processed_to_original.astype(np.float64) @ intrinsics
 
 
-def _check_settings(process_res: int, method: str, mixed_sizes: str) -> int:
+def _check_settings(process_res: int, method: str) -> int:
     if method not in PROCESS_RES_METHODS:
         raise InputError(f"process_res_method must be one of {', '.join(PROCESS_RES_METHODS)}, not {method!r}")
-    if mixed_sizes not in get_args(MixedSizes):
-        raise InputError(f"mixed_sizes must be one of {', '.join(get_args(MixedSizes))}, not {mixed_sizes!r}")
     try:
         value = operator.index(process_res)
     except TypeError as error:
@@ -154,6 +153,21 @@ def _check_settings(process_res: int, method: str, mixed_sizes: str) -> int:
     if value < PATCH:
         raise InputError(f"process_res must be at least {PATCH} pixels, not {value}")
     return value
+
+
+def _refuse_elongated(photo: Photo, bounded: Size, final: Size, process_res: int, method: str) -> None:
+    """InputError where a side would be left without a single patch, or without bound."""
+    described = f"photo '{photo.name}' ({photo.width}×{photo.height}) is too elongated"
+    if 0 in final:
+        raise InputError(
+            f"{described}: at process_res {process_res} it shrinks to {bounded[0]}×{bounded[1]}, "
+            f"less than a patch of {PATCH} pixels; crop it or raise process_res"
+        )
+    if final[0] * final[1] > MAX_PROCESSED_PIXELS:
+        raise InputError(
+            f"{described} for {method}: it would become {final[0]}×{final[1]}; crop it, lower process_res, "
+            "or use an upper_bound method"
+        )
 
 
 def _size_of(image: NDArray[np.uint8]) -> Size:
@@ -173,16 +187,6 @@ def _patch_multiples(size: Size, method: str) -> Size:
     slack = PATCH // 2 if method.endswith("_resize") else 0
     width, height = ((side + slack) // PATCH * PATCH for side in size)
     return width, height
-
-
-def _process(photo: Photo, process_res: int, method: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """One photo to (H, W, 3) at its own processed size, with its (3, 3) map back to original pixels."""
-    bounded = _bounded_size(photo.width, photo.height, process_res, method)
-    final = _patch_multiples(bounded, method)
-    image, affine = _resize(photo.pixels, np.eye(3), bounded)
-    if method.endswith("_resize"):
-        return _resize(image, affine, final)
-    return _centre_crop(image, affine, final)
 
 
 def _resize(
@@ -207,9 +211,11 @@ def _centre_crop(
     return image[top : top + size[1], left : left + size[0]], affine @ shift
 
 
-def _report_mixed_sizes(photos: Sequence[Photo], sizes: list[Size], common: Size, mixed_sizes: MixedSizes) -> None:
+def _report_mixed_sizes(
+    photos: Sequence[FittedPhoto], sizes: list[Size], common: Size, mixed_sizes: MixedSizes
+) -> None:
     """Name the sizes and the lost share in a warning, or in an error where mixed sizes are refused."""
-    counts = Counter((photo.width, photo.height) for photo in photos).most_common()
+    counts = Counter(photo.original_size for photo in photos).most_common()
     listed = ", ".join(f"{w}×{h} ({count})" for (w, h), count in counts[:4])
     if len(counts) > 4:
         listed += f" and {len(counts) - 4} more sizes"

@@ -10,10 +10,10 @@ from recon.messages import ReconWarning
 from recon.preprocess import (
     PATCH,
     PROCESS_RES_METHODS,
+    fit_photo,
     map_intrinsics,
     normalise,
     preprocess,
-    processed_size,
     unmap_intrinsics,
 )
 from recon.scene.images import Photo
@@ -77,7 +77,7 @@ def test_sizes_follow_the_method(method: str) -> None:
     rng = np.random.default_rng(0)
     for width, height in rng.integers(60, 400, (60, 2)).tolist():
         process_res = int(rng.integers(100, 300))
-        size = processed_size(blank(width, height), process_res, method)
+        size = fit_photo(blank(width, height), process_res, method).pixels.shape[1::-1]
         exact = process_res / (max if method.startswith("upper") else min)(width, height) * np.array([width, height])
         gain = np.array(size) - exact
         assert all(side % PATCH == 0 for side in size)
@@ -99,6 +99,14 @@ def test_photo_of_the_right_size_is_unchanged() -> None:
         views = preprocess([Photo("a", pixels)], process_res=56 if "lower" in method else 70, method=method)
         np.testing.assert_array_equal(views.images[0], pixels)
         np.testing.assert_array_equal(views.processed_to_original[0], np.eye(3))
+
+
+def test_fitted_photo_does_not_hold_on_to_the_photo() -> None:
+    for size in [(70, 56), (70, 61), (300, 200)]:
+        for method in PROCESS_RES_METHODS:
+            photo = blank(*size)
+            fitted = fit_photo(photo, 56 if "lower" in method else 70, method)
+            assert not np.shares_memory(fitted.pixels, photo.pixels)
 
 
 def test_result_describes_the_originals() -> None:

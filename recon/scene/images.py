@@ -6,11 +6,11 @@ import contextvars
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ IMAGE_SUFFIXES = HEIC_SUFFIXES | {
     *(".avif", ".jp2", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
 }
 """Suffixes (lower case) of the files of a folder that are taken for images."""
+
+
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,11 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class LoadedPhotos:
+class LoadedPhotos(Generic[Loaded]):
     """The usable photos among the images given."""
 
-    photos: list[Photo]
-    """At least one."""
+    photos: list[Loaded]
+    """At least one: the photos, or what `load_each` was told to make of them."""
     kept: list[int]
     """For each photo, its index among the images given (a folder counts as its images in natural order)."""
     names: list[str]
@@ -75,13 +78,19 @@ PhotoSource: TypeAlias = ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
 _Item: TypeAlias = Path | NDArray[Any] | Image.Image | Photo
 
 
-def load_photos(source: PhotoSource, strict: bool = False) -> LoadedPhotos:
-    """Read photos, several files at a time.
+def load_photos(source: PhotoSource, strict: bool = False) -> LoadedPhotos[Photo]:
+    """Read photos and keep them all in memory; arguments and errors are those of `load_each`."""
+    return load_each(source, lambda photo: photo, strict)
+
+
+def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: bool = False) -> LoadedPhotos[Loaded]:
+    """Read photos, several files at a time, and keep of each only what `convert` makes of it.
 
     Args:
         source: path of an image or of a folder (its images in natural order: img2 before img10; hidden and other files
             are passed over), an array (H, W), (H, W, 1 | 3 | 4) or (N, H, W, C), a Pillow image, a `Photo`, or a
             sequence of those.
+        convert: called in the thread that read the photo; an InputError from it makes the photo a bad one.
         strict: refuse a bad image among several; otherwise it is left out with a warning that names it.
 
     Raises:
@@ -91,17 +100,25 @@ def load_photos(source: PhotoSource, strict: bool = False) -> LoadedPhotos:
     if not items:
         raise InputError("no images given; give an image, several, or a folder of images")
     names = _names(items)
+
+    def load(item: _Item, name: str) -> Loaded | InputError:
+        """Failures are returned, for the caller to raise or to warn about in its own thread."""
+        try:
+            return convert(_load(item, name))
+        except InputError as error:
+            return error
+
     # Threads pay off for files only, and two threads must not decode the same lazily opened Pillow image.
     if len(items) > 1 and not any(isinstance(item, Image.Image) for item in items):
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(items))) as pool:
             # Each task runs in the caller's context, so that its warnings reach whoever collects them.
             tasks = [
-                pool.submit(contextvars.copy_context().run, _load, item, name)
+                pool.submit(contextvars.copy_context().run, load, item, name)
                 for item, name in zip(items, names, strict=True)
             ]
             outcomes = [task.result() for task in tasks]
     else:
-        outcomes = [_load(item, name) for item, name in zip(items, names, strict=True)]
+        outcomes = [load(item, name) for item, name in zip(items, names, strict=True)]
 
     failures = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
     if failures and (strict or len(items) == 1):
@@ -110,8 +127,8 @@ def load_photos(source: PhotoSource, strict: bool = False) -> LoadedPhotos:
         raise InputError(f"none of the {len(items)} images can be used; the first: {failures[0]}") from failures[0]
     for failure in failures:
         warn(f"left out: {failure}")
-    kept = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Photo)]
-    return LoadedPhotos([outcome for outcome in outcomes if isinstance(outcome, Photo)], kept, names)
+    kept = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, InputError)]
+    return LoadedPhotos([outcome for outcome in outcomes if not isinstance(outcome, InputError)], kept, names)
 
 
 def natural_key(name: str) -> list[str | int]:
@@ -162,15 +179,11 @@ def _names(items: list[_Item]) -> list[str]:
     return [name(index, item) for index, item in enumerate(items)]
 
 
-def _load(item: _Item, name: str) -> Photo | InputError:
-    """Read one image; a failure is returned, for the caller to raise or to warn about in its own thread."""
+def _load(item: _Item, name: str) -> Photo:
     label = f"'{item}'" if isinstance(item, Path) else f"image '{name}'"
-    try:
-        photo = _photo(item, name, label)
-    except InputError as error:
-        return error
+    photo = _photo(item, name, label)
     if min(photo.width, photo.height) < MIN_SIDE:
-        return InputError(f"{label} is {photo.width}×{photo.height} pixels; both sides must be at least {MIN_SIDE}")
+        raise InputError(f"{label} is {photo.width}×{photo.height} pixels; both sides must be at least {MIN_SIDE}")
     return photo
 
 

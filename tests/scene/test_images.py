@@ -12,7 +12,7 @@ from PIL import Image
 
 from recon.errors import InputError
 from recon.messages import ReconWarning, collect_warnings
-from recon.scene.images import Photo, list_images, load_photos, natural_key
+from recon.scene.images import Photo, list_images, load_each, load_photos, natural_key
 
 
 def random_pixels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
@@ -226,3 +226,20 @@ def test_real_photos(shared_data: Path) -> None:
     assert [photo.name for photo in loaded.photos] == [f"DSC_{i:04d}.JPG" for i in range(1, 13)]
     with Image.open(shared_data / "door" / "images" / "DSC_0007.JPG") as image:
         np.testing.assert_array_equal(loaded.photos[6].pixels, np.asarray(image))
+
+
+def test_load_each_keeps_what_is_made_of_the_photos(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+
+    def width_unless_b(photo: Photo) -> int:
+        if photo.name == "b.png":
+            raise InputError("'b.png' is no good")
+        return photo.width
+
+    with pytest.warns(ReconWarning, match=r"left out: 'b\.png' is no good"):
+        loaded = load_each(tmp_path, width_unless_b)
+    assert loaded.photos == [40, 40]
+    assert loaded.kept == [0, 2]
+    with pytest.raises(InputError, match=r"b\.png"):
+        load_each(tmp_path, width_unless_b, strict=True)
