@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.export.exporter import Exported, NoOptions
-from recon.export.files import write_jpeg, write_png16
+from recon.export.pictures import write_jpeg, write_png16
 from recon.types import FloatArray, Prediction
 
 _ANCHORS = np.array(

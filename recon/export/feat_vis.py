@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.export.exporter import Exported
-from recon.export.files import atomic_write, write_jpeg
 from recon.export.npz import FEATURE_PREFIX
+from recon.export.pictures import write_jpeg
+from recon.files import atomic_write
 from recon.types import FloatArray, Prediction
 
 CLIPPED_PERCENT = 10

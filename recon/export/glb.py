@@ -13,9 +13,10 @@ from recon import __version__
 from recon.errors import InputError
 from recon.export import depth_vis
 from recon.export.exporter import Exported
-from recon.export.files import atomic_write, write_jpeg
 from recon.export.gltf import LINES, POINTS, Primitive, write_glb
+from recon.export.pictures import write_jpeg
 from recon.export.points import PointOptions, check_points, percentiles, select_points, with_cameras
+from recon.files import atomic_write
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.types import FloatArray, Prediction
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.export.exporter import Exported, NoOptions
-from recon.export.files import atomic_write
+from recon.files import atomic_write
 from recon.messages import warn
 from recon.types import Gaussians, Prediction
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from torch import nn
 
 from recon.errors import CheckpointError, InputError
-from recon.export.files import atomic_write
+from recon.files import atomic_write
 from recon.models.hub import CONFIG_FILE, WEIGHTS_FILE, download_file, is_cached
 from recon.models.presets import Preset, load_preset, preset_names
 from recon.models.weights import load_weights, read_shapes, save_weights

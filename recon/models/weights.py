@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from recon.errors import CheckpointError, InputError
-from recon.export.files import atomic_write
+from recon.files import atomic_write
 
 KEY_PREFIX = "model."
 

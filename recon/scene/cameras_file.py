@@ -80,7 +80,7 @@ def write_cameras(
     Raises:
         InputError: counts that differ, repeated names, or a place that cannot be written to.
     """
-    from recon.export.files import atomic_write
+    from recon.files import atomic_write
 
     _index_by_name(list(image_names), path)
     columns: dict[str, Any] = {"image": list(image_names)}

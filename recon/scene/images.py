@@ -71,6 +71,8 @@ class LoadedPhotos(Generic[Loaded]):
     """For each photo, its index among the images given (a folder counts as its images in natural order)."""
     names: list[str]
     """Names of all images given, those left out included: their number is what per-image cameras must match."""
+    dropped: list[tuple[str, str]]
+    """Name of each image left out, and why."""
 
 
 ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[Any] | Image.Image | Photo
@@ -120,6 +122,9 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
     else:
         outcomes = [load(item, name) for item, name in zip(items, names, strict=True)]
 
+    dropped = [
+        (name, str(outcome)) for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, InputError)
+    ]
     failures = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
     if failures and (strict or len(items) == 1):
         raise failures[0]
@@ -128,7 +133,8 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
     for failure in failures:
         warn(f"left out: {failure}")
     kept = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, InputError)]
-    return LoadedPhotos([outcome for outcome in outcomes if not isinstance(outcome, InputError)], kept, names)
+    photos = [outcome for outcome in outcomes if not isinstance(outcome, InputError)]
+    return LoadedPhotos(photos, kept, names, dropped)
 
 
 def natural_key(name: str) -> list[str | int]:

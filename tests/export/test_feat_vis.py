@@ -9,7 +9,7 @@ from PIL import Image
 from recon.errors import InputError
 from recon.export import export
 from recon.export.feat_vis import features_to_rgb, write_video
-from recon.export.files import atomic_write
+from recon.files import atomic_write
 
 
 def test_colours_follow_the_three_strongest_directions():

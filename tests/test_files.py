@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from recon.errors import InputError
-from recon.export.files import atomic_write
+from recon.files import atomic_write
 
 
 def test_the_file_appears_at_the_end(tmp_path):

@@ -1,0 +1,233 @@
+"""Run settings: one set of fields for Python, YAML files and the command line.
+
+`InferenceOptions` is what `recon.pipeline.reconstruct` takes; `RunSettings` adds what only `recon run` needs. Names of
+flags, YAML keys and help texts all come from the fields below.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tyro
+import yaml
+
+from recon.errors import InputError
+
+RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
+ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
+MixedSizes = Literal["crop", "error"]
+Engine = Literal["recon", "reference"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class ExportChoices:
+    """What goes into the exported files. Wrong values raise `InputError` naming the field."""
+
+    conf_thresh_percentile: float = 40.0
+    """Point clouds leave out this percentage of pixels: the least confident ones."""
+    num_max_points: int = 1_000_000
+    """Point clouds hold at most this many points."""
+    show_cameras: bool = True
+    """Draw camera frusta into scene.glb."""
+    feat_vis_fps: int = 15
+    """Frames per second of the feature videos."""
+    seed: int = 0
+    """Seed of everything random: made-up weights, cameras from rays, sampling of points."""
+
+    def __post_init__(self) -> None:
+        for name, hint in _hints(type(self)).items():
+            object.__setattr__(self, name, _convert(getattr(self, name), hint, name))
+        percentile = self.conf_thresh_percentile
+        _require(0 <= percentile <= 100, "conf_thresh_percentile", "0 to 100", percentile)
+        _require(self.num_max_points > 0, "num_max_points", "above 0", self.num_max_points)
+        _require(self.feat_vis_fps > 0, "feat_vis_fps", "above 0", self.feat_vis_fps)
+        _require(0 <= self.seed < 2**63, "seed", "0 to 2^63 - 1", self.seed)
+
+
+@dataclass(frozen=True)
+class InferenceOptions(ExportChoices):
+    """How photos become a prediction and files. Wrong values raise `InputError` naming the field."""
+
+    align_to_input_ext_scale: bool = True
+    """With given extrinsics: bring depth to their scale, return them exactly. Off: move them to the model's frame."""
+    infer_gs: bool = False
+    """Also predict 3D Gaussians (presets with a Gaussian head)."""
+    use_ray_pose: bool = False
+    """Take cameras from the ray map instead of the camera token: slower."""
+    ref_view_strategy: RefViewStrategy = "saddle_balanced"
+    """How the reference view is chosen, from 3 views on and without given extrinsics."""
+    process_res: int = 504
+    """Pixels of the longer side (upper_bound) or shorter side (lower_bound) the network sees."""
+    process_res_method: ProcessResMethod = "upper_bound_resize"
+    """Which side process_res bounds, and whether the other is resized or cropped to a multiple of 14."""
+    mixed_sizes: MixedSizes = "crop"
+    """Photos of different shapes: crop to the smallest, or refuse."""
+    export_feat_layers: tuple[int, ...] = ()
+    """Encoder blocks whose features are returned (and drawn by feat_vis)."""
+    strict: bool = False
+    """Stop at a photo that cannot be read instead of leaving it out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.process_res >= 14, "process_res", "at least 14", self.process_res)
+        lowest_layer = min(self.export_feat_layers, default=0)
+        _require(lowest_layer >= 0, "export_feat_layers", "0 or more", lowest_layer)
+
+
+@dataclass(frozen=True)
+class _CommandSettings:
+    """What `recon run` needs besides the inference options."""
+
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
+    """Photos, or folders of photos."""
+    model: str = "da3-large"
+    """Preset; `recon models` lists them."""
+    export: str = "mini_npz-glb-depth_vis"
+    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis."""
+    out: Path | None = None
+    """Folder for the results [outputs/<input name>]. Files of an earlier run with the same names are replaced."""
+    config: str | None = None
+    """YAML file with any of these settings, or a name: best, commercial, quick. Flags win over it."""
+    cameras: Path | None = None
+    """Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals)."""
+    weights: str = "official"
+    """'official', 'none' (random), a .safetensors file, a checkpoint folder, or a hub id."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub repository."""
+    commercial_only: bool = False
+    """Refuse weights whose licence forbids commercial use."""
+    engine: Engine = "recon"
+    """'reference': the network of an installed depth-anything-3."""
+    precision: Precision = "auto"
+    """Of the encoder; the rest is float32. auto: fp32 on CPU, bf16 or fp16 on CUDA."""
+    device: Device = "auto"
+    """Where the network runs. auto: cuda, else mps, else cpu."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
+@dataclass(frozen=True)
+class _ReexportSettings:
+    """What `recon export` needs besides the choices."""
+
+    result: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULT.npz")]
+    """exports/npz/results.npz of a run."""
+    to: str
+    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis."""
+    out: Path | None = None
+    """Folder for the files [the folder of the run]."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
+# The last base comes first in the field order: what to work on and where to put it, then how.
+@dataclass(frozen=True)
+class ExportSettings(ExportChoices, _ReexportSettings):
+    """Export a result again, without a model."""
+
+
+@dataclass(frozen=True)
+class RunSettings(InferenceOptions, _CommandSettings):
+    """Photos to depth, cameras and a point cloud."""
+
+    def inference_options(self) -> InferenceOptions:
+        """The part of these settings that the pipeline takes."""
+        return InferenceOptions(**{f.name: getattr(self, f.name) for f in fields(InferenceOptions)})
+
+
+def load_settings(name_or_path: str) -> RunSettings:
+    """Read run settings from a YAML file, or from the file of that name in configs/run.
+
+    Keys are the fields of `RunSettings`; relative paths in it count from the working folder. Raises `InputError` naming
+    the file and the key for an unknown key, a value of the wrong type, or a file that cannot be read.
+    """
+    path = _find_settings(name_or_path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a readable YAML file ({_first_line(error)})") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise InputError(f"{path}: expected `key: value` lines, found a {type(values).__name__}")
+    known = [f.name for f in fields(RunSettings) if f.name != "config"]
+    for key in values:
+        if key not in known:
+            close = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+            raise InputError(f"{path}: unknown key '{key}'; {hint}")
+    try:
+        return RunSettings(**values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def settings_names() -> tuple[str, ...]:
+    """Names that `--config` understands without a path."""
+    from recon.paths import configs_folder
+
+    return tuple(sorted(path.stem for path in (configs_folder() / "run").glob("*.yaml")))
+
+
+def _find_settings(name_or_path: str) -> Path:
+    from recon.paths import configs_folder
+
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    if path.name == name_or_path and not path.suffix:
+        bundled = configs_folder() / "run" / f"{name_or_path}.yaml"
+        if bundled.is_file():
+            return bundled
+    raise InputError(f"--config {name_or_path}: no such file; settings known by name: {', '.join(settings_names())}")
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cls)}
+
+
+def _require(holds: bool, name: str, expected: str, value: object) -> None:
+    if not holds:
+        raise InputError(f"{name} must be {expected}, got {value}")
+
+
+def _convert(value: Any, hint: Any, name: str) -> Any:
+    """`value` as the type `hint` asks for, or an `InputError` naming the field. Numbers and text are never mixed up."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        return _convert(value, next(a for a in arguments if a is not type(None)), name)
+    if origin is Literal:
+        if value not in arguments:
+            raise InputError(f"{name} must be one of {', '.join(arguments)}, got {value!r}")
+        return value
+    if origin is tuple:
+        if value is None or isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+            raise InputError(f"{name} must be a list, got {value!r}")
+        return tuple(_convert(item, arguments[0], name) for item in value)
+    with contextlib.suppress(TypeError, ValueError):
+        if hint is int and not isinstance(value, bool):
+            return operator.index(value)
+        if hint is float and not isinstance(value, (bool, str)):
+            return float(value)
+        if hint is Path and isinstance(value, (str, Path)):
+            return Path(value)
+        if hint in (bool, str) and isinstance(value, hint):
+            return value
+    expected = {bool: "true or false", str: "text", Path: "a path", int: "a whole number", float: "a number"}[hint]
+    raise InputError(f"{name} must be {expected}, got {value!r}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,127 @@
+"""`run.json`: how the files beside it came to be.
+
+| key | contents |
+| --- | --- |
+| versions | of recon, torch, numpy and Python |
+| model | preset, engine, weights (source, seed, file, sha256, repo, revision, licence), precision, device |
+| settings | everything that was chosen, defaults included |
+| units, scale_factor | as in `Prediction` |
+| ref_view | index of the reference view among `images`; null where none was chosen |
+| cameras | for extrinsics and intrinsics: `given`, `predicted`, or null where there are none |
+| images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3) |
+| dropped_images | for each image left out: name and reason |
+| warnings | every warning of the run, in order |
+| seconds | how long each stage took |
+| exports | for each format: its files (path, bytes), details (scale of 16-bit depth images, point counts), seconds |
+
+Paths are relative to the file's folder where they lie in it. There is no NaN: a number that is not finite is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon import __version__
+from recon.errors import InputError
+from recon.export import Exported
+from recon.files import atomic_write
+from recon.types import Prediction
+
+FILE_NAME = "run.json"
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide what a run yields. Torch is None where it is not installed, as for re-exports."""
+    from importlib import metadata
+
+    try:
+        torch_version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        torch_version = None
+    found = {"recon": __version__, "torch": torch_version, "numpy": np.__version__, "python": platform.python_version()}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
+    """What `run.json` says about each view."""
+    count, height, width = prediction.depth.shape
+    sizes, affines = prediction.original_sizes, prediction.processed_to_original
+    return [
+        {
+            "name": prediction.image_names[i] if prediction.image_names else None,
+            "original_size": None if sizes is None else sizes[i],
+            "processed_size": [width, height],
+            "processed_to_original": None if affines is None else affines[i],
+        }
+        for i in range(count)
+    ]
+
+
+def export_entries(exported: Mapping[str, Exported], folder: Path) -> dict[str, Any]:
+    """What `run.json` says about each format written under `folder`."""
+    return {
+        name: {
+            "files": [{"path": _relative(path, folder), "bytes": path.stat().st_size} for path in result.files],
+            "details": result.details,
+            "seconds": result.seconds,
+        }
+        for name, result in exported.items()
+    }
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write `run.json` into `folder`, whole or not at all, and return its path."""
+    path = folder / FILE_NAME
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(_plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+def add_exports(folder: Path, source: Path, exported: Mapping[str, Exported]) -> Path:
+    """Note further exports in the `run.json` of `folder`, or start one that names their `source` file.
+
+    Raises InputError where a file of that name is there and is not a run's record.
+    """
+    path = folder / FILE_NAME
+    record: dict[str, Any] = {"versions": versions(), "source": _relative(source, folder), "exports": {}}
+    if path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not the record of a run ({error}); move it away") from error
+        if not isinstance(found, dict) or not isinstance(found.get("exports"), dict):
+            raise InputError(f"{path}: not the record of a run; move it away or choose another folder")
+        record = found
+    record["exports"].update(export_entries(exported, folder))
+    return write_record(folder, record)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    path, folder = path.resolve(), folder.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON types: arrays to lists, paths to text, numbers that are not finite to None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (str, int)) or value is None:
+        return value
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no place in a run's record")

@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import recon.models.ready
+from recon import __version__
+from recon.cli import main
+from recon.export import read_npz
+from recon.models.presets import load_preset, preset_names
+from recon.models.ready import ReadyModel
+from recon.scene.cameras_file import write_cameras
+from tests.fake_network import fake_model, photos, user_cameras
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with `photos/` of three images."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for index, pixels in enumerate(photos(3)):
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """The arguments of each model made; every model is a fake one."""
+    calls: list[dict] = []
+
+    def fake_ready_model(name: str, **arguments: object) -> ReadyModel:
+        calls.append({"name": name, **arguments})
+        return fake_model(name)
+
+    monkeypatch.setattr(recon.models.ready, "ready_model", fake_ready_model)
+    return calls
+
+
+RECON = "import sys; from recon.cli import main; sys.exit(main())"
+
+
+def imports_torch(*arguments: str, cwd: Path) -> bool:
+    """Whether a command that succeeds has imported torch by its end."""
+    program = (
+        "import sys\nfrom recon.cli import main\n"
+        "try:\n    code = main()\n"
+        "except SystemExit as stop:\n    code = stop.code\n"
+        "sys.exit(code or (3 if 'torch' in sys.modules else 0))"
+    )
+    done = in_new_process(*arguments, cwd=cwd, program=program)
+    assert done.returncode in (0, 3), done.stderr
+    return done.returncode == 3
+
+
+def in_new_process(
+    *arguments: str, cwd: Path, program: str = RECON, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+class TestRun:
+    def test_defaults(self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["run", "photos"]) == 0
+        (call,) = made
+        assert call["name"] == "da3-large"
+        assert call["weights"] == "official"
+        out = folder / "outputs" / "photos"
+        written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        assert {"run.json", "exports/mini_npz/results.npz", "scene.glb", "depth_vis/0002.png"} <= written
+        record = json.loads((out / "run.json").read_text())
+        assert record["settings"]["export"] == "mini_npz-glb-depth_vis"
+        assert record["settings"]["inputs"] == ["photos"]
+
+        summary = capsys.readouterr()
+        lines = summary.out.splitlines()
+        assert lines[0] == "3 views at 504×406 pixels, units relative: outputs/photos"
+        assert [line.split("  ")[0] for line in lines[2:]] == [
+            *("load", "preprocess", "predict", "align"),
+            *("export mini_npz", "export glb", "export depth_vis", "run record", "total"),
+        ]
+        assert "scene.glb, scene.jpg" in summary.out
+        assert "depth_vis/ (6 files)" in summary.out
+        plain = summary.err.splitlines()
+        assert plain[0] == "recon: load da3-large"
+        assert plain[1].startswith("recon: [1/7] load")
+        assert plain[-1].startswith("recon: [7/7] export depth_vis")
+
+    def test_every_option_has_a_flag_that_arrives(self, folder: Path, made: list[dict]) -> None:
+        flags = (
+            "--model da3-giant --weights none --engine reference --precision bf16 --device cpu --revision v1 "
+            "--commercial-only --seed 5 --out here --export npz-ply --infer-gs --use-ray-pose --process-res 70 "
+            "--process-res-method lower_bound_crop --ref-view-strategy middle --mixed-sizes error "
+            "--export-feat-layers 3 4 --conf-thresh-percentile 10 --num-max-points 99 --no-show-cameras "
+            "--feat-vis-fps 7 --strict --no-align-to-input-ext-scale"
+        )
+        assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 0
+        assert made == [
+            {
+                "name": "da3-giant",
+                "weights": None,
+                "seed": 5,
+                "precision": "bf16",
+                "engine": "reference",
+                "revision": "v1",
+                "commercial_only": True,
+            }
+        ]
+        settings = json.loads((folder / "here" / "run.json").read_text())["settings"]
+        expected = {
+            "seed": 5,
+            "infer_gs": True,
+            "use_ray_pose": True,
+            "process_res": 70,
+            "process_res_method": "lower_bound_crop",
+            "ref_view_strategy": "middle",
+            "mixed_sizes": "error",
+            "export_feat_layers": [3, 4],
+            "conf_thresh_percentile": 10.0,
+            "num_max_points": 99,
+            "show_cameras": False,
+            "feat_vis_fps": 7,
+            "strict": True,
+            "align_to_input_ext_scale": False,
+        }
+        assert {name: settings[name] for name in expected} == expected
+        assert len(read_npz(folder / "here" / "exports" / "npz" / "results.npz").depth) == 2
+
+    def test_a_file_of_settings_and_flags_over_it(self, folder: Path, made: list[dict]) -> None:
+        (folder / "mine.yaml").write_text(
+            "model: da3-base\nprocess_res: 70\nexport: ply\nstrict: true\ninputs: [photos]"
+        )
+        assert main(["run", "--config", "mine.yaml", "--process-res", "84", "--no-strict", "--out", "x"]) == 0
+        settings = json.loads((folder / "x" / "run.json").read_text())["settings"]
+        names = ("model", "process_res", "export", "strict", "config")
+        assert [settings[name] for name in names] == ["da3-base", 84, "ply", False, "mine.yaml"]
+        assert main(["run", "photos", "--config", "quick", "--export", "mini_npz", "--out", "y"]) == 0
+        assert json.loads((folder / "y" / "run.json").read_text())["settings"]["process_res"] == 336
+
+    @pytest.mark.parametrize(
+        ("inputs", "name"),
+        [
+            (["photos"], "photos"),
+            (["photos/"], "photos"),
+            (["photos/1.png"], "1"),
+            (["photos/0.png", "photos/1.png"], "photos"),
+            (["photos/../photos"], "photos"),
+        ],
+    )
+    def test_results_are_named_after_the_input(
+        self, folder: Path, made: list[dict], inputs: list[str], name: str
+    ) -> None:
+        assert main(["run", *inputs, "--process-res", "70", "--export", "mini_npz"]) == 0
+        assert [path.name for path in (folder / "outputs").iterdir()] == [name]
+
+    def test_cameras_from_a_file(self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]) -> None:
+        names = ["0.png", "1.png", "2.png"]
+        write_cameras(folder / "cameras.json", names, [[140, 112]] * 3, user_cameras(3), None)
+        assert main(["run", "photos", "--cameras", "cameras.json", "--process-res", "70", "--out", "o"]) == 0
+        assert "units aligned" in capsys.readouterr().out
+        exts = np.load(folder / "o" / "exports" / "mini_npz" / "results.npz")["exts"]
+        np.testing.assert_array_equal(exts, user_cameras(3)[:, :3].astype(np.float32))
+
+    def test_warnings_come_once_in_one_style_and_again_in_the_summary(
+        self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "photos" / "1.png").write_bytes(b"not an image")
+        assert main(["run", "photos", "--process-res", "70", "--out", "o"]) == 0
+        output = capsys.readouterr()
+        (line,) = [line for line in output.err.splitlines() if "1.png" in line]
+        assert line.startswith("recon: warning: left out: ")
+        assert "UserWarning" not in output.err
+        assert "ReconWarning" not in output.err
+        assert "1 warning:\n- left out: " in output.out
+        assert json.loads((folder / "o" / "run.json").read_text())["warnings"][0].startswith("left out: ")
+
+    def test_random_weights_are_said_and_recorded(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        arguments = ["run", "photos", "--model", "da3-small", "--weights", "none", "--process-res", "70", "--out", "o"]
+        assert main(arguments) == 0
+        output = capsys.readouterr()
+        assert "recon: warning: random weights (seed 0)" in output.err
+        assert "- random weights (seed 0)" in output.out
+        record = json.loads((folder / "o" / "run.json").read_text())
+        assert record["warnings"][0].startswith("random weights")
+        assert record["model"]["weights"] == {"source": "random", "seed": 0, "licence": None}
+
+
+class TestWrongInput:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["run"], "no photos given"),
+            (["run", "absent"], "absent does not exist"),
+            (["run", "photos", "--model", "da3-tiny"], "unknown model 'da3-tiny'"),
+            (["run", "photos", "--export", "glb-png"], "unknown export format 'png'"),
+            (["run", "photos", "--config", "quik"], "--config quik: no such file"),
+            (["run", "photos", "--config", "bad.yaml"], "bad.yaml: unknown key 'modle'; did you mean 'model'?"),
+            (["run", "photos", "--process-res", "7"], "process_res must be at least 14"),
+            (["run", "photos", "--cameras", "none.json"], "none.json"),
+            (["run", "photos", "--out", "bad.yaml"], "is not a folder"),
+            (["run", "photos", "--commercial-only"], "da3-large is licensed CC BY-NC 4.0"),
+            (["run", "photos", "--weights", "./none"], "none: no such file or folder"),
+            (["run", "clip.mp4"], "clip.mp4: a video"),
+            (["run", "."], "did you mean 'images'?"),
+            (["run", "photos", "--infer-gs"], "da3-small has no Gaussian head"),
+            (["export", "absent.npz", "--to", "glb"], "absent.npz: no such file"),
+            (["run", "photos", "--seed", "-1"], "seed must be 0 to"),
+            (["export", "absent.npz", "--to", "glb", "--num-max-points", "0"], "num_max_points must be above 0"),
+            (["export", "bad.yaml", "--to", "glb"], "bad.yaml: not an npz file"),
+        ],
+    )
+    def test_is_one_line_and_exit_code_2(
+        self, folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "bad.yaml").write_text("modle: da3-small")
+        (folder / "images").mkdir()
+        before = sorted(folder.rglob("*"))
+        if not {"--model", "--commercial-only", "--weights"} & set(arguments) and arguments[0] == "run":
+            arguments = [*arguments, "--model", "da3-small", "--weights", "none"]
+        assert main(arguments) == 2
+        *earlier, line = capsys.readouterr().err.splitlines()
+        assert line.startswith("recon: error: ")
+        assert message in line
+        assert all(
+            other.startswith(("recon: load ", "recon: read ", "recon: [", "recon: warning: ")) for other in earlier
+        )
+        assert sorted(folder.rglob("*")) == before
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["rnu"],
+            ["run", "photos", "--modle", "x"],
+            ["run", "photos", "--process-res", "big"],
+            ["export", "a.npz"],
+        ],
+    )
+    def test_of_the_command_line_itself(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        assert capsys.readouterr().err
+
+    def test_the_hub_out_of_reach_is_one_line(self, folder: Path) -> None:
+        done = in_new_process(
+            *("run", "photos", "--model", "da3-small"), cwd=folder, HF_HUB_OFFLINE="1", HF_HOME=str(folder / "home")
+        )
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("recon: error: HF_HUB_OFFLINE is set")
+
+    @pytest.mark.parametrize("arguments", [["absent"], ["clip.mp4"], ["photos", "--export", "feat_vis"], ["."]])
+    def test_is_noticed_before_a_model_is_loaded(self, folder: Path, made: list[dict], arguments: list[str]) -> None:
+        assert main(["run", *arguments]) == 2
+        assert made == []
+
+
+class TestFailures:
+    def test_are_one_line_unless_verbose(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("out of\nmemory")
+
+        monkeypatch.setattr(recon.models.ready, "ready_model", fail)
+        monkeypatch.delenv("RECON_DEBUG", raising=False)
+        assert main(["run", "photos"]) == 1
+        error = capsys.readouterr().err
+        assert "recon: failed: RuntimeError: out of memory" in error
+        assert "Traceback" not in error
+        assert main(["run", "photos", "--verbose"]) == 1
+        assert "Traceback" in capsys.readouterr().err
+        monkeypatch.setenv("RECON_DEBUG", "1")
+        assert main(["run", "photos"]) == 1
+        assert "Traceback" in capsys.readouterr().err
+
+    @pytest.mark.slow
+    def test_ctrl_c_halfway_leaves_no_half_written_file(self, folder: Path) -> None:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", RECON),
+                *("run", "photos", "--model", "da3-small", "--weights", "none", "--process-res", "840"),
+            ],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in process.stderr:
+            if "predict" in line:
+                break
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == 1
+        assert rest.splitlines() == ["recon: interrupted; files that were not complete have been removed"]
+        assert not [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "photos"]
+
+
+class TestExport:
+    @pytest.fixture
+    def run(self, folder: Path, made: list[dict]) -> Path:
+        options = ["--process-res", "70", "--export", "npz-ply-glb-mini_npz", "--num-max-points", "300"]
+        assert main(["run", "photos", "--out", "run", *options]) == 0
+        return folder / "run"
+
+    def test_files_are_those_of_the_run(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = json.loads((run / "run.json").read_text())
+        capsys.readouterr()
+        result = "run/exports/npz/results.npz"
+        assert main(["export", result, "--to", "ply-glb-depth_vis", "--out", "again", "--num-max-points", "300"]) == 0
+        for name in ("points.ply", "scene.glb"):
+            assert (run.parent / "again" / name).read_bytes() == (run / name).read_bytes()
+        output = capsys.readouterr()
+        assert output.out.splitlines()[0] == "exported to again"
+        assert "points.ply" in output.out
+        record = json.loads((run.parent / "again" / "run.json").read_text())
+        assert list(record["exports"]) == ["ply", "glb", "depth_vis"]
+        assert record["source"] == str(run / "exports" / "npz" / "results.npz")
+        assert json.loads((run / "run.json").read_text()) == before
+
+    def test_into_the_run_itself_is_noted_in_its_record(self, run: Path) -> None:
+        assert main(["export", "run/exports/npz/results.npz", "--to", "depth_vis"]) == 0
+        record = json.loads((run / "run.json").read_text())
+        assert list(record["exports"]) == ["npz", "ply", "glb", "mini_npz", "depth_vis"]
+        assert record["model"]["preset"] == "da3-large"
+        assert record["exports"]["depth_vis"]["details"]["depth_png"]["0000.png"]["scale"] > 0
+
+    def test_options(self, run: Path) -> None:
+        result = "run/exports/npz/results.npz"
+        assert main(["export", result, "--to", "ply", "--conf-thresh-percentile", "99", "--out", "few"]) == 0
+        assert main(["export", result, "--to", "ply", "--conf-thresh-percentile", "0", "--out", "many"]) == 0
+        points = [
+            json.loads((run.parent / name / "run.json").read_text())["exports"]["ply"]["details"]["points"]
+            for name in ("few", "many")
+        ]
+        assert points[0] < points[1]
+
+    def test_a_result_that_holds_too_little(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["export", "run/exports/mini_npz/results.npz", "--to", "glb"]) == 2
+        assert "a mini_npz file holds no images" in capsys.readouterr().err
+
+    def test_a_foreign_run_json_is_not_overwritten(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        other = run.parent / "other"
+        other.mkdir()
+        (other / "run.json").write_text("[1]")
+        assert main(["export", "run/exports/npz/results.npz", "--to", "ply", "--out", "other"]) == 2
+        assert "not the record of a run" in capsys.readouterr().err
+        assert (other / "run.json").read_text() == "[1]"
+
+    def test_no_torch_is_needed(self, run: Path) -> None:
+        arguments = ("export", "run/exports/npz/results.npz", "--to", "ply-glb", "--out", "o")
+        assert not imports_torch(*arguments, cwd=run.parent)
+        assert (run.parent / "o" / "scene.glb").is_file()
+
+
+class TestModels:
+    def test_one_line_for_each_preset(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["models"]) == 0
+        head, *rows = capsys.readouterr().out.splitlines()
+        assert head.split() == ["model", "parameters", "abilities", "licence", "cached"]
+        assert [row.split()[0] for row in rows] == list(preset_names())
+        large = rows[preset_names().index("da3-large")]
+        assert "CC BY-NC 4.0" in large
+        assert f"{load_preset('da3-large').parameters / 1e6:,.0f} M" in large
+
+    def test_a_terminal_gets_a_drawn_table(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "160")
+        assert main(["models"]) == 0
+        output = capsys.readouterr().out
+        assert "│" in output
+        assert all(name in output for name in preset_names())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["models"]])
+def test_light_commands_import_no_torch(arguments: list[str], tmp_path: Path) -> None:
+    assert not imports_torch(*arguments, cwd=tmp_path)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"recon {__version__}\n"
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in ("run", "models", "export", __version__))
