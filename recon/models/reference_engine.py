@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from recon.errors import InputError
 from recon.models.outputs import GaussianTensors, NetworkOutput
 from recon.models.presets import Preset
-from recon.models.reference_view import MIN_VIEWS, choose_ref_view, order_with_first, take_views
+from recon.models.reference_view import MIN_VIEWS, order_with_first, take_views
 
 INSTALL = (
     "pip install --no-deps depth-anything-3==0.1.1 && pip install 'recon[reference]' "
@@ -77,7 +77,10 @@ class ReferenceNetwork(nn.Module):
         result = _to_network_output(output, extrinsics, infer_gs)
         if not chooses:
             return result
-        ref_view = choose_ref_view(tokens[0], ref_view_strategy)
+        # Its own choice, made again: ours breaks ties differently.
+        from depth_anything_3.model.reference_view_selector import select_reference_view
+
+        ref_view = select_reference_view(tokens[0][:, :, None], ref_view_strategy)
         return replace(result, ref_view=ref_view, features=self._in_input_order(result.features, ref_view))
 
     @contextlib.contextmanager

@@ -14,6 +14,8 @@ from recon.errors import InputError
 REF_VIEW_STRATEGIES = ("first", "middle", "saddle_balanced", "saddle_sim_range")
 MIN_VIEWS = 3
 """With fewer views the first one is the reference."""
+_TIE = 1e-4
+"""Ranges of similarity closer than this are equal."""
 
 
 def check_ref_view_strategy(strategy: str) -> None:
@@ -41,7 +43,9 @@ def choose_ref_view(class_tokens_bvc: Tensor, strategy: str) -> Tensor:
     # A view's similarity to itself, 1, counts as 0.
     similarity = directions @ directions.mT - torch.eye(v, device=tokens.device)  # (B, V, V)
     if strategy == "saddle_sim_range":
-        return (similarity.amax(dim=-1) - similarity.amin(dim=-1)).argmax(dim=-1)
+        # Two views that are most like each other have the same range but for rounding: the earlier one is taken.
+        ranges = similarity.amax(dim=-1) - similarity.amin(dim=-1)  # (B, V)
+        return (ranges >= ranges.amax(dim=-1, keepdim=True) - _TIE).int().argmax(dim=-1)
 
     metrics = torch.stack([similarity.sum(dim=-1) / (v - 1), lengths, directions.var(dim=-1)])  # (3, B, V)
     low, high = metrics.amin(dim=-1, keepdim=True), metrics.amax(dim=-1, keepdim=True)

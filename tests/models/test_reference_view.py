@@ -21,6 +21,15 @@ def test_saddle_sim_range_takes_the_view_with_the_widest_range() -> None:
     assert choose_ref_view(tokens, "saddle_sim_range").item() == 1
 
 
+def test_ties_go_to_the_earlier_view_whatever_the_rounding() -> None:
+    """With all similarities positive the range is the largest one, which two views share."""
+    tokens = torch.rand(50, 6, 32, generator=torch.Generator().manual_seed(0)) + 0.5
+    noisy = tokens * (1 + 1e-6 * torch.randn(50, 6, 1, generator=torch.Generator().manual_seed(1)))
+    chosen = choose_ref_view(tokens, "saddle_sim_range")
+    assert torch.equal(chosen, choose_ref_view(noisy, "saddle_sim_range"))
+    assert (chosen < 5).all()
+
+
 def test_saddle_balanced_takes_the_middle_one_of_graded_views() -> None:
     angles = torch.linspace(0, 1, 5)
     graded = torch.stack([angles.cos(), angles.sin(), torch.zeros(5)], dim=-1) * torch.linspace(1, 2, 5)[:, None]

@@ -17,6 +17,7 @@ from recon.models.presets import (
     NetworkConfig,
     SingleViewConfig,
 )
+from recon.models.sky import SKY_THRESHOLD
 
 _HEAD = HeadConfig(features=32, channels=(16, 24, 32, 48))
 _ANY_VIEW_ENCODER = EncoderConfig(dim=64, depth=8, heads=2, taken_layers=(3, 5, 6, 7), cross_view_from=4)
@@ -47,9 +48,10 @@ def tiny_network(kind: str, seed: int = 0) -> Network:
             parameter.add_(0.1 * noise)
         for module in network.modules():
             if isinstance(module, SkyDPT):
-                # Sky scores around the threshold, so that images have both sky and none.
-                module.scratch["sky_output_conv2"][-1].weight.mul_(0.2)
-                module.scratch["sky_output_conv2"][-1].bias.fill_(-0.6)
+                # Sky scores on both sides of the threshold: the last layer adds and subtracts alike.
+                last = module.scratch["sky_output_conv2"][-1]
+                last.weight.sub_(last.weight.mean()).mul_(0.5)
+                last.bias.fill_(SKY_THRESHOLD)
     return network
 
 

@@ -10,7 +10,7 @@ from recon.models.build import build_network
 from recon.models.networks import Network
 from recon.models.outputs import NetworkOutput
 from recon.models.presets import load_preset, preset_names
-from recon.models.reference_view import REF_VIEW_STRATEGIES, order_with_first, take_views
+from recon.models.reference_view import REF_VIEW_STRATEGIES, choose_ref_view, order_with_first, take_views
 from tests.models.tiny import TINY, cameras, images, tiny_network
 from tests.reference.networks import build_reference_network, needs_reference, on_meta_device
 
@@ -68,8 +68,31 @@ def test_batch_of_two(given: bool) -> None:
 
 
 @pytest.mark.parametrize("strategy", REF_VIEW_STRATEGIES)
+def test_choice_of_the_reference_view(strategy: str) -> None:
+    from depth_anything_3.model.reference_view_selector import select_reference_view
+
+    tokens = torch.randn(200, 6, 4, 16, generator=torch.Generator().manual_seed(0))
+    theirs = select_reference_view(tokens, strategy=strategy)
+    ours = choose_ref_view(tokens[:, :, 0], strategy)
+    # Where two views tie, the reference's choice between them is left to rounding.
+    assert (ours == theirs).float().mean() > (0.5 if strategy == "saddle_sim_range" else 0.999)
+    directions = torch.nn.functional.normalize(tokens[:, :, 0], dim=-1)
+    similarity = directions @ directions.mT - torch.eye(6)
+    ranges = similarity.amax(dim=-1) - similarity.amin(dim=-1)
+    if strategy == "saddle_sim_range":
+        scene = torch.arange(200)
+        torch.testing.assert_close(ranges[scene, ours], ranges[scene, theirs], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("strategy", REF_VIEW_STRATEGIES)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_reference_view_strategies(strategy: str, seed: int) -> None:
+def test_reference_view_strategies(strategy: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if strategy == "saddle_sim_range":
+        # It ties on these images; the reference is given our choice, so that the rest can be compared.
+        monkeypatch.setattr(
+            "depth_anything_3.model.dinov2.vision_transformer.select_reference_view",
+            lambda tokens, strategy: choose_ref_view(tokens[:, :, 0], strategy),
+        )
     network = tiny_network("any_view", seed)
     assert_same(*run_both(network, "any_view", images(5, seed=seed), ref_view_strategy=strategy))
 
