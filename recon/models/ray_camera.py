@@ -35,6 +35,9 @@ def cameras_from_rays(rays: Tensor, conf: Tensor, height: int, width: int, seed:
         (B, V, 3, 4) float32 world-to-camera and (B, V, 3, 3) float32 intrinsics, without skew.
     """
     b, v, h, w, _ = rays.shape
+    device = rays.device
+    if device.type == "mps":  # it has no float64
+        rays, conf = rays.cpu(), conf.cpu()
     pixels = _pixel_grid(h, w, rays.device)  # (h * w, 3)
     samples = _draw_samples(h * w, seed).to(rays.device)  # (tries, 8)
     flat_rays = rays.double().reshape(b * v, h * w, 6)
@@ -57,7 +60,7 @@ def cameras_from_rays(rays: Tensor, conf: Tensor, height: int, width: int, seed:
     )
     intrinsics = to_pixels @ normalised_intrinsics
     intrinsics[:, 0, 1] = 0
-    return extrinsics.float().unflatten(0, (b, v)), intrinsics.float().unflatten(0, (b, v))
+    return extrinsics.float().unflatten(0, (b, v)).to(device), intrinsics.float().unflatten(0, (b, v)).to(device)
 
 
 def _pixel_grid(h: int, w: int, device: torch.device) -> Tensor:

@@ -74,6 +74,6 @@ def metric_scale(depth: Tensor, conf: Tensor, sky: Tensor, metres: Tensor) -> Te
             scales.append(d.new_tensor(torch.nan))
             continue
         used = seen & (c >= quantile(c[seen], 0.5)) & (m > _MIN_METRIC_DEPTH) & (d > _MIN_DEPTH)
-        d, m = d[used].double(), m[used].double()
-        scales.append((d @ m / (d @ d).clamp(min=1e-12)).to(depth.dtype))
+        d, m = d[used], m[used]
+        scales.append((d * m).sum() / (d * d).sum().clamp(min=1e-12))
     return torch.stack(scales)

@@ -1,0 +1,36 @@
+"""Which number format the encoder gets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recon.errors import InputError
+from recon.models.precision import resolve_precision
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize("gpu_has_bf16", [True, False])
+def test_auto_on_a_cpu_is_float32_whatever_the_gpu_can_do(monkeypatch: pytest.MonkeyPatch, gpu_has_bf16: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: gpu_has_bf16)
+    assert resolve_precision("auto", CPU) == torch.float32
+
+
+def test_auto_on_a_gpu_is_the_half_precision_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert resolve_precision("auto", CUDA) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert resolve_precision("auto", CUDA) == torch.float16
+
+
+def test_named_precisions() -> None:
+    assert resolve_precision("fp32", CUDA) == torch.float32
+    assert resolve_precision("bf16", CPU) == torch.bfloat16
+    assert resolve_precision("fp16", CUDA) == torch.float16
+
+
+@pytest.mark.parametrize(("name", "reason"), [("fp16", "does not run on a CPU"), ("int8", "must be one of auto")])
+def test_what_cannot_be(name: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        resolve_precision(name, CPU)
