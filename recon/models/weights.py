@@ -74,8 +74,11 @@ def save_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> No
     """Write the state dict of `network`, with `prefix` before each key; InputError where it cannot be written."""
     tensors = {prefix + key: t.detach().cpu().contiguous() for key, t in network.state_dict().items()}
     with atomic_write(path) as temporary:
+        temporary.touch()
+        usual_mode = temporary.stat().st_mode  # safetensors leaves its files readable by their owner alone
         try:
             save_file(tensors, temporary, metadata={"format": "pt"})
+            temporary.chmod(usual_mode)
         except SafetensorError as error:
             raise InputError(f"cannot write {path}: {error}") from error
 

@@ -301,6 +301,13 @@ def test_only_mono_and_metric_presets_look_alike() -> None:
             assert identify_preset(shapes[name], shapes) == name
 
 
+def test_saved_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    folder = save_checkpoint(tiny_network("any_view"), "da3-small", tmp_path / "saved")
+    modes = {path.stat().st_mode for path in (tmp_path / "plain", *folder.iterdir())}
+    assert len(modes) == 1
+
+
 @pytest.mark.parametrize("kind", TINY)
 def test_save_and_load_round_trip(tmp_path: Path, kind: str) -> None:
     network = tiny_network(kind)
