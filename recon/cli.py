@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import tyro
 
 from recon import __version__
-from recon.config import ExportSettings, RunSettings, load_settings
+from recon.config import ExportSettings, RunSettings, load_settings, parse_export_kwargs
 from recon.errors import InputError
 from recon.messages import collect_warnings
 
@@ -96,9 +96,9 @@ def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
 
 def run(settings: RunSettings) -> int:
     """`recon run`: photos to files, and a table of what was written."""
-    from recon.export import parse_formats
+    from recon.export import check_options, parse_formats
     from recon.models.presets import load_preset
-    from recon.pipeline import check_request, reconstruct
+    from recon.pipeline import check_request, format_options, reconstruct
     from recon.report import ProgressReport, print_summary, report_warnings
 
     if not settings.inputs:
@@ -106,6 +106,8 @@ def run(settings: RunSettings) -> int:
     out = settings.out if settings.out is not None else Path("outputs") / _name_of(settings.inputs)
     inputs, options = list(settings.inputs), settings.inference_options()
     check_request(load_preset(settings.model), inputs, options, parse_formats(settings.export), out)
+    export_kwargs = parse_export_kwargs(settings.export_kwargs)
+    check_options(format_options(options, export_kwargs))
     if settings.cameras is not None and not settings.cameras.is_file():
         raise InputError(f"--cameras {settings.cameras}: no such file")
 
@@ -130,6 +132,7 @@ def run(settings: RunSettings) -> int:
             options=options,
             export_dir=out,
             export_format=settings.export,
+            export_kwargs=export_kwargs,
             settings={f.name: getattr(settings, f.name) for f in fields(RunSettings)},
             progress=progress,
         )
@@ -144,12 +147,13 @@ def export_again(settings: ExportSettings) -> int:
     from recon.report import ProgressReport, print_exports, report_warnings
     from recon.run_record import add_exports
 
+    options = format_options(settings, parse_export_kwargs(settings.export_kwargs))
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
         progress.begin(f"read {settings.result.name}")
         prediction = read_npz(settings.result)
         progress.begin(f"export {settings.to}")
         out = settings.out if settings.out is not None else _folder_of(settings.result)
-        exported = export(prediction, settings.to, out, format_options(settings))
+        exported = export(prediction, settings.to, out, options)
         add_exports(out, settings.result, exported)
     print_exports(out, exported, messages)
     return DONE

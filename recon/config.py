@@ -93,6 +93,8 @@ class _CommandSettings:
     """Preset; `recon models` lists them."""
     export: str = "mini_npz-glb-depth_vis"
     """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis."""
+    export_kwargs: tuple[str, ...] = ()
+    """Further options of a format, as FORMAT.OPTION=VALUE: glb.filter_black_bg=true glb.camera_size=0.05."""
     out: Path | None = None
     """Folder for the results [outputs/<input name>]. Files of an earlier run with the same names are replaced."""
     config: str | None = None
@@ -123,6 +125,8 @@ class _ReexportSettings:
     """exports/npz/results.npz of a run."""
     to: str
     """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis."""
+    export_kwargs: tuple[str, ...] = ()
+    """Further options of a format, as FORMAT.OPTION=VALUE: glb.filter_black_bg=true glb.camera_size=0.05."""
     out: Path | None = None
     """Folder for the files [the folder of the run]."""
     verbose: bool = False
@@ -169,6 +173,21 @@ def load_settings(name_or_path: str) -> RunSettings:
         return RunSettings(**values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def parse_export_kwargs(items: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`FORMAT.OPTION=VALUE` items as `{format: {option: value}}`, values read as YAML. Raises `InputError`."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for item in items:
+        target, equals, value = item.partition("=")
+        export_format, dot, option = target.partition(".")
+        if not (equals and dot and export_format and option):
+            raise InputError(f"export_kwargs must look like glb.camera_size=0.05, got {item!r}")
+        try:
+            parsed.setdefault(export_format, {})[option] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"export_kwargs: the value of {item!r} cannot be read") from None
+    return parsed
 
 
 def settings_names() -> tuple[str, ...]:

@@ -108,7 +108,8 @@ class TestRun:
             "--commercial-only --seed 5 --out here --export npz-ply --infer-gs --use-ray-pose --process-res 70 "
             "--process-res-method lower_bound_crop --ref-view-strategy middle --mixed-sizes error "
             "--export-feat-layers 3 4 --conf-thresh-percentile 10 --num-max-points 99 --no-show-cameras "
-            "--feat-vis-fps 7 --strict --no-align-to-input-ext-scale"
+            "--feat-vis-fps 7 --strict --no-align-to-input-ext-scale "
+            "--export-kwargs glb.camera_size=0.1 ply.filter_white_bg=true"
         )
         assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 0
         assert made == [
@@ -138,6 +139,7 @@ class TestRun:
             "feat_vis_fps": 7,
             "strict": True,
             "align_to_input_ext_scale": False,
+            "export_kwargs": {"glb": {"camera_size": 0.1}, "ply": {"filter_white_bg": True}},
         }
         assert {name: settings[name] for name in expected} == expected
         assert len(read_npz(folder / "here" / "exports" / "npz" / "results.npz").depth) == 2
@@ -209,6 +211,8 @@ class TestWrongInput:
             (["run", "absent"], "absent does not exist"),
             (["run", "photos", "--model", "da3-tiny"], "unknown model 'da3-tiny'"),
             (["run", "photos", "--export", "glb-png"], "unknown export format 'png'"),
+            (["run", "photos", "--export-kwargs", "glb.size=1"], "unknown option 'size' for export format 'glb'"),
+            (["run", "photos", "--export-kwargs", "size"], "export_kwargs must look like glb.camera_size=0.05"),
             (["run", "photos", "--config", "quik"], "--config quik: no such file"),
             (["run", "photos", "--config", "bad.yaml"], "bad.yaml: unknown key 'modle'; did you mean 'model'?"),
             (["run", "photos", "--process-res", "7"], "process_res must be at least 14"),
@@ -266,7 +270,16 @@ class TestWrongInput:
         assert "Traceback" not in done.stderr
         assert done.stderr.splitlines()[-1].startswith("recon: error: HF_HUB_OFFLINE is set")
 
-    @pytest.mark.parametrize("arguments", [["absent"], ["clip.mp4"], ["photos", "--export", "feat_vis"], ["."]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["absent"],
+            ["clip.mp4"],
+            ["photos", "--export", "feat_vis"],
+            ["photos", "--export-kwargs", "glb.camera_size=-1"],
+            ["."],
+        ],
+    )
     def test_is_noticed_before_a_model_is_loaded(self, folder: Path, made: list[dict], arguments: list[str]) -> None:
         assert main(["run", *arguments]) == 2
         assert made == []
