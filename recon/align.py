@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.geometry.cameras import to_3x4, to_4x4
+from recon.geometry.cameras import camera_centres, to_3x4, to_4x4
 from recon.geometry.gaussians import transform_gaussians
 from recon.geometry.similarity import Similarity, align_cameras
 from recon.messages import warn
@@ -30,15 +30,16 @@ def align_to_given_extrinsics(
     """
     if prediction.extrinsics is None:
         raise ValueError("the prediction has no cameras to align")
-    predicted = to_4x4(prediction.extrinsics.astype(np.float64))
+    predicted = to_4x4(prediction.extrinsics)
     given_to_predicted = align_cameras(target_world_to_camera=predicted, source_world_to_camera=extrinsics, seed=seed)
+    _warn_if_float32_is_too_coarse(extrinsics)
     scale_known = given_to_predicted is not None
     if given_to_predicted is None:
         warn(
             "the scale between the given cameras and the prediction is undetermined "
             f"({'one camera' if len(extrinsics) == 1 else 'the cameras coincide'}); depth keeps the scale of the model"
         )
-        given_to_predicted = _rigid_through_first_camera(predicted[0], extrinsics[0])
+        given_to_predicted = _rigid_through_first_camera(predicted[0].astype(np.float64), extrinsics[0])
     if not to_input_scale:
         moved = given_to_predicted.apply_to_extrinsics(extrinsics)
         return replace(prediction, extrinsics=to_3x4(moved).astype(np.float32))
@@ -50,7 +51,7 @@ def align_to_given_extrinsics(
     depth = prediction.depth
     if scale_known:
         depth = (depth / given_to_predicted.scale).astype(np.float32)
-        scale_factor = (scale_factor or 1.0) / given_to_predicted.scale
+        scale_factor = (1.0 if scale_factor is None else scale_factor) / given_to_predicted.scale
     return replace(
         prediction,
         depth=depth,
@@ -60,6 +61,18 @@ def align_to_given_extrinsics(
         scale_factor=scale_factor,
         aux={**prediction.aux, "gaussians": gaussians} if "gaussians" in prediction.aux else prediction.aux,
     )
+
+
+def _warn_if_float32_is_too_coarse(extrinsics: NDArray[np.float64]) -> None:
+    """Warn where cameras far from the origin lose what tells them apart when they are stored as float32."""
+    centres = camera_centres(extrinsics)
+    extent = float(np.linalg.norm(np.ptp(centres, axis=0)))
+    spacing = float(np.spacing(np.float32(np.abs(extrinsics[:, :3, 3]).max())))
+    if extent > 0 and spacing > 1e-4 * extent:
+        warn(
+            f"the given cameras are so far from the origin that float32 places them to {spacing:.2g} units only, "
+            f"and they span {extent:.3g}: subtract an offset from the world's coordinates"
+        )
 
 
 def _rigid_through_first_camera(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similarity:

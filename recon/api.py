@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from recon.config import InferenceOptions
 from recon.errors import InputError
 from recon.models.checkpoints import save_checkpoint
+from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import NetworkOutput
 from recon.models.precision import resolve_precision
 from recon.models.ready import OFFICIAL, ReadyModel, preset_of_checkpoint, ready_model
@@ -47,7 +48,7 @@ class DepthAnything3(nn.Module):
             model_name: a preset; `recon models` lists them.
             weights: `official` (downloaded once), a hub id, a checkpoint folder, a `.safetensors` file, or None for
                 random weights.
-            seed: of random weights, and of whatever else is random in `inference`.
+            seed: of random weights, of cameras from rays, and of the sampling of points.
             precision: of the encoder: `fp32`, `bf16`, `fp16`, or `auto` (fp32 on a CPU, half precision on CUDA).
             engine: `recon`, or `reference` for the network of an installed depth-anything-3.
             revision, token: branch, tag or commit, and access token, for the hub.
@@ -139,17 +140,18 @@ class DepthAnything3(nn.Module):
             `depth` (B, N, H, W), `aux` with `feat_layer_K` (B, N, h, w, C), and where the model has them `depth_conf`
             and `sky` (B, N, H, W), `extrinsics` (B, N, 3, 4), `intrinsics` (B, N, 3, 3), `gaussians`, `scale_factor`.
         """
-        output = self.model(
-            image,
-            extrinsics=extrinsics,
-            intrinsics=intrinsics,
-            feature_layers=() if export_feat_layers is None else tuple(export_feat_layers),
-            infer_gs=infer_gs,
-            use_ray_pose=use_ray_pose,
-            ref_view_strategy=ref_view_strategy,
-            encoder_dtype=resolve_precision(self._ready.precision, image.device),
-            seed=self.seed,
-        )
+        with reuse_freed_memory(image.device):
+            output = self.model(
+                image,
+                extrinsics=extrinsics,
+                intrinsics=intrinsics,
+                feature_layers=() if export_feat_layers is None else tuple(export_feat_layers),
+                infer_gs=infer_gs,
+                use_ray_pose=use_ray_pose,
+                ref_view_strategy=ref_view_strategy,
+                encoder_dtype=resolve_precision(self._ready.precision, image.device),
+                seed=self.seed,
+            )
         return _as_dict(output)
 
     def inference(
@@ -214,7 +216,7 @@ class DepthAnything3(nn.Module):
             ref_view_strategy=ref_view_strategy,  # type: ignore[arg-type]  # checked by the class
             process_res=process_res,
             process_res_method=process_res_method,  # type: ignore[arg-type]
-            export_feat_layers=() if export_feat_layers is None else tuple(export_feat_layers),
+            export_feat_layers=() if export_feat_layers is None else export_feat_layers,  # type: ignore[arg-type]
             conf_thresh_percentile=conf_thresh_percentile,
             num_max_points=num_max_points,
             show_cameras=show_cameras,

@@ -7,6 +7,7 @@ stderr, results to stdout.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -26,6 +27,17 @@ from recon.messages import collect_warnings
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 
+_THE_USERS_PATH = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+)
+"""What the machine says of a path that cannot be used."""
+
 DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 
 
@@ -40,12 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in ("--version", "-V"):
         print(f"recon {__version__}")
         return DONE
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show is no failure
     verbose = "--verbose" in arguments or os.environ.get("RECON_DEBUG", "") not in ("", "0")
     try:
-        return _dispatch(arguments)
+        settings = _settings(arguments)
+        verbose = verbose or getattr(settings, "verbose", False)
+        return _carry_out(settings)
     except InputError as error:
-        print(f"recon: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return WRONG_INPUT
+        return _wrong_input(str(error))
     except KeyboardInterrupt:
         print("recon: interrupted; files that were not complete have been removed", file=sys.stderr)
         return FAILED
@@ -54,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _THE_USERS_PATH:
+            return _wrong_input(f"{error.filename}: {error.strerror}")
         if verbose:
             traceback.print_exc()
         message = " ".join(str(error).split()) or "no message"
@@ -62,11 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _wrong_input(message: str) -> int:
+    print(f"recon: error: {' '.join(message.split())}", file=sys.stderr)
+    return WRONG_INPUT
+
+
+def _settings(arguments: list[str]) -> RunSettings | ExportSettings | ModelsSettings:
     settings = _parse(arguments, RunSettings())
+    if isinstance(settings, RunSettings) and settings.config is not None:
+        settings = _parse(arguments, load_settings(settings.config))
+    return settings
+
+
+def _carry_out(settings: RunSettings | ExportSettings | ModelsSettings) -> int:
     if isinstance(settings, RunSettings):
-        if settings.config is not None:
-            settings = _parse(arguments, load_settings(settings.config))
         return run(settings)
     if isinstance(settings, ExportSettings):
         return export_again(settings)
@@ -85,13 +112,17 @@ def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
         with contextlib.redirect_stdout(unseen), contextlib.redirect_stderr(unseen):
             return parse()
     except SystemExit as stop:
-        # A field that refuses its value: one line as for all wrong input, instead of tyro's box.
+        if stop.code == DONE:
+            return parse()  # once more, to show the help
+        # A field that refuses its value, else what tyro finds wrong: a box that is folded into one line.
         cause: BaseException | None = stop
         while cause is not None:
             if isinstance(cause, InputError):
                 raise cause from None
             cause = cause.__context__
-    return parse()  # once more, to show the help or what tyro itself finds wrong
+        lines = [line.strip("│╭╮╰╯─ ") for line in unseen.getvalue().splitlines()]
+        _title, *said = [line for line in lines if line.strip("-") and not line.endswith("--help")]
+        raise InputError(" ".join(said)) from None
 
 
 def run(settings: RunSettings) -> int:
@@ -111,8 +142,12 @@ def run(settings: RunSettings) -> int:
     if settings.cameras is not None and not settings.cameras.is_file():
         raise InputError(f"--cameras {settings.cameras}: no such file")
 
-    from recon.models.ready import ready_model  # torch is imported, and weights are downloaded, only from here on
+    # Torch is imported, and weights are downloaded, only from here on.
+    from recon.models.precision import resolve_precision
+    from recon.models.ready import ready_model
 
+    device = _device(settings.device)
+    resolve_precision(settings.precision, device)
     with report_warnings(), ProgressReport() as progress:
         progress.begin(f"load {settings.model}")
         model = ready_model(
@@ -124,7 +159,7 @@ def run(settings: RunSettings) -> int:
             revision=settings.revision,
             commercial_only=settings.commercial_only,
         )
-        model.network.to(_device(settings.device))
+        model.network.to(device)
         result = reconstruct(
             model,
             inputs,
@@ -145,16 +180,17 @@ def export_again(settings: ExportSettings) -> int:
     from recon.export import export, read_npz
     from recon.pipeline import format_options
     from recon.report import ProgressReport, print_exports, report_warnings
-    from recon.run_record import add_exports
+    from recon.run_record import add_exports, read_record
 
     options = format_options(settings, parse_export_kwargs(settings.export_kwargs))
+    out = settings.out.expanduser() if settings.out is not None else _folder_of(settings.result)
+    record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
         progress.begin(f"read {settings.result.name}")
         prediction = read_npz(settings.result)
         progress.begin(f"export {settings.to}")
-        out = settings.out if settings.out is not None else _folder_of(settings.result)
         exported = export(prediction, settings.to, out, options)
-        add_exports(out, settings.result, exported)
+        add_exports(out, record, settings.result, exported, options, messages)
     print_exports(out, exported, messages)
     return DONE
 

@@ -1,4 +1,4 @@
-"""Photos to a prediction and its files, stage by stage: load, preprocess, predict, align, export."""
+"""Photos to a prediction and its files, stage by stage: load (and resize), predict, align, export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recon.geometry.cameras import warn_if_camera_to_world
 from recon.messages import collect_warnings
 from recon.predict import predict
 from recon.preprocess import FittedPhoto, combine, fit_photo, map_intrinsics
-from recon.run_record import export_entries, image_entries, versions, write_record
+from recon.run_record import discard_record, export_entries, image_entries, versions, write_record
 from recon.scene.cameras_file import read_cameras
 from recon.scene.images import LoadedPhotos, Photo, PhotoSource, list_images, load_each
 from recon.types import Cameras, Prediction
@@ -97,11 +97,11 @@ def reconstruct(
         return fit_photo(photo, options.process_res, options.process_res_method)
 
     with collect_warnings() as warnings:
-        stages = _Stages(("load", "preprocess", "predict", "align", *(f"export {name}" for name in formats)), progress)
+        stages = _Stages(("load", "predict", "align", *(f"export {name}" for name in formats)), progress)
         with stages("load"):
             loaded = load_each(image, fit, options.strict)
             cameras = _given_cameras(loaded, extrinsics, intrinsics, cameras_file)
-        with stages("preprocess"):
+            _check_cameras_suffice(model.preset, cameras, len(loaded.photos), formats)
             views = combine(loaded.photos, options.mixed_sizes)
             if cameras.intrinsics is not None:
                 processed = map_intrinsics(cameras.intrinsics, views.processed_to_original)
@@ -116,6 +116,7 @@ def reconstruct(
 
         for name in formats:
             EXPORTERS[name].check(prediction, checked[name])
+        discard_record(folder)  # from here on the record of an earlier run would describe files that are no more
         exported: dict[str, Exported] = {}
         for name in formats:
             with stages(f"export {name}"):
@@ -151,6 +152,9 @@ def check_request(
     _check_wishes(preset, options, formats)
     if folder is not None:
         _check_writable(folder)
+        for source in _paths(image):
+            if source.is_dir() and source.resolve() == folder.resolve():
+                raise InputError(f"the results cannot go into the folder of the photos, {folder}: they would be photos")
 
 
 class _Stages:
@@ -205,12 +209,9 @@ def _check_wishes(preset: Preset, options: InferenceOptions, formats: Sequence[s
 
 def _check_input(image: PhotoSource) -> None:
     """Say clearly what cannot be read yet, instead of that it is not an image, and what is not there at all."""
-    sources = list(image) if isinstance(image, (list, tuple)) else [image]
     supported = "photos and folders of photos are read"
-    for source in sources:
-        if not isinstance(source, (str, Path)):
-            continue
-        path = Path(source).expanduser()
+    paths = _paths(image)
+    for path in paths:
         if path.suffix.lower() in VIDEO_SUFFIXES:
             raise InputError(
                 f"{path}: a video; {supported}. Extract frames first, for example with "
@@ -226,8 +227,14 @@ def _check_input(image: PhotoSource) -> None:
             )
         if path.is_dir():
             list_images(path)
-        elif len(sources) == 1 and not path.exists():
+        elif len(paths) == 1 and not path.exists():
             raise InputError(f"{path} does not exist; give an image file or a folder of images")
+
+
+def _paths(image: PhotoSource) -> list[Path]:
+    """The files and folders among the images given."""
+    sources = list(image) if isinstance(image, (list, tuple)) else [image]
+    return [Path(source).expanduser() for source in sources if isinstance(source, (str, Path))]
 
 
 def _check_writable(folder: Path) -> None:
@@ -250,16 +257,34 @@ def _given_cameras(
 ) -> Cameras:
     """The cameras given for the photos that are kept; intrinsics still of the originals."""
     if cameras_file is not None:
-        complete = len(loaded.kept) == len(loaded.names)
-        sizes = [photo.original_size for photo in loaded.photos] if complete else None
-        extrinsics, intrinsics = read_cameras(cameras_file, loaded.names, sizes)
-    cameras = Cameras.from_arrays(extrinsics, intrinsics, count=len(loaded.names))
+        sizes = [photo.original_size for photo in loaded.photos]
+        in_order = read_cameras(cameras_file, loaded.names, sizes, loaded.kept)
+        try:
+            cameras = Cameras.from_arrays(*in_order, count=len(loaded.kept))
+        except InputError as error:
+            names = ", ".join(photo.name for photo in loaded.photos[:3])
+            raise InputError(f"'{cameras_file}': {error} (counted along the photos: {names}, …)") from error
+    else:
+        everything = Cameras.from_arrays(extrinsics, intrinsics, count=len(loaded.names))
+        cameras = Cameras(
+            extrinsics=None if everything.extrinsics is None else everything.extrinsics[loaded.kept],
+            intrinsics=None if everything.intrinsics is None else everything.intrinsics[loaded.kept],
+        )
     if cameras.extrinsics is not None:
         warn_if_camera_to_world(cameras.extrinsics)
-    return Cameras(
-        extrinsics=None if cameras.extrinsics is None else cameras.extrinsics[loaded.kept],
-        intrinsics=None if cameras.intrinsics is None else cameras.intrinsics[loaded.kept],
-    )
+    return cameras
+
+
+def _check_cameras_suffice(preset: Preset, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
+    """Refuse point clouds of several views whose cameras would be known to nobody, before the network runs."""
+    clouds = [name for name in formats if name in ("glb", "ply")]
+    complete = cameras.extrinsics is not None and cameras.intrinsics is not None
+    if preset.any_view is None and views > 1 and clouds and not complete:
+        others = "-".join(name for name in formats if name not in clouds) or "mini_npz-depth_vis"
+        raise InputError(
+            f"{preset.name} looks at each view alone, so {' and '.join(clouds)} of {views} views need their cameras: "
+            f"give extrinsics and intrinsics, export {others} only, or take an any-view model"
+        )
 
 
 def _model_entry(model: ReadyModel) -> dict[str, Any]:

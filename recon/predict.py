@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recon.config import InferenceOptions
 from recon.geometry.cameras import normalise_extrinsics, to_3x4
 from recon.messages import warn
+from recon.models.presets import NestedConfig
 from recon.preprocess import ProcessedViews, normalise
 from recon.types import Cameras, FloatArray, Gaussians, Prediction, Units
 
@@ -38,12 +39,25 @@ def predict(model: ReadyModel, views: ProcessedViews, cameras: Cameras, options:
             raise ValueError("an any-view network must return intrinsics")
         intrinsics = _numpy(first_pass.intrinsics).astype(np.float64)
     extrinsics = None if cameras.extrinsics is None else normalise_extrinsics(cameras.extrinsics)
-    output = _call(model, views, extrinsics, None if extrinsics is None else intrinsics, options)
-    units: Units = "relative" if output.scale_factor is None else "metric"
-    prediction = _to_prediction(output, views, units)
-    if intrinsics is not None:
-        return replace(prediction, intrinsics=intrinsics.astype(np.float32))
-    return prediction
+    # Intrinsics alone say nothing to an any-view network, but give a nested one its metres.
+    conditions = extrinsics is not None or isinstance(model.preset.network, NestedConfig)
+    output = _call(model, views, extrinsics, intrinsics if conditions else None, options)
+    metric = output.scale_factor is not None and bool(output.scale_factor.isfinite()[0])
+    prediction = _to_prediction(output, views, "metric" if metric else "relative")
+    if intrinsics is None:
+        return prediction
+    if prediction.gaussians is not None and prediction.intrinsics is not None:
+        _warn_of_another_focal_length(prediction.intrinsics, intrinsics)
+    return replace(prediction, intrinsics=intrinsics.astype(np.float32))
+
+
+def _warn_of_another_focal_length(predicted: FloatArray, given: FloatArray) -> None:
+    """The head places Gaussians by the predicted intrinsics; points of the depth map lie by the given ones."""
+    off = float(np.abs(predicted[:, [0, 1], [0, 1]] / given[:, [0, 1], [0, 1]] - 1).max())
+    if off > 1e-3:
+        warn(
+            f"Gaussians are placed by the predicted focal length, up to {off:.1%} off the given one that depth goes by"
+        )
 
 
 def _predict_single_views(
@@ -93,14 +107,15 @@ def _call(
     """One forward pass on a batch of one scene; `extras` are features and Gaussians."""
     import torch
 
+    from recon.models.memory import reuse_freed_memory
     from recon.models.precision import resolve_precision
 
     device = model.device
 
     def batch(array: FloatArray | None) -> torch.Tensor | None:
-        return None if array is None else torch.from_numpy(array.astype(np.float32))[None].to(device)
+        return None if array is None else torch.from_numpy(array.astype(np.float32, copy=False))[None].to(device)
 
-    with torch.inference_mode():
+    with torch.inference_mode(), reuse_freed_memory(device):
         output = model.network(
             batch(normalise(views.images)),
             extrinsics=batch(extrinsics),
@@ -133,7 +148,7 @@ def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units) -
         intrinsics=None if output.intrinsics is None else _numpy(output.intrinsics),
         gaussians=gaussians,
         units=units,
-        scale_factor=None if output.scale_factor is None else float(output.scale_factor[0]),
+        scale_factor=float(output.scale_factor[0]) if output.scale_factor is not None and units == "metric" else None,
         image_names=tuple(views.names),
         original_sizes=views.original_sizes,
         processed_to_original=views.processed_to_original,

@@ -13,6 +13,7 @@
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took |
 | exports | for each format: its files (path, bytes), details (scale of 16-bit depth images, point counts), seconds |
+| | and, where `recon export` made it later: source (the npz), options, warnings |
 
 Paths are relative to the file's folder where they lie in it. There is no NaN: a number that is not finite is null.
 """
@@ -84,23 +85,42 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     return path
 
 
-def add_exports(folder: Path, source: Path, exported: Mapping[str, Exported]) -> Path:
-    """Note further exports in the `run.json` of `folder`, or start one that names their `source` file.
+def discard_record(folder: Path) -> None:
+    """Remove the `run.json` of an earlier run; InputError where that cannot be done."""
+    try:
+        (folder / FILE_NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot replace {folder / FILE_NAME}: {error.strerror or error}") from error
 
-    Raises InputError where a file of that name is there and is not a run's record.
-    """
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The `run.json` of `folder`; None where there is none, InputError where it is not a run's record."""
     path = folder / FILE_NAME
-    record: dict[str, Any] = {"versions": versions(), "source": _relative(source, folder), "exports": {}}
-    if path.exists():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not the record of a run ({error}); move it away") from error
-        if not isinstance(found, dict) or not isinstance(found.get("exports"), dict):
-            raise InputError(f"{path}: not the record of a run; move it away or choose another folder")
-        record = found
-    record["exports"].update(export_entries(exported, folder))
-    return write_record(folder, record)
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not the record of a run ({error}); move it away") from error
+    if not isinstance(found, dict) or not isinstance(found.get("exports"), dict):
+        raise InputError(f"{path}: not the record of a run; move it away or choose another folder")
+    return found
+
+
+def add_exports(
+    folder: Path,
+    record: Mapping[str, Any] | None,
+    source: Path,
+    exported: Mapping[str, Exported],
+    options: Mapping[str, Any],
+    warnings: Sequence[str],
+) -> Path:
+    """Note further exports beside those of `record`, or start a record: what they were made of, and how."""
+    entries = export_entries(exported, folder)
+    for name, entry in entries.items():
+        entry |= {"source": _relative(source, folder), "options": options.get(name, {}), "warnings": list(warnings)}
+    known = {"versions": versions(), "exports": {}} if record is None else record
+    return write_record(folder, {**known, "exports": {**known["exports"], **entries}})
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,9 @@ class TestCamerasIn:
 
     def test_gaussians_move_with_the_cameras(self) -> None:
         cameras = user_cameras(4), original_intrinsics(4)
-        prediction = reconstruct(fake_model("da3-giant"), photos(4), *cameras, options=small(infer_gs=True)).prediction
+        with pytest.warns(ReconWarning, match=r"predicted focal length, up to 1\.6% off"):
+            result = reconstruct(fake_model("da3-giant"), photos(4), *cameras, options=small(infer_gs=True))
+        prediction = result.prediction
         # The fake network puts a Gaussian at each of its camera centres.
         np.testing.assert_allclose(prediction.gaussians.means, camera_centres(user_cameras(4)), atol=1e-4)
         np.testing.assert_allclose(prediction.gaussians.scales, 0.25, rtol=1e-5)
@@ -294,9 +297,21 @@ class TestRefusedBeforeTheNetworkRuns:
 
     def test_formats_the_prediction_has_no_cameras_for(self, tmp_path: Path) -> None:
         model = fake_model("da3mono-large", with_cameras=False)
-        with pytest.raises(InputError, match="needs cameras"):
+        with pytest.raises(InputError, match=r"glb of 2 views need their cameras.*export mini_npz only"):
             reconstruct(model, photos(2), options=SMALL, export_dir=tmp_path / "out", export_format="mini_npz-glb")
         assert not (tmp_path / "out").exists()
+        assert model.network.calls == []
+
+    def test_bad_cameras_name_their_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "cameras.npz"
+        np.savez(path, extrinsics=np.full((2, 4, 4), np.nan))
+        with pytest.raises(InputError, match=r"cameras\.npz.*extrinsics\[0\].*0000, 0001"):
+            reconstruct(fake_model(), photos(2), cameras_file=path, options=SMALL)
+
+    def test_results_into_the_folder_of_the_photos(self, tmp_path: Path) -> None:
+        Image.fromarray(photos(1)[0]).save(tmp_path / "a.png")
+        with pytest.raises(InputError, match="cannot go into the folder of the photos"):
+            reconstruct(fake_model(), tmp_path, options=SMALL, export_dir=tmp_path)
 
     @pytest.mark.parametrize(
         ("make", "message"),
@@ -365,7 +380,7 @@ class TestFiles:
         for export in record["exports"].values():
             for file in export["files"]:
                 assert (tmp_path / file["path"]).stat().st_size == file["bytes"]
-        assert set(result.seconds) == {"load", "preprocess", "predict", "align", "export mini_npz", "export ply"}
+        assert set(result.seconds) == {"load", "predict", "align", "export mini_npz", "export ply"}
 
     def test_numbers_that_are_none_are_null(self, tmp_path: Path) -> None:
         from recon.run_record import write_record
@@ -415,8 +430,6 @@ class TestFiles:
     def test_interrupted_exports_leave_no_half_written_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from dataclasses import replace
-
         from recon.files import atomic_write
 
         def interrupted(prediction: Prediction, folder: Path, options: object) -> None:
@@ -439,8 +452,71 @@ class TestFiles:
             export_format="ply-glb",
             progress=lambda *stage: stages.append(stage),
         )
-        names = ["load", "preprocess", "predict", "align", "export ply", "export glb"]
-        assert stages == [(name, index, 6) for index, name in enumerate(names)]
+        names = ["load", "predict", "align", "export ply", "export glb"]
+        assert stages == [(name, index, 5) for index, name in enumerate(names)]
+
+
+class TestBadPhotoAmongOthers:
+    """It is named and left out, also where cameras are given, and nothing else goes lost."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        for index, pixels in enumerate(photos(3)):
+            Image.fromarray(pixels).save(folder / f"{index}.png")
+        (folder / "1.png").write_bytes(b"")
+        return folder
+
+    def test_cameras_by_name_need_not_know_it(self, folder: Path, tmp_path: Path) -> None:
+        path, kept = tmp_path / "cameras.json", [0, 2]
+        size = [(2 * WIDTH, 2 * HEIGHT)] * 2
+        write_cameras(path, ["0.png", "2.png"], size, user_cameras(3)[kept], original_intrinsics(2))
+        with pytest.warns(ReconWarning, match=r"left out: .*1\.png"):
+            result = reconstruct(fake_model(), folder, cameras_file=path, options=SMALL, export_dir=tmp_path / "out")
+        assert result.prediction.image_names == ("0.png", "2.png")
+        np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(3)[kept, :3].astype(np.float32))
+        (dropped,) = json.loads((tmp_path / "out" / "run.json").read_text())["dropped_images"]
+        assert dropped["name"] == "1.png"
+        assert "1.png" in dropped["reason"]
+
+    def test_sizes_of_the_others_are_still_checked(self, folder: Path, tmp_path: Path) -> None:
+        path = tmp_path / "cameras.json"
+        write_cameras(path, ["0.png", "2.png"], [(999, 3)] * 2, user_cameras(2), original_intrinsics(2))
+        with pytest.warns(ReconWarning, match="left out"), pytest.raises(InputError, match="999×3"):
+            reconstruct(fake_model(), folder, cameras_file=path, options=SMALL)
+
+    def test_arrays_are_for_all_photos_given(self, folder: Path) -> None:
+        with pytest.warns(ReconWarning, match="left out"):
+            prediction = reconstruct(fake_model(), folder, user_cameras(3), options=SMALL).prediction
+        np.testing.assert_array_equal(prediction.extrinsics, user_cameras(3)[[0, 2], :3].astype(np.float32))
+
+    def test_an_elongated_photo_is_one_too(self, folder: Path) -> None:
+        Image.new("RGB", (20000, 50)).save(folder / "1.png")
+        with pytest.warns(ReconWarning, match=r"left out: .*1\.png.*20000×50"):
+            prediction = reconstruct(fake_model(), folder, options=SMALL).prediction
+        assert prediction.image_names == ("0.png", "2.png")
+
+    def test_a_broken_link_is_one_too(self, folder: Path) -> None:
+        (folder / "1.png").unlink()
+        (folder / "1.png").symlink_to(folder / "gone.png")
+        with pytest.warns(ReconWarning, match=r"left out: .*1\.png"):
+            assert len(reconstruct(fake_model(), folder, options=SMALL).prediction.depth) == 2
+
+
+def test_a_run_that_fails_midway_leaves_no_record_of_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconstruct(fake_model(), photos(1), options=SMALL, export_dir=tmp_path, export_format="mini_npz")
+    assert (tmp_path / "run.json").exists()
+
+    def fails(*arguments: object) -> None:
+        raise InputError("the disk is full")
+
+    monkeypatch.setitem(EXPORTERS, "ply", replace(EXPORTERS["ply"], write=fails))
+    with pytest.raises(InputError, match="disk is full"):
+        reconstruct(fake_model(), photos(1), options=SMALL, export_dir=tmp_path, export_format="mini_npz-ply")
+    assert not (tmp_path / "run.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["any_view", "nested"])

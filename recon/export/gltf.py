@@ -77,7 +77,7 @@ def write_glb(path: Path, primitives: list[Primitive], generator: str, extras: d
         ],
         "buffers": [{"byteLength": sum(sizes)}],
     }
-    text = json.dumps(document, separators=(",", ":")).encode()
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + sum(sizes)
     with path.open("wb") as file:

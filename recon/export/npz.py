@@ -20,6 +20,7 @@ Keys of what a prediction does not have are left out. No value needs pickle.
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from dataclasses import fields
@@ -37,6 +38,7 @@ from recon.types import Gaussians, Prediction
 
 Arrays = dict[str, NDArray[Any]]
 FEATURE_PREFIX = "feat_layer_"
+_FEATURE_NAME = re.compile(r"feat_layer_[0-9]+")
 GAUSSIAN_PREFIX = "gaussian_"
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -125,7 +127,8 @@ def _prediction(arrays: Arrays) -> Prediction:
     gaussians = None
     if any(name.startswith(GAUSSIAN_PREFIX) for name in arrays):
         gaussians = Gaussians(**{f.name: arrays[GAUSSIAN_PREFIX + f.name] for f in fields(Gaussians)})
-    aux: dict[str, Any] = {name: value for name, value in arrays.items() if name.startswith(FEATURE_PREFIX)}
+    # These names become file names: anything but a number after the prefix is not ours.
+    aux: dict[str, Any] = {name: value for name, value in arrays.items() if _FEATURE_NAME.fullmatch(name)}
     if gaussians is not None:
         aux["gaussians"] = gaussians
     prediction = Prediction(
@@ -144,7 +147,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
         aux=aux,
     )
-    for name, value in arrays.items():
-        if name.startswith(FEATURE_PREFIX) and (value.ndim != 4 or len(value) != len(prediction.depth)):
+    for name, value in aux.items():
+        if name != "gaussians" and (value.ndim != 4 or len(value) != len(prediction.depth) or value.size == 0):
             raise ValueError(f"{name} must have shape ({len(prediction.depth)}, any, any, any), got {value.shape}")
     return prediction

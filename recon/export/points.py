@@ -67,7 +67,7 @@ class PointCloud:
 
 
 def check_points(prediction: Prediction) -> None:
-    """Raise InputError where no point cloud can be made: cameras missing for several views, no usable depth."""
+    """Raise InputError where no point cloud can be made: cameras missing for several views or not usable, no depth."""
     views = len(prediction.depth)
     if views > 1 and (prediction.extrinsics is None or prediction.intrinsics is None):
         missing = "extrinsics" if prediction.extrinsics is None else "intrinsics"
@@ -75,6 +75,12 @@ def check_points(prediction: Prediction) -> None:
             f"a point cloud of {views} views needs cameras, and this prediction has no {missing}: "
             "use a model that estimates cameras, or give them"
         )
+    for name in ("extrinsics", "intrinsics"):
+        matrices = getattr(prediction, name)
+        if matrices is not None and not np.isfinite(matrices).all():
+            raise InputError(f"a point cloud needs finite cameras, and the {name} of this prediction are not")
+    if prediction.intrinsics is not None and (prediction.intrinsics[:, [0, 1], [0, 1]] <= 0).any():
+        raise InputError("a point cloud needs positive focal lengths, and the intrinsics have others")
     if not _has_depth(prediction).any():
         raise InputError("no pixel has a positive, finite depth: there are no points to export")
 

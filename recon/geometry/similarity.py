@@ -17,8 +17,8 @@ _COLLINEAR = 0.05
 """Cameras whose spread off their best line is below this share of the spread along it are on a line."""
 _RANK_DEFICIENT = 1e-6
 """The same, for samples of cameras that are not all on a line: only an exact line leaves them without a rotation."""
-_COINCIDENT = 1e-6
-"""Cameras whose spread is below this share of their distance from the origin are in one place: rounding explains it."""
+_ROUNDING = 16
+"""Cameras whose spread is below this many roundings of their distance from the origin are in one place."""
 _SMALLEST_SPREAD = 1e-12
 
 
@@ -74,7 +74,8 @@ def align_cameras(
         seed: of the RANSAC samples.
 
     Returns:
-        None if the scale is undetermined: a single view, or coincident cameras in either world.
+        None if the scale is undetermined: a single view, or cameras in either world that coincide to within the
+        rounding of their number format (float32 and float64 are told apart).
 
     Raises:
         ValueError: the two sets differ in number.
@@ -97,14 +98,17 @@ class _Cameras:
     """(N, 3, 3) camera to world."""
     centres: NDArray[np.float64]
     """(N, 3) in the world."""
+    rounding: float
+    """Relative rounding of the number format that they were given in."""
 
     @staticmethod
     def from_extrinsics(world_to_camera: FloatArray) -> _Cameras:
         camera_to_world = invert_rigid(np.asarray(world_to_camera, np.float64))
-        return _Cameras(camera_to_world[:, :3, :3], camera_to_world[:, :3, 3])
+        rounding = float(np.finfo(np.asarray(world_to_camera).dtype).eps)
+        return _Cameras(camera_to_world[:, :3, :3], camera_to_world[:, :3, 3], rounding)
 
     def __getitem__(self, index: NDArray[np.generic]) -> _Cameras:
-        return _Cameras(self.rotations[index], self.centres[index])
+        return _Cameras(self.rotations[index], self.centres[index], self.rounding)
 
 
 def _spreads(centres: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,14 +123,14 @@ def _line_ratio(centres: NDArray[np.float64]) -> float:
     return float(across / max(along, _SMALLEST_SPREAD))
 
 
-def _coincident(centres: NDArray[np.float64]) -> bool:
-    farthest = np.linalg.norm(centres, axis=1).max()
-    return bool(_spreads(centres)[0] <= max(_COINCIDENT * farthest, _SMALLEST_SPREAD))
+def _coincident(cameras: _Cameras) -> bool:
+    farthest = np.linalg.norm(cameras.centres, axis=1).max()
+    return bool(_spreads(cameras.centres)[0] <= max(_ROUNDING * cameras.rounding * farthest, _SMALLEST_SPREAD))
 
 
 def _fit(target: _Cameras, source: _Cameras, tolerance: float) -> Similarity | None:
     """The best similarity for all the cameras given; None if those of one world coincide."""
-    if _coincident(target.centres) or _coincident(source.centres):
+    if _coincident(target) or _coincident(source):
         return None
     if min(_line_ratio(target.centres), _line_ratio(source.centres)) < tolerance:
         return _fit_line(target, source)

@@ -93,7 +93,7 @@ class GaussianAdapter(nn.Module):
         damping = torch.ones(harmonics.shape[-1], device=harmonics.device)
         for degree in range(1, self.sh_degree + 1):
             damping[degree**2 : (degree + 1) ** 2] = 0.1 * 0.25**degree
-        turn = rotation_matrices(rotation.detach().double().cpu().numpy(), self.sh_degree)  # (B, V, K, K)
+        turn = rotation_matrices(rotation.detach().cpu().double().numpy(), self.sh_degree)  # (B, V, K, K)
         turn_damped = torch.from_numpy(turn).to(harmonics) * damping
         return torch.einsum("bvij,bvhwcj->bvhwci", turn_damped, harmonics)
 

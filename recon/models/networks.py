@@ -18,7 +18,6 @@ from recon.models.camera_tokens import CameraDecoder, CameraEncoder
 from recon.models.encoder import Encoder, EncoderOutput
 from recon.models.gaussian_adapter import GaussianAdapter
 from recon.models.heads import DualDPT, GaussianDPT, SkyDPT
-from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import GaussianTensors, NetworkOutput
 from recon.models.presets import PATCH_SIZE, AnyViewConfig, EncoderConfig, NestedConfig, SingleViewConfig
 from recon.models.ray_camera import cameras_from_rays
@@ -72,7 +71,6 @@ class AnyViewNetwork(nn.Module):
             self.gs_adapter = GaussianAdapter(config.gaussian_sh_degree)
             self.gs_head = GaussianDPT(2 * dim, config.head, self.gs_adapter.parameters_per_gaussian)
 
-    @reuse_freed_memory()
     def forward(
         self,
         images: Tensor,
@@ -99,6 +97,8 @@ class AnyViewNetwork(nn.Module):
             seed: of the ray branch's random samples.
         """
         _check_images(images)
+        if (extrinsics is None) != (intrinsics is None):
+            raise InputError("an any-view network takes extrinsics and intrinsics together, or neither")
         height, width = images.shape[-2:]
         rows, columns = height // PATCH_SIZE, width // PATCH_SIZE
         camera_tokens = None
@@ -149,7 +149,6 @@ class SingleViewNetwork(nn.Module):
         self.backbone = Backbone(config.encoder)
         self.head = SkyDPT(config.encoder.dim, config.head)
 
-    @reuse_freed_memory()
     def forward(
         self,
         images: Tensor,
@@ -183,7 +182,6 @@ class NestedNetwork(nn.Module):
         self.da3 = AnyViewNetwork(config.any_view)
         self.da3_metric = SingleViewNetwork(config.metric)
 
-    @reuse_freed_memory()
     def forward(
         self,
         images: Tensor,
@@ -197,11 +195,16 @@ class NestedNetwork(nn.Module):
         encoder_dtype: torch.dtype = torch.float32,
         seed: int = 0,
     ) -> NetworkOutput:
-        """As `AnyViewNetwork.forward`, in metres and with sky; `scale_factor` is None where all is sky."""
+        """As `AnyViewNetwork.forward`, in metres and with sky.
+
+        Intrinsics without extrinsics do not condition the prediction, but give its metres. A scene that is all sky has
+        no metric scale: its `scale_factor` is NaN, and its depth and cameras stay relative.
+        """
+        posed = extrinsics is not None
         relative = self.da3(
             images,
             extrinsics,
-            intrinsics,
+            intrinsics if posed else None,
             feature_layers=feature_layers,
             infer_gs=infer_gs,
             use_ray_pose=use_ray_pose,
@@ -210,19 +213,21 @@ class NestedNetwork(nn.Module):
             seed=seed,
         )
         metric = self.da3_metric(images, encoder_dtype=encoder_dtype)
-        metres = metres_from_canonical(metric.depth, relative.intrinsics)
+        metres = metres_from_canonical(metric.depth, relative.intrinsics if posed or intrinsics is None else intrinsics)
         scale = metric_scale(relative.depth, relative.depth_conf, metric.sky, metres)  # (B,)
-        if bool(scale.isnan().any()):
+        known = ~scale.isnan()
+        if not bool(known.all()):
             warn("too few pixels that are not sky: the metric scale is undetermined and depth stays relative")
-            return dataclasses.replace(relative, sky=metric.sky)
-        depth, conf = fill_metric_sky(relative.depth * scale[:, None, None, None], relative.depth_conf, metric.sky)
+        factor = torch.where(known, scale, 1.0)
+        depth, conf = fill_metric_sky(relative.depth * factor[:, None, None, None], relative.depth_conf, metric.sky)
+        is_known = known[:, None, None, None]
         return dataclasses.replace(
             relative,
-            depth=depth,
-            depth_conf=conf,
+            depth=torch.where(is_known, depth, relative.depth),
+            depth_conf=torch.where(is_known, conf, relative.depth_conf),
             sky=metric.sky,
-            extrinsics=_scale_translations(relative.extrinsics, scale),
-            gaussians=_scale_gaussians(relative.gaussians, scale),
+            extrinsics=_scale_translations(relative.extrinsics, factor),
+            gaussians=_scale_gaussians(relative.gaussians, factor),
             scale_factor=scale,
         )
 

@@ -9,7 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GaussianTensors:
-    """G Gaussians per scene in the world frame of the predicted cameras; one for each pixel of each view."""
+    """G Gaussians per scene in the world frame of the predicted cameras; one for each pixel of each view.
+
+    Those of sky pixels lie at the network's own depth there, not at the placeholder that depth maps get.
+    """
 
     means: Tensor
     """(B, G, 3)"""
@@ -41,6 +44,7 @@ class NetworkOutput:
     features: dict[int, Tensor] = field(default_factory=dict)
     """(B, V, H / 14, W / 14, C) normalised patch tokens of each block asked for"""
     scale_factor: Tensor | None = None
-    """(B,) what depth and camera positions were multiplied by to be metric; None where nothing is metric"""
+    """(B,) what depth and camera positions were multiplied by to be metric, NaN for a scene that is not; None for
+    networks that never are"""
     ref_view: Tensor | None = None
     """(B,) index of the reference view; None where none was chosen"""

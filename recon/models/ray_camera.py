@@ -9,12 +9,15 @@ unit directions, so that rays at a right angle to the reference view count like 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _CANDIDATE_SHARE = 0.3
 """Minimal samples come from this share of the rays, the most confident."""
 _SAMPLE_SIZE = 8
 _TRIES = 100
+_JUDGES = 4096
+"""About this many rays, evenly spread, decide which minimal sample is best."""
 _THRESHOLD = 0.2
 """Sine of the angle up to which a ray counts as an inlier of a minimal sample."""
 _REFITS = 4
@@ -75,29 +78,26 @@ def _draw_samples(rays: int, seed: int) -> Tensor:
     """Ranks by confidence (tries, 8) of the rays in each minimal sample; no ray twice in one sample."""
     generator = torch.Generator().manual_seed(seed)
     candidates = max(_SAMPLE_SIZE, int(rays * _CANDIDATE_SHARE))
-    return torch.rand(_TRIES, candidates, generator=generator).topk(min(_SAMPLE_SIZE, candidates)).indices
+    return torch.rand(_TRIES, candidates, generator=generator, device="cpu").topk(min(_SAMPLE_SIZE, candidates)).indices
 
 
 def _camera_from_view(pixels: Tensor, rays: Tensor, conf: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
     """Camera-to-world rotation (3, 3) and intrinsics (3, 3) of one view from P rays."""
-    directions = torch.nn.functional.normalize(rays[:, :3], dim=-1)
-    products = _normal_products(pixels, directions)  # (P, 9, 9)
-    by_confidence = conf.argsort(descending=True, stable=True)
-    sample = by_confidence[samples]  # (tries, 8)
-    sampled = (products[sample] * conf[sample][..., None, None]).sum(dim=1)  # (tries, 9, 9)
-    candidates = _smallest_eigenvector(sampled).unflatten(-1, (3, 3))  # (tries, 3, 3)
+    directions = F.normalize(rays[:, :3], dim=-1)
+    equations = _equations(pixels, directions)  # (P, 3, 9)
+    sample = conf.argsort(descending=True, stable=True)[samples]  # (tries, 8)
+    candidates = _solve(equations[sample], conf[sample])  # (tries, 3, 3)
 
-    errors = _sines(candidates, pixels, directions)  # (tries, P)
-    scores = ((errors < _THRESHOLD) * conf).sum(dim=-1)
-    best = scores.argmax()
-    homography, inliers = candidates[best], errors[best] < _THRESHOLD
+    judges = torch.arange(0, len(pixels), max(1, len(pixels) // _JUDGES), device=pixels.device)
+    errors = _sines(candidates, pixels[judges], directions[judges])  # (tries, judges)
+    best = ((errors < _THRESHOLD) * conf[judges]).sum(dim=-1).argmax()
+    homography = candidates[best]
+    inliers = _sines(homography, pixels, directions) < _THRESHOLD
     for _ in range(_REFITS):
-        weights = conf * inliers
-        homography = _smallest_eigenvector((products * weights[:, None, None]).sum(dim=0)).unflatten(-1, (3, 3))
+        homography = _solve(equations, conf * inliers)
         error = _sines(homography, pixels, directions)
         median = error[inliers].median() if bool(inliers.any()) else error.median()
-        threshold = (3 * 1.4826 * median).clamp(min=_MIN_THRESHOLD, max=_THRESHOLD)
-        inliers = error <= threshold
+        inliers = error <= (3 * 1.4826 * median).clamp(min=_MIN_THRESHOLD, max=_THRESHOLD)
     if torch.det(homography) < 0:
         homography = -homography
 
@@ -108,21 +108,21 @@ def _camera_from_view(pixels: Tensor, rays: Tensor, conf: Tensor, samples: Tenso
     return rotation, intrinsics / intrinsics[2, 2]
 
 
-def _normal_products(pixels: Tensor, directions: Tensor) -> Tensor:
-    """AᵀA (P, 9, 9) of each ray's equations A vec(H) = 0, which say d × (H p) = 0."""
+def _equations(pixels: Tensor, directions: Tensor) -> Tensor:
+    """Coefficients A (P, 3, 9) of each ray's equations A vec(H) = 0, which say d × (H p) = 0; vec(H) is row by row."""
     zero = torch.zeros_like(directions[:, 0])
     dx, dy, dz = directions.unbind(-1)
     cross = torch.stack([zero, -dz, dy, dz, zero, -dx, -dy, dx, zero], dim=-1).unflatten(-1, (3, 3))  # (P, 3, 3)
-    equations = torch.einsum("pij,pk->pijk", cross, pixels).flatten(2)  # (P, 3, 9), vec(H) row by row
-    return equations.mT @ equations
+    return torch.einsum("pij,pk->pijk", cross, pixels).flatten(2)
 
 
-def _smallest_eigenvector(symmetric: Tensor) -> Tensor:
-    """Unit vectors (..., n) that minimise xᵀ S x for symmetric S (..., n, n)."""
-    return torch.linalg.eigh(symmetric).eigenvectors[..., 0]
+def _solve(equations: Tensor, weights: Tensor) -> Tensor:
+    """Homographies (..., 3, 3) of unit norm that satisfy equations (..., P, 3, 9) best, with weights (..., P)."""
+    rows = (equations * weights.sqrt()[..., None, None]).flatten(-3, -2)  # (..., P * 3, 9)
+    return torch.linalg.eigh(rows.mT @ rows).eigenvectors[..., 0].unflatten(-1, (3, 3))
 
 
 def _sines(homographies: Tensor, pixels: Tensor, directions: Tensor) -> Tensor:
     """Sine of the angle between H p and ± d for each ray: (..., P) for homographies (..., 3, 3)."""
-    predicted = torch.nn.functional.normalize(pixels @ homographies.mT, dim=-1)  # (..., P, 3)
+    predicted = F.normalize(pixels @ homographies.mT, dim=-1)  # (..., P, 3)
     return torch.linalg.cross(predicted, directions.expand_as(predicted)).norm(dim=-1)

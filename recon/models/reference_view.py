@@ -14,8 +14,6 @@ from recon.errors import InputError
 REF_VIEW_STRATEGIES = ("first", "middle", "saddle_balanced", "saddle_sim_range")
 MIN_VIEWS = 3
 """With fewer views the first one is the reference."""
-_TIE = 1e-4
-"""Ranges of similarity closer than this are equal."""
 
 
 def check_ref_view_strategy(strategy: str) -> None:
@@ -37,15 +35,16 @@ def choose_ref_view(class_tokens_bvc: Tensor, strategy: str) -> Tensor:
         index = 0 if strategy == "first" else v // 2
         return torch.full((b,), index, dtype=torch.long, device=class_tokens_bvc.device)
 
-    tokens = class_tokens_bvc.float()
-    lengths = tokens.norm(dim=-1)  # (B, V)
-    directions = tokens / lengths[..., None]
-    # A view's similarity to itself, 1, counts as 0.
-    similarity = directions @ directions.mT - torch.eye(v, device=tokens.device)  # (B, V, V)
+    with torch.autocast(class_tokens_bvc.device.type, enabled=False):
+        tokens = class_tokens_bvc.float()
+        lengths = tokens.norm(dim=-1)  # (B, V)
+        directions = tokens / lengths[..., None]
+        similarity = directions @ directions.mT  # (B, V, V)
+    # A view's similarity to itself counts as 0. Exact symmetry lets two views that are most like each other tie
+    # exactly, so that the earlier one is taken whatever the rounding.
+    similarity = ((similarity + similarity.mT) / 2).masked_fill(torch.eye(v, device=tokens.device) == 1, 0)
     if strategy == "saddle_sim_range":
-        # Two views that are most like each other have the same range but for rounding: the earlier one is taken.
-        ranges = similarity.amax(dim=-1) - similarity.amin(dim=-1)  # (B, V)
-        return (ranges >= ranges.amax(dim=-1, keepdim=True) - _TIE).int().argmax(dim=-1)
+        return (similarity.amax(dim=-1) - similarity.amin(dim=-1)).argmax(dim=-1)
 
     metrics = torch.stack([similarity.sum(dim=-1) / (v - 1), lengths, directions.var(dim=-1)])  # (3, B, V)
     low, high = metrics.amin(dim=-1, keepdim=True), metrics.amax(dim=-1, keepdim=True)

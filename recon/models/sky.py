@@ -74,6 +74,9 @@ def metric_scale(depth: Tensor, conf: Tensor, sky: Tensor, metres: Tensor) -> Te
             scales.append(d.new_tensor(torch.nan))
             continue
         used = seen & (c >= quantile(c[seen], 0.5)) & (m > _MIN_METRIC_DEPTH) & (d > _MIN_DEPTH)
+        if int(used.sum()) <= _FEW_PIXELS:
+            scales.append(d.new_tensor(torch.nan))
+            continue
         d, m = d[used], m[used]
-        scales.append((d * m).sum() / (d * d).sum().clamp(min=1e-12))
+        scales.append((d * m).sum() / (d * d).sum())
     return torch.stack(scales)

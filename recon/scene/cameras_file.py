@@ -30,16 +30,22 @@ _BULKY = frozenset({"depth", "conf", "sky", "image"})
 """Arrays of a run's results that say nothing about cameras."""
 
 
-def read_cameras(path: Path, image_names: Sequence[str], image_sizes: ArrayLike | None = None) -> CameraArrays:
-    """Read the cameras of the images named, in their order.
+def read_cameras(
+    path: Path,
+    image_names: Sequence[str],
+    image_sizes: ArrayLike | None = None,
+    kept: Sequence[int] | None = None,
+) -> CameraArrays:
+    """Read the cameras of the images kept, in their order.
 
     A run's own results.npz is accepted where it holds the map from processed to original pixels: its intrinsics, which
     are of the processed images, are mapped back.
 
     Args:
         path: `.json` or `.npz`; see the module.
-        image_names: N names.
-        image_sizes: (N, 2) width and height of the upright images, checked against those a JSON file states.
+        image_names: names of all images, which matrices without names are one each for.
+        image_sizes: (N, 2) width and height of the upright images kept, checked against those a JSON file states.
+        kept: indices of the N images whose cameras are wanted; all by default.
 
     Returns:
         extrinsics: (N, 4, 4) world-to-camera, or None.
@@ -55,7 +61,8 @@ def read_cameras(path: Path, image_names: Sequence[str], image_sizes: ArrayLike 
     if not path.is_file():
         raise InputError(f"the cameras file '{path}' does not exist")
     sizes = None if image_sizes is None else np.asarray(image_sizes)
-    extrinsics, intrinsics = reader(path, list(image_names), sizes)
+    wanted = list(range(len(image_names))) if kept is None else list(kept)
+    extrinsics, intrinsics = reader(path, list(image_names), wanted, sizes)
     if extrinsics is None and intrinsics is None:
         raise InputError(f"'{path}' holds neither extrinsics (world_to_camera) nor intrinsics")
     return extrinsics, intrinsics
@@ -97,7 +104,7 @@ def write_cameras(
         temporary.write_text(json.dumps({"frames": frames}, indent=1) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path, image_names: list[str], image_sizes: NDArray[Any] | None) -> CameraArrays:
+def _read_json(path: Path, image_names: list[str], kept: list[int], image_sizes: NDArray[Any] | None) -> CameraArrays:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -106,7 +113,7 @@ def _read_json(path: Path, image_names: list[str], image_sizes: NDArray[Any] | N
     if not isinstance(frames, list) or not all(isinstance(f, dict) and isinstance(f.get("image"), str) for f in frames):
         raise InputError(f'\'{path}\' must hold {{"frames": [{{"image": name, …}}, …]}}')
     index = _index_by_name([frame["image"] for frame in frames], path)
-    chosen = [frames[i] for i in _find(image_names, index, path)]
+    chosen = [frames[i] for i in _find([image_names[i] for i in kept], index, path)]
     if image_sizes is not None:
         _check_image_sizes(chosen, image_sizes, path)
     return _stack(chosen, "world_to_camera", (4, 4), path), _stack(chosen, "intrinsics", (3, 3), path)
@@ -132,7 +139,7 @@ def _check_image_sizes(frames: list[dict[str, Any]], image_sizes: NDArray[Any], 
             )
 
 
-def _read_npz(path: Path, image_names: list[str], image_sizes: NDArray[Any] | None) -> CameraArrays:
+def _read_npz(path: Path, image_names: list[str], kept: list[int], image_sizes: NDArray[Any] | None) -> CameraArrays:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if key not in _BULKY}
@@ -157,11 +164,9 @@ def _read_npz(path: Path, image_names: list[str], image_sizes: NDArray[Any] | No
     for key, matrices in (("extrinsics", extrinsics), ("intrinsics", intrinsics)):
         if matrices is not None and len(matrices) != len(names):
             raise InputError(f"'{path}' has {len(matrices)} {key} for {len(names)} images; give one per image")
-    order = range(len(names)) if names == image_names else _find(image_names, _index_by_name(names, path), path)
-    return (
-        None if extrinsics is None else extrinsics[list(order)],
-        None if intrinsics is None else intrinsics[list(order)],
-    )
+    wanted = [image_names[i] for i in kept]
+    order = kept if names == image_names else _find(wanted, _index_by_name(names, path), path)
+    return None if extrinsics is None else extrinsics[order], None if intrinsics is None else intrinsics[order]
 
 
 def _index_by_name(names: list[str], path: Path) -> dict[str, int]:

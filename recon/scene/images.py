@@ -118,7 +118,11 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
                 pool.submit(contextvars.copy_context().run, load, item, name)
                 for item, name in zip(items, names, strict=True)
             ]
-            outcomes = [task.result() for task in tasks]
+            try:
+                outcomes = [task.result() for task in tasks]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # on Ctrl-C, without reading the rest first
+                raise
     else:
         outcomes = [load(item, name) for item, name in zip(items, names, strict=True)]
 
@@ -146,7 +150,12 @@ def natural_key(name: str) -> list[str | int]:
 def list_images(folder: Path) -> list[Path]:
     """Image files directly in `folder`, hidden ones excepted, in natural order; InputError when there are none."""
     try:
-        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        # A broken link counts too: it is better named than passed over.
+        files = [
+            path
+            for path in folder.iterdir()
+            if (path.is_file() or path.is_symlink()) and not path.is_dir() and not path.name.startswith(".")
+        ]
     except OSError as error:
         raise InputError(f"the folder '{folder}' cannot be listed: {error.strerror}") from error
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]

@@ -125,3 +125,14 @@ def test_inconsistent_results_are_refused(key, change, message, full_file, tmp_p
     with pytest.raises(InputError, match=message) as caught:
         read_npz(path)
     assert str(path) in str(caught.value)
+
+
+def test_keys_that_could_name_files_elsewhere_are_not_features(tmp_path):
+    path = tmp_path / "hostile.npz"
+    features = np.zeros((1, 2, 2, 4), np.float32)
+    image = np.zeros((1, 28, 28, 3), np.uint8)
+    depth = np.ones((1, 28, 28), np.float32)
+    np.savez(
+        path, depth=depth, image=image, units="relative", **{"feat_layer_../../out": features, "feat_layer_3": features}
+    )
+    assert set(read_npz(path).aux) == {"feat_layer_3"}

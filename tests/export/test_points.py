@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from recon.errors import InputError
 from recon.export.points import PointOptions, confidence_threshold, select_points, with_cameras
 from recon.geometry.unprojection import project_points
 from recon.messages import ReconWarning
@@ -131,3 +134,18 @@ def test_infinite_depth_on_the_optical_axis_is_left_out_silently(make_prediction
     prediction = make_prediction(views=1, height=3, width=3, depth=depth, with_conf=False, extrinsics=camera)
     assert len(select_points(prediction, PointOptions()).points) == 8
     assert not list(recwarn)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("extrinsics", np.nan, "finite cameras, and the extrinsics"),
+        ("intrinsics", np.inf, "finite cameras, and the intrinsics"),
+        ("intrinsics", 0.0, "positive focal lengths"),
+    ],
+)
+def test_cameras_that_place_no_point_are_refused(name, value, message, make_prediction):
+    prediction = make_prediction()
+    broken = replace(prediction, **{name: np.full_like(getattr(prediction, name), value)})
+    with pytest.raises(InputError, match=message):
+        select_points(broken, EVERYTHING)

@@ -128,6 +128,19 @@ def test_line_in_one_world_only(generator):
     assert rotation_error_degrees(found.rotation, truth.rotation) < 1e-4
 
 
+def test_rigs_far_from_the_origin_are_not_coincident(generator):
+    """Map coordinates in float64: metres apart, millions of metres from the origin."""
+    cameras = random_extrinsics(generator, 6)
+    far = Similarity(1.0, np.eye(3), np.array([5e5, 5.2e6, 100.0]))
+    found = align_cameras(cameras, far.apply_to_extrinsics(cameras))
+    assert found is not None
+    assert found.scale == pytest.approx(1, rel=1e-6)
+    as_float32 = far.apply_to_extrinsics(cameras).astype(np.float32)
+    as_float32[:, :3, 3] = as_float32[0, :3, 3]
+    as_float32[:, :3, :3] = as_float32[0, :3, :3]
+    assert align_cameras(cameras, as_float32) is None
+
+
 def test_scale_is_undetermined_for_one_view_or_coincident_cameras(generator):
     source = random_extrinsics(generator, 12)
     target = random_similarity(generator).apply_to_extrinsics(source)

@@ -44,7 +44,17 @@ def test_attention_takes_strided_heads(route: str) -> None:
 
 def test_attention_survives_large_scores(route: str) -> None:
     q, k = torch.randn(1, 1, 128, 16) * 100, torch.randn(1, 1, 128, 16) * 100
-    assert torch.isfinite(kernels.attention(q, k, torch.randn(1, 1, 128, 16))).all()
+    v = torch.randn(1, 1, 128, 16)
+    expected = F.scaled_dot_product_attention(q.double(), k.double(), v.double()).float()[0]
+    torch.testing.assert_close(kernels.attention(q, k, v), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_fast_attention_stays_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_onednn_is_faster", lambda: True)
+    q, k, v = (torch.randn(1, 2, 100, 16) for _ in range(3))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = kernels.attention(q, k, v)
+    torch.testing.assert_close(mixed, kernels.attention(q, k, v), rtol=0, atol=0)
 
 
 def test_gradients_flow(route: str) -> None:

@@ -114,8 +114,45 @@ def test_nested_of_nothing_but_sky_stays_relative_and_says_so() -> None:
             torch.nn.init.constant_(module.scratch["sky_output_conv2"][-1].bias, 100.0)
     with torch.inference_mode(), pytest.warns(ReconWarning, match="scale is undetermined"):
         output = network(views)
-    assert output.scale_factor is None
+    assert output.scale_factor.isnan().all()
     assert torch.equal(output.depth, network.da3(views).depth)
+
+
+def test_a_scene_of_nothing_but_sky_leaves_the_others_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, views = tiny_network("nested"), images(2, scenes=2)
+    with torch.inference_mode():
+        alone = network(views[:1])
+        head = type(network.da3_metric.head).forward
+
+        def sky_in_the_second_scene(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+            depth, sky = head(*arguments)
+            return depth, torch.cat([sky[:2], torch.ones_like(sky[2:])])
+
+        monkeypatch.setattr(type(network.da3_metric.head), "forward", sky_in_the_second_scene)
+        with pytest.warns(ReconWarning, match="scale is undetermined"):
+            both = network(views)
+        relative = network.da3(views)
+    torch.testing.assert_close(both.depth[0], alone.depth[0], rtol=1e-4, atol=1e-5)
+    assert both.scale_factor[0].item() == pytest.approx(alone.scale_factor.item(), rel=1e-4)
+    assert both.scale_factor[1].isnan()
+    assert torch.equal(both.depth[1], relative.depth[1])
+    assert torch.equal(both.depth_conf[1], relative.depth_conf[1])
+
+
+def test_intrinsics_alone_give_a_nested_network_its_metres() -> None:
+    network, views = tiny_network("nested"), images(2)
+    with torch.inference_mode():
+        predicted = network(views)
+        twice = network(views, None, predicted.intrinsics * torch.tensor([[2.0], [2.0], [1.0]]))
+    assert twice.scale_factor.item() == pytest.approx(2 * predicted.scale_factor.item(), rel=1e-4)
+    torch.testing.assert_close(twice.intrinsics, predicted.intrinsics)
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_half_given_cameras_are_refused(given: int) -> None:
+    half = [camera if index == given else None for index, camera in enumerate(cameras(2))]
+    with pytest.raises(InputError, match="together, or neither"):
+        tiny_network("any_view")(images(2), *half)
 
 
 def test_gaussians_of_a_model_without_them() -> None:

@@ -11,16 +11,18 @@ from recon.models.precision import resolve_precision
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-@pytest.mark.parametrize("gpu_has_bf16", [True, False])
-def test_auto_on_a_cpu_is_float32_whatever_the_gpu_can_do(monkeypatch: pytest.MonkeyPatch, gpu_has_bf16: bool) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: gpu_has_bf16)
+@pytest.mark.parametrize("capability", [(7, 5), (9, 0)])
+def test_auto_on_a_cpu_is_float32_whatever_the_gpu(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert resolve_precision("auto", CPU) == torch.float32
 
 
 def test_auto_on_a_gpu_is_the_half_precision_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert resolve_precision("auto", CUDA) == torch.bfloat16
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert resolve_precision("auto", CUDA) == torch.float16
 
 

@@ -61,3 +61,9 @@ def test_metric_scale_uses_confident_pixels_that_are_not_sky() -> None:
 def test_metric_scale_without_anything_but_sky() -> None:
     depth, _ = maps()
     assert metric_scale(depth, depth, torch.ones_like(depth), depth).isnan().all()
+
+
+def test_metric_scale_without_usable_depth_is_undetermined_not_zero() -> None:
+    depth, sky = maps()
+    assert metric_scale(depth * 1e-6, depth, sky, depth).isnan().all()
+    assert metric_scale(depth, depth, sky, depth * 1e-6).isnan().all()
