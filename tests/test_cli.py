@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 from PIL import Image
 
 import recon.models.ready
-from recon import __version__
+from recon import DepthAnything3, __version__
 from recon.cli import main
+from recon.config import RunSettings
 from recon.export import read_npz
 from recon.models.presets import load_preset, preset_names
 from recon.models.ready import ReadyModel
@@ -143,6 +146,14 @@ class TestRun:
         }
         assert {name: settings[name] for name in expected} == expected
         assert len(read_npz(folder / "here" / "exports" / "npz" / "results.npz").depth) == 2
+
+    def test_every_parameter_of_inference_has_a_flag(self) -> None:
+        parameters = set(inspect.signature(DepthAnything3.inference).parameters)
+        called_otherwise = {"self", "image", "extrinsics", "intrinsics", "export_dir", "export_format"}
+        for_later_formats = {"render_exts", "render_ixts", "render_hw"}
+        flags = {field.name for field in fields(RunSettings)}
+        assert parameters - called_otherwise - for_later_formats <= flags
+        assert {"inputs", "cameras", "out", "export"} <= flags
 
     def test_a_file_of_settings_and_flags_over_it(self, folder: Path, made: list[dict]) -> None:
         (folder / "mine.yaml").write_text(

@@ -164,3 +164,18 @@ def test_export_kwargs_of_the_command_line() -> None:
 def test_malformed_export_kwargs(item: str) -> None:
     with pytest.raises(InputError, match="export_kwargs"):
         parse_export_kwargs([item])
+
+
+def test_names_are_those_the_parts_check_against() -> None:
+    """Types of settings are written out for the command line; what they allow must be what the parts know."""
+    from typing import get_args
+
+    from recon import config, preprocess
+    from recon.models import precision, presets, ready, reference_view
+
+    assert get_args(config.RefViewStrategy) == reference_view.REF_VIEW_STRATEGIES
+    assert get_args(config.ProcessResMethod) == preprocess.PROCESS_RES_METHODS
+    assert get_args(config.MixedSizes) == get_args(preprocess.MixedSizes)
+    assert get_args(config.Precision) == precision.PRECISIONS
+    assert get_args(config.Engine) == ready.ENGINES
+    assert preprocess.PATCH == presets.PATCH_SIZE
