@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _THE_USERS_PATH:
+        if isinstance(error, OSError) and error.filename is not None and error.errno in _THE_USERS_PATH:
             return _wrong_input(f"{error.filename}: {error.strerror}")
         if verbose:
             traceback.print_exc()

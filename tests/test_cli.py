@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -320,6 +321,35 @@ class TestFailures:
         monkeypatch.setenv("RECON_DEBUG", "1")
         assert main(["run", "photos"]) == 1
         assert "Traceback" in capsys.readouterr().err
+
+    def test_a_file_of_settings_can_ask_for_the_traceback(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(recon.models.ready, "ready_model", fail)
+        monkeypatch.delenv("RECON_DEBUG", raising=False)
+        (folder / "loud.yaml").write_text("verbose: true")
+        assert main(["run", "photos", "--config", "loud.yaml"]) == 1
+        assert "Traceback" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("filename", "code"), [("photos/locked.jpg", 2), (None, 1)])
+    def test_a_path_the_machine_refuses_is_wrong_input(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        filename: str | None,
+        code: int,
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", filename)
+
+        monkeypatch.setattr(recon.models.ready, "ready_model", refuse)
+        assert main(["run", "photos"]) == code
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert ("error: photos/locked.jpg: Permission denied" in line) == (code == 2)
 
     @pytest.mark.slow
     def test_ctrl_c_halfway_leaves_no_half_written_file(self, folder: Path) -> None:

@@ -43,8 +43,8 @@ def random_network(config: NetworkConfig, seed: int = 0) -> Network:
     state = network.state_dict()
 
     def fill(index: int) -> Tensor:
-        # Each parameter has a stream of its own, so that threads can fill them in any order. numpy's memory comes in
-        # large pages, which for gigabytes of weights takes a third of the time.
+        # Each parameter has a stream of its own, so that threads can fill them in any order. numpy asks the
+        # system for large pages, which come faster.
         name, spread = spreads[index]
         values = np.random.Generator(np.random.SFC64([seed, index])).random(state[name].shape, np.float32)
         values -= 0.5

@@ -19,7 +19,7 @@ _MIN_ROWS = 64
 _QUERY_BLOCK = 768
 """Query rows whose scores are held at once: many enough for the products, few enough for the cache."""
 _MAX_KEYS = 60_000
-"""With more keys the scores of a block take over 200 MB; torch's own tiled attention needs no such memory."""
+"""With so many keys the scores of a block take 180 MB; with more, torch's own tiled attention saves memory."""
 
 
 @functools.cache
@@ -56,8 +56,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Scaled dot-product attention, softmax(q kᵀ / √D) v, by the faster route. All (B, H, N, D); gives (B, N, H · D).
 
-    The faster route computes in float32 also under autocast: there it is as fast as torch's half-precision attention,
-    and more accurate.
+    The faster route computes in float32 also under autocast: on a Zen 5 CPU that took two thirds of the time of torch's
+    half-precision attention, and it is more accurate.
     """
     b, h, n, d = queries.shape
     needs_grad = torch.is_grad_enabled() and queries.requires_grad
