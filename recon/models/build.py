@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from recon.models.camera_tokens import CameraDecoder
 from recon.models.encoder import Encoder
-from recon.models.networks import AnyViewNetwork, NestedNetwork, Network, SingleViewNetwork
-from recon.models.presets import AnyViewConfig, NestedConfig, NetworkConfig
+from recon.models.networks import AnyViewNetwork, MonocularNetwork, NestedNetwork, Network, SingleViewNetwork
+from recon.models.presets import AnyViewConfig, MonocularConfig, NestedConfig, NetworkConfig
 from recon.models.transformer import LayerScale
 
 _TOKEN_SPREAD = 0.02
@@ -29,6 +29,8 @@ def build_network(config: NetworkConfig) -> Network:
         return NestedNetwork(config).eval()
     if isinstance(config, AnyViewConfig):
         return AnyViewNetwork(config).eval()
+    if isinstance(config, MonocularConfig):
+        return MonocularNetwork(config).eval()
     return SingleViewNetwork(config).eval()
 
 

@@ -1,7 +1,7 @@
 """Checkpoints: where they are, which preset they are for, under which licence, and saving one.
 
-A checkpoint is a folder (or hub repository) of `config.json`, whose `model_name` names the preset, and
-`model.safetensors`.
+A checkpoint of Depth Anything 3 is a folder (or hub repository) of `config.json`, whose `model_name` names the preset,
+and `model.safetensors`; one of Depth Anything 2 or 1 is a single file, known by its name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from recon.errors import CheckpointError, InputError
 from recon.files import atomic_write
 from recon.models.hub import CONFIG_FILE, WEIGHTS_FILE, download_file, is_cached
 from recon.models.presets import Preset, load_preset, preset_names
-from recon.models.weights import load_weights, read_shapes, save_weights
+from recon.models.weights import KEY_PREFIX, PICKLED_SUFFIXES, load_weights, read_shapes, save_weights
 
 __all__ = [
     "CheckpointSource",
@@ -36,7 +37,7 @@ __all__ = [
     "save_checkpoint",
 ]
 
-_PATH_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+_PATH_SUFFIXES = (".safetensors", *PICKLED_SUFFIXES, ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ def locate_checkpoint(
     if path.is_dir():
         return _local_folder(path)
     if path.exists():
-        if path.suffix != ".safetensors":
-            raise CheckpointError(f"{path} is not a .safetensors file: convert it, or give the folder of a checkpoint")
-        return CheckpointSource(path=path, preset_name=None, licence=None)
+        if path.suffix not in (".safetensors", *PICKLED_SUFFIXES):
+            suffixes = ", ".join((".safetensors", *PICKLED_SUFFIXES))
+            raise CheckpointError(f"{path} is no weights file ({suffixes}): convert it, or give a checkpoint's folder")
+        return _single_file(path)
     if isinstance(name, os.PathLike) or _looks_like_a_path(name):
         raise CheckpointError(f"{path}: no such file or folder")
     if name.count("/") != 1:
@@ -83,6 +85,9 @@ def _looks_like_a_path(name: str) -> bool:
 
 def _local_folder(folder: Path) -> CheckpointSource:
     weights, config = folder / WEIGHTS_FILE, folder / CONFIG_FILE
+    single = [folder / name for name in _presets_of_files() if (folder / name).is_file()]
+    if not weights.is_file() and len(single) == 1:
+        return _single_file(single[0])
     if not weights.is_file():
         raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}: a checkpoint folder holds {CONFIG_FILE} and that file")
     if not config.exists():
@@ -91,7 +96,24 @@ def _local_folder(folder: Path) -> CheckpointSource:
     return CheckpointSource(path=weights, preset_name=preset_name, licence=load_preset(preset_name).licence)
 
 
+def _single_file(path: Path) -> CheckpointSource:
+    """A weights file alone; its name tells the preset where it is that of an official file."""
+    preset = _presets_of_files().get(path.name)
+    return CheckpointSource(path, None if preset is None else preset.name, None if preset is None else preset.licence)
+
+
+def _presets_of_files() -> dict[str, Preset]:
+    """Presets by the name of their weights file, where that belongs to one preset alone."""
+    presets = [load_preset(name) for name in preset_names()]
+    counts = Counter(preset.weights_file for preset in presets)
+    return {preset.weights_file: preset for preset in presets if counts[preset.weights_file] == 1}
+
+
 def _hub_repository(repo: str, revision: str | None, token: str | None, progress: bool) -> CheckpointSource:
+    known = next((p for p in map(load_preset, preset_names()) if p.hub_repo == repo), None)
+    if known is not None and CONFIG_FILE not in known.hub_files:
+        weights = download_file(repo, known.weights_file, revision=revision, token=token, progress=progress)
+        return CheckpointSource(weights, known.name, known.licence, repo, weights.parent.name)
     config = download_file(repo, CONFIG_FILE, revision=revision, token=token, progress=progress)
     preset_name = _read_preset_name(config, f"{CONFIG_FILE} of {repo}")
     # The cache keeps a file under snapshots/<commit>/: asking for the weights of that commit keeps the two together.
@@ -139,9 +161,9 @@ def save_checkpoint(network: nn.Module, preset_name: str, folder: str | os.PathL
     The reference package's `from_pretrained(folder)` loads them too. Each file appears complete or not at all.
     InputError for an unknown preset or a folder that cannot be written to.
     """
-    load_preset(preset_name)
     folder = Path(folder)
-    save_weights(network, folder / WEIGHTS_FILE)
+    has_config = CONFIG_FILE in load_preset(preset_name).hub_files
+    save_weights(network, folder / WEIGHTS_FILE, KEY_PREFIX if has_config else "")
     with atomic_write(folder / CONFIG_FILE) as temporary:
         temporary.write_text(json.dumps({"model_name": preset_name}, indent=2) + "\n", encoding="utf-8")
     return folder

@@ -26,7 +26,15 @@ _MAX_ELEMENTS = 2**30
 class Reassemble(nn.Module):
     """Base of the heads: token projection, resizing and the four 3 × 3 convolutions before fusion."""
 
-    def __init__(self, dim_in: int, config: HeadConfig, *, normalise: bool, position_embedding: bool) -> None:
+    def __init__(
+        self,
+        dim_in: int,
+        config: HeadConfig,
+        *,
+        normalise: bool,
+        position_embedding: bool,
+        unread_unit: bool = False,
+    ) -> None:
         super().__init__()
         first, second, _, fourth = config.channels
         self.position_embedding = position_embedding
@@ -43,12 +51,15 @@ class Reassemble(nn.Module):
         self.scratch = nn.ModuleDict()
         for stage, channels in enumerate(config.channels, start=1):
             self.scratch[f"layer{stage}_rn"] = nn.Conv2d(channels, config.features, 3, padding=1, bias=False)
-        self.add_fusion("", config.features)
+        self.add_fusion("", config.features, unread_unit=unread_unit)
 
-    def add_fusion(self, suffix: str, features: int) -> None:
-        """Add a chain of four fusion blocks, `refinenet1` (finest) to `refinenet4`."""
+    def add_fusion(self, suffix: str, features: int, *, unread_unit: bool = False) -> None:
+        """Add a chain of four fusion blocks, `refinenet1` (finest) to `refinenet4`.
+
+        Nothing comes into the coarsest from the side; `unread_unit` gives it the weights for that all the same.
+        """
         for stage in (1, 2, 3, 4):
-            self.scratch[f"refinenet{stage}{suffix}"] = FusionBlock(features, has_lateral=stage < 4)
+            self.scratch[f"refinenet{stage}{suffix}"] = FusionBlock(features, has_lateral=stage < 4 or unread_unit)
 
     def reassemble(self, layers_npc: Sequence[Tensor], rows: int, columns: int) -> list[Tensor]:
         """Patch tokens (N, P, F) of four layers to four images (N, features, h, w), fine to coarse."""

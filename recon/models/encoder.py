@@ -59,6 +59,8 @@ class Encoder(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         if start is not None:
             self.camera_token = nn.Parameter(torch.zeros(1, 2, dim))
+        if config.has_mask_token:
+            self.mask_token = nn.Parameter(torch.zeros(1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + _POSITION_GRID**2, dim))
         self.blocks = nn.ModuleList(
             TransformerBlock(

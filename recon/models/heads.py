@@ -1,4 +1,4 @@
-"""The three prediction heads: depth with rays, depth with sky, and raw Gaussians.
+"""The prediction heads: depth with rays, depth with sky, raw Gaussians, and a single map.
 
 Module names are those of the official checkpoints, also where a name says little (`scratch`).
 """
@@ -125,6 +125,27 @@ class SkyDPT(Reassemble):
 
         depth, sky = in_view_chunks(forward_views, layers_npc, views_at_once(layers_npc[0].device))
         return depth, sky
+
+
+class MapDPT(Reassemble):
+    """One map with values before the last activation, from the encoder's tokens as they are (arXiv 2406.09414)."""
+
+    def __init__(self, dim_in: int, config: HeadConfig) -> None:
+        # Checkpoints hold a residual unit of the coarsest fusion block that nothing runs through.
+        super().__init__(dim_in, config, normalise=False, position_embedding=False, unread_unit=True)
+        half = config.features // 2
+        self.scratch["output_conv1"] = nn.Conv2d(config.features, half, 3, padding=1)
+        self.scratch["output_conv2"] = _single_output(half)
+
+    def forward(self, layers_npc: Sequence[Tensor], rows: int, columns: int) -> Tensor:
+        """Patch tokens (N, P, F) of four layers to (N, H, W)."""
+
+        def forward_views(*layers: Tensor) -> tuple[Tensor]:
+            fused = self.scratch["output_conv1"](self.fuse(self.reassemble(layers, rows, columns)))
+            return (self.scratch["output_conv2"](upsample(fused, full_size(rows, columns)))[:, 0],)
+
+        (values,) = in_view_chunks(forward_views, layers_npc, views_at_once(layers_npc[0].device))
+        return values
 
 
 def _single_output(channels: int) -> nn.Sequential:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recon.errors import CheckpointError
@@ -18,6 +18,7 @@ from recon.errors import CheckpointError
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
+_SECONDS_TO_ANSWER = 5.0
 _WITHOUT_A_DOWNLOAD = (
     "download it on another machine and give its folder with --weights FOLDER, "
     "or try the program on random weights with --weights none"
@@ -43,9 +44,20 @@ def download_file(
             return Path(hf_hub_download(repo, filename, revision=revision, token=token))
 
 
-def is_cached(repo: str, revision: str | None = None) -> bool:
-    """Whether a checkpoint of `repo` can be loaded without a network. Looks at the cache only."""
-    return all(_cached_path(repo, name, revision) is not None for name in (CONFIG_FILE, WEIGHTS_FILE))
+def is_cached(repo: str, revision: str | None = None, files: Sequence[str] = (CONFIG_FILE, WEIGHTS_FILE)) -> bool:
+    """Whether `files`, a checkpoint of `repo`, can be loaded without a network. Looks at the cache only."""
+    return all(_cached_path(repo, name, revision) is not None for name in files)
+
+
+def is_reachable(repo: str) -> bool:
+    """Whether the hub answers, within a few seconds, that `repo` has a checkpoint. Downloads nothing."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repo, CONFIG_FILE), timeout=_SECONDS_TO_ANSWER)
+    except (OSError, _http_error()):
+        return False
+    return True
 
 
 def _cached_path(repo: str, filename: str, revision: str | None) -> str | None:
@@ -93,14 +105,20 @@ def _plain_lines(repo: str, filename: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_line_errors(repo: str, filename: str, revision: str | None) -> Iterator[None]:
-    from huggingface_hub.utils import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils import HFValidationError
 
-    # The HTTP library's own base error (requests in older versions, httpx in newer ones), for a connection that breaks.
-    http_error: type[Exception] = HfHubHTTPError.__mro__[1]
     try:
         yield
-    except (HFValidationError, OSError, http_error) as error:
+    except (HFValidationError, OSError, _http_error()) as error:
         raise CheckpointError(_explain(error, repo, filename, revision)) from error
+
+
+def _http_error() -> type[Exception]:
+    """The HTTP library's own base error (requests in older versions, httpx in newer ones)."""
+    from huggingface_hub.utils import HfHubHTTPError
+
+    base: type[Exception] = HfHubHTTPError.__mro__[1]
+    return base
 
 
 def _explain(error: Exception, repo: str, filename: str, revision: str | None) -> str:

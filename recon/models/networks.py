@@ -1,4 +1,4 @@
-"""The three networks of Depth Anything 3 (arXiv 2511.10647): any-view, single-view, and nested.
+"""The networks: any-view, single-view and nested of Depth Anything 3 (arXiv 2511.10647), monocular of 2 and 1.
 
 All are called alike; see `AnyViewNetwork.forward`. Module names are those of the official checkpoints.
 """
@@ -13,13 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from recon.errors import InputError
+from recon.geometry.disparity import depth_from_disparity
 from recon.messages import warn
 from recon.models.camera_tokens import CameraDecoder, CameraEncoder
 from recon.models.encoder import Encoder, EncoderOutput
 from recon.models.gaussian_adapter import GaussianAdapter
-from recon.models.heads import DualDPT, GaussianDPT, SkyDPT
+from recon.models.heads import DualDPT, GaussianDPT, MapDPT, SkyDPT
 from recon.models.outputs import GaussianTensors, NetworkOutput
-from recon.models.presets import PATCH_SIZE, AnyViewConfig, EncoderConfig, NestedConfig, SingleViewConfig
+from recon.models.presets import (
+    PATCH_SIZE,
+    AnyViewConfig,
+    EncoderConfig,
+    MonocularConfig,
+    NestedConfig,
+    SingleViewConfig,
+)
 from recon.models.ray_camera import cameras_from_rays
 from recon.models.sky import fill_metric_sky, fill_single_view_sky, metres_from_canonical, metric_scale
 
@@ -232,7 +240,45 @@ class NestedNetwork(nn.Module):
         )
 
 
-Network = AnyViewNetwork | SingleViewNetwork | NestedNetwork
+class MonocularNetwork(nn.Module):
+    """Depth Anything 2 (arXiv 2406.09414) and 1 (arXiv 2401.10891): disparity of single views, or depth in metres."""
+
+    def __init__(self, config: MonocularConfig) -> None:
+        super().__init__()
+        self.max_depth = config.max_depth
+        self.pretrained = Encoder(config.encoder)
+        self.depth_head = MapDPT(config.encoder.dim, config.head)
+
+    def forward(
+        self,
+        images: Tensor,
+        extrinsics: Tensor | None = None,
+        intrinsics: Tensor | None = None,
+        *,
+        feature_layers: Sequence[int] = (),
+        infer_gs: bool = False,
+        use_ray_pose: bool = False,
+        ref_view_strategy: str = "saddle_balanced",
+        encoder_dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> NetworkOutput:
+        """As `SingleViewNetwork.forward`, without sky."""
+        if extrinsics is not None or intrinsics is not None or infer_gs or use_ray_pose:
+            raise InputError("a single-view model takes no cameras and gives neither cameras nor Gaussians")
+        _check_images(images)
+        rows, columns = images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE
+        encoded = encode(self.pretrained, images, None, feature_layers, ref_view_strategy, encoder_dtype)
+        layers = [tokens.flatten(0, 1) for tokens in encoded.patch_tokens]
+        values = self.depth_head(layers, rows, columns).unflatten(0, images.shape[:2])
+        if self.max_depth is not None:
+            return NetworkOutput(depth=self.max_depth * values.sigmoid(), features=encoded.features)
+        disparity = values.relu()
+        nearest = disparity.amax(dim=(-2, -1), keepdim=True)
+        depth = depth_from_disparity(disparity, nearest)
+        return NetworkOutput(depth=depth, disparity=disparity, features=encoded.features)
+
+
+Network = AnyViewNetwork | SingleViewNetwork | NestedNetwork | MonocularNetwork
 
 
 def _check_images(images: Tensor) -> None:

@@ -32,6 +32,8 @@ class NetworkOutput:
 
     depth: Tensor
     """(B, V, H, W) depth along z"""
+    disparity: Tensor | None = None
+    """(B, V, H, W) what `depth` was made of, for networks that give disparity (near is large, shift unknown)"""
     depth_conf: Tensor | None = None
     """(B, V, H, W) confidence ≥ 1"""
     sky: Tensor | None = None

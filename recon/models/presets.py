@@ -30,6 +30,8 @@ class EncoderConfig:
     cross_view_from: int | None = None
     """From this block on, odd blocks attend over all views and RoPE and q/k norm are on; None: views never meet."""
     feed_forward: Literal["mlp", "swiglu"] = "mlp"
+    has_mask_token: bool = False
+    """Whether checkpoints hold the token that stood for hidden patches in DINOv2's training; it is never read."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,17 @@ class NestedConfig:
     metric: SingleViewConfig
 
 
-NetworkConfig = AnyViewConfig | SingleViewConfig | NestedConfig
+@dataclass(frozen=True)
+class MonocularConfig:
+    """One map for each single view, as Depth Anything 1 and 2 have it: disparity, or depth up to `max_depth`."""
+
+    encoder: EncoderConfig
+    head: HeadConfig
+    max_depth: float | None = None
+    """Farthest depth in metres; None for a network that gives disparity."""
+
+
+NetworkConfig = AnyViewConfig | SingleViewConfig | NestedConfig | MonocularConfig
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,18 @@ class Preset:
     summary: str
     hub_repo: str
     """Hub repository of the newest official checkpoint."""
+    weights_file: str
+    """Name of the weights in that repository."""
     licence: str
     non_commercial: bool
     abilities: tuple[str, ...]
     parameters: int
     network: NetworkConfig
+
+    @property
+    def hub_files(self) -> tuple[str, ...]:
+        """What is needed of the hub repository: for Depth Anything 3 a file that names the model, too."""
+        return (self.weights_file,) if isinstance(self.network, MonocularConfig) else ("config.json", self.weights_file)
 
     @property
     def any_view(self) -> AnyViewConfig | None:
@@ -122,6 +141,7 @@ def load_preset(name: str) -> Preset:
         name=name,
         summary=entry["summary"],
         hub_repo=entry["hub_repo"],
+        weights_file=entry.get("weights_file", "model.safetensors"),
         licence=entry["licence"],
         non_commercial="NC" in entry["licence"],
         abilities=tuple(entry["abilities"]),
@@ -147,4 +167,6 @@ def _parse_network(entry: Mapping[str, Any]) -> NetworkConfig:
         return AnyViewConfig(encoder=encoder, head=head, gaussian_sh_degree=entry.get("gaussian_sh_degree"))
     if kind == "single_view":
         return SingleViewConfig(encoder=encoder, head=head)
+    if kind == "monocular":
+        return MonocularConfig(encoder=encoder, head=head, max_depth=entry.get("max_depth"))
     raise ValueError(f"unknown network kind {kind!r}")

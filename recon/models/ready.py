@@ -23,7 +23,7 @@ from recon.models.checkpoints import (
     read_shapes,
     require_commercial_use,
 )
-from recon.models.precision import PRECISIONS
+from recon.models.precision import PRECISIONS, resolve_precision
 from recon.models.presets import Preset, load_preset, preset_names
 
 ENGINES = ("recon", "reference")
@@ -68,6 +68,22 @@ class ReadyModel:
     """Of the encoder, one of `PRECISIONS`."""
     warnings: tuple[str, ...] = ()
     """What was warned of while it was made ready."""
+
+    def describe(self) -> dict[str, Any]:
+        """For `run.json`."""
+        dtype = str(resolve_precision(self.precision, self.device)).removeprefix("torch.")
+        return {
+            "preset": self.preset.name,
+            "engine": self.engine,
+            "weights": self.weights.describe(),
+            "precision": {"asked": self.precision, "encoder": dtype},
+            "device": str(self.device),
+        }
+
+    @property
+    def name(self) -> str:
+        """Of the preset."""
+        return self.preset.name
 
     @property
     def device(self) -> torch.device:

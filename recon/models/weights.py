@@ -1,11 +1,13 @@
 """Weights files: reading them into a network, strictly, and writing them.
 
-The keys of an official file are those of the network after `model.`. Keys and shapes have to fit exactly.
+The keys of an official file are those of the network, after `model.` for Depth Anything 3. Keys and shapes have to fit
+exactly. Files are safetensors, or pickled state dicts of which nothing but tensors is unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,10 @@ from recon.files import atomic_write
 
 KEY_PREFIX = "model."
 
-_FLOAT_TYPES = ("F32", "F16", "BF16")
+PICKLED_SUFFIXES = (".pth", ".pt", ".bin")
+"""Of state dicts saved with `torch.save`."""
+
+_FLOAT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 _SHOWN_KEYS = 3
 _BATCH_SIZE = 1 << 23
 """Numbers to read before the file is unmapped: 32 MiB of float32."""
@@ -29,12 +34,12 @@ _BATCH_SIZE = 1 << 23
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor of a weights file by its key in the network (without `model.`). Reads the header only."""
     with _open_weights(path) as weights:
-        file_keys = _network_keys(path, list(weights.keys()), KEY_PREFIX)
-        return {ours: tuple(weights.get_slice(key).get_shape()) for ours, key in file_keys.items()}
+        file_keys = _network_keys(path, weights.keys(), KEY_PREFIX)
+        return {ours: weights.shape(key) for ours, key in file_keys.items()}
 
 
 def load_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> None:
-    """Fill `network` with the weights of a safetensors file, as float32.
+    """Fill `network` with the weights of a file, as float32.
 
     Keys and shapes have to be exactly those of `network.state_dict()`, after `prefix`; a file where no key has the
     prefix is taken as it is. A network on the meta device gets its memory here; peak memory is one copy of the weights.
@@ -43,13 +48,14 @@ def load_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> No
     """
     targets = network.state_dict(keep_vars=True)
     with _open_weights(path) as weights:
-        file_keys = _network_keys(path, list(weights.keys()), prefix)
-        shapes = {ours: tuple(weights.get_slice(key).get_shape()) for ours, key in file_keys.items()}
-        dtypes = {key: weights.get_slice(key).get_dtype() for key in file_keys.values()}
+        file_keys = _network_keys(path, weights.keys(), prefix)
+        shapes = {ours: weights.shape(key) for ours, key in file_keys.items()}
+        dtypes = {key: weights.dtype(key) for key in file_keys.values()}
     _check_fit(path, {key: tuple(target.shape) for key, target in targets.items()}, shapes)
     for key, dtype in dtypes.items():
         if dtype not in _FLOAT_TYPES:
-            raise CheckpointError(f"{path}: {key} has dtype {dtype}; float32, float16 and bfloat16 can be read")
+            name = str(dtype).removeprefix("torch.")
+            raise CheckpointError(f"{path}: {key} has dtype {name}; float32, float16 and bfloat16 can be read")
 
     on_meta = any(target.is_meta for target in targets.values())
     assigned: dict[str, torch.Tensor] = {}
@@ -57,7 +63,7 @@ def load_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> No
         # Opened anew for each batch: pages read from the mapped file count as memory until it is unmapped.
         with _open_weights(path) as weights:
             for key in batch:
-                tensor = weights.get_tensor(file_keys[key])
+                tensor = weights.tensor(file_keys[key])
                 if on_meta:
                     assigned[key] = tensor.to(torch.float32, copy=True)
                 else:
@@ -96,14 +102,73 @@ def _batches(tensors: Mapping[str, torch.Tensor]) -> Iterator[list[str]]:
     yield batch
 
 
+class _Safetensors:
+    """The tensors of an open safetensors file."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def keys(self) -> list[str]:
+        return list(self._file.keys())
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return tuple(self._file.get_slice(key).get_shape())
+
+    def dtype(self, key: str) -> torch.dtype | str:
+        name: str = self._file.get_slice(key).get_dtype()
+        return {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}.get(name, name)
+
+    def tensor(self, key: str) -> torch.Tensor:
+        return self._file.get_tensor(key)
+
+
+class _StateDict:
+    """The tensors of a state dict, as `_Safetensors`."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = tensors
+
+    def keys(self) -> list[str]:
+        return list(self._tensors)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return tuple(self._tensors[key].shape)
+
+    def dtype(self, key: str) -> torch.dtype:
+        return self._tensors[key].dtype
+
+    def tensor(self, key: str) -> torch.Tensor:
+        return self._tensors[key]
+
+
 @contextlib.contextmanager
-def _open_weights(path: Path) -> Iterator[Any]:
-    """A memory-mapped safetensors file, unmapped at the end once its tensors are gone."""
+def _open_weights(path: Path) -> Iterator[_Safetensors | _StateDict]:
+    """A memory-mapped weights file, unmapped at the end once its tensors are gone."""
+    if path.suffix in PICKLED_SUFFIXES:
+        yield _StateDict(_unpickle(path))
+        return
     try:
         with safe_open(path, framework="pt", device="cpu") as weights:
-            yield weights
+            yield _Safetensors(weights)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(_explain_unreadable(path, error)) from error
+
+
+def _unpickle(path: Path) -> Mapping[str, torch.Tensor]:
+    """The state dict of a file written by `torch.save`; code in it is refused, not run."""
+    try:
+        # Only the zipped format, of torch 1.6 and later, can be mapped.
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # damaged bytes make the unpickler stumble in every way there is
+        if path.is_file() and path.stat().st_size == 0:
+            raise CheckpointError(f"{path} cannot be loaded: it is empty") from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path} cannot be loaded: damaged, or more than weights in it ({reason})"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise CheckpointError(f"{path} cannot be loaded: it holds something else than a state dict of tensors")
+    return found
 
 
 def _explain_unreadable(path: Path, error: Exception) -> str:

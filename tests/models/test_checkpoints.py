@@ -250,9 +250,9 @@ def test_names_that_lead_nowhere(name: str | Path, reason: str) -> None:
 
 
 def test_files_and_folders_that_are_no_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "weights.pth").touch()
-    with pytest.raises(CheckpointError, match=r"weights\.pth is not a \.safetensors file"):
-        locate_checkpoint(tmp_path / "weights.pth")
+    (tmp_path / "weights.onnx").touch()
+    with pytest.raises(CheckpointError, match=r"weights\.onnx is no weights file \(\.safetensors, \.pth, "):
+        locate_checkpoint(tmp_path / "weights.onnx")
     with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
         locate_checkpoint(tmp_path)
 
@@ -289,12 +289,12 @@ def test_identifies_a_preset_by_its_shapes(tmp_path: Path) -> None:
         identify_preset(shapes, {"small": shapes, "other": other, "twin": dict(shapes)})
 
 
-def test_only_mono_and_metric_presets_look_alike() -> None:
+def test_presets_whose_weights_look_alike() -> None:
     with torch.device("meta"):
         networks = {name: build_network(load_preset(name).network) for name in preset_names()}
     shapes = {name: {k: tuple(t.shape) for k, t in n.state_dict().items()} for name, n in networks.items()}
     for name in preset_names():
-        if name in ("da3mono-large", "da3metric-large"):
+        if name in ("da3mono-large", "da3metric-large") or (name[-6:] != "-giant" and name[:3] != "da3"):
             with pytest.raises(CheckpointError, match="alike"):
                 identify_preset(shapes[name], shapes)
         else:
@@ -381,7 +381,9 @@ def test_licences(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
     lines = captured.err.splitlines()
     non_commercial = [load_preset(name) for name in preset_names() if load_preset(name).non_commercial]
-    assert {p.name for p in non_commercial} == {"da3-large", "da3-giant", "da3nested-giant-large"}
+    names = {p.name for p in non_commercial}
+    assert {n for n in names if n.startswith("da3")} == {"da3-large", "da3-giant", "da3nested-giant-large"}
+    assert all(n.startswith("depth-anything-v2-") and not n.endswith("-small") for n in names if n[:3] != "da3")
     assert len(lines) == len(non_commercial)
     for preset in non_commercial:
         assert any(preset.hub_repo in line and preset.licence in line for line in lines)
@@ -404,3 +406,47 @@ class TestReference:
         assert {f"model.{key}" for key in network.state_dict()} == set(theirs)
         for key, tensor in network.state_dict().items():
             assert torch.equal(tensor, theirs[f"model.{key}"])
+
+
+class TestPickledStateDicts:
+    """Official files of Depth Anything 2 and 1 are those of `torch.save`."""
+
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_loads_as_safetensors_do(self, tmp_path: Path, zipped: bool) -> None:
+        expected = SmallNetwork()
+        load_weights(expected, write(tmp_path / "w.safetensors", official_tensors()))
+        torch.save(official_tensors(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+        loaded = small_network("meta")
+        load_weights(loaded, tmp_path / "w.pth")
+        assert read_shapes(tmp_path / "w.pth") == read_shapes(tmp_path / "w.safetensors")
+        for key, value in expected.state_dict().items():
+            torch.testing.assert_close(loaded.state_dict()[key], value, rtol=0, atol=0)
+
+    @pytest.mark.parametrize(
+        ("damage", "reason"),
+        [
+            (_truncate, "damaged, or more than weights in it"),
+            (lambda path: path.write_bytes(b""), "it is empty"),
+            (lambda path: path.write_bytes(b"abc"), "damaged, or more than weights in it"),
+            (lambda path: torch.save({"epoch": 3}, path), "something else than a state dict"),
+            (lambda path: torch.save([torch.zeros(2)], path), "something else than a state dict"),
+            (lambda path: torch.save({"a": Path("x")}, path), "damaged, or more than weights in it"),
+        ],
+    )
+    def test_unreadable_files(self, tmp_path: Path, damage: Callable[[Path], object], reason: str) -> None:
+        path = tmp_path / "w.pth"
+        torch.save(official_tensors(), path)
+        damage(path)
+        with pytest.raises(CheckpointError) as error:
+            load_weights(SmallNetwork(), path)
+        assert str(path) in one_line(error)
+        assert reason in one_line(error)
+
+    def test_a_file_is_known_by_its_official_name(self, tmp_path: Path) -> None:
+        path = tmp_path / "depth_anything_v2_metric_hypersim_vits.pth"
+        torch.save(official_tensors(), path)
+        for name in (path, tmp_path):
+            found = locate_checkpoint(name)
+            assert found.path == path
+            assert found.preset_name == "depth-anything-v2-metric-indoor-small"
+            assert found.licence == "Apache-2.0"

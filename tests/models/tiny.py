@@ -13,6 +13,7 @@ from recon.models.presets import (
     AnyViewConfig,
     EncoderConfig,
     HeadConfig,
+    MonocularConfig,
     NestedConfig,
     NetworkConfig,
     SingleViewConfig,
@@ -22,6 +23,7 @@ from recon.models.sky import SKY_THRESHOLD
 _HEAD = HeadConfig(features=32, channels=(16, 24, 32, 48))
 _ANY_VIEW_ENCODER = EncoderConfig(dim=64, depth=8, heads=2, taken_layers=(3, 5, 6, 7), cross_view_from=4)
 _SINGLE_VIEW = SingleViewConfig(EncoderConfig(dim=64, depth=6, heads=2, taken_layers=(1, 2, 4, 5)), _HEAD)
+_PLAIN_ENCODER = EncoderConfig(dim=64, depth=6, heads=2, taken_layers=(1, 2, 4, 5), has_mask_token=True)
 # As da3-giant: gated feed-forward, and the first block across views is the first that can be.
 _GIANT = AnyViewConfig(
     EncoderConfig(dim=64, depth=8, heads=2, taken_layers=(4, 5, 6, 7), cross_view_from=3, feed_forward="swiglu"),
@@ -34,8 +36,10 @@ TINY: dict[str, NetworkConfig] = {
     "giant": _GIANT,
     "single_view": _SINGLE_VIEW,
     "nested": NestedConfig(_GIANT, _SINGLE_VIEW),
+    "disparity": MonocularConfig(_PLAIN_ENCODER, _HEAD),
+    "metric_depth": MonocularConfig(_PLAIN_ENCODER, _HEAD, max_depth=20.0),
 }
-"""One of each kind: da3-small to -large, da3-giant, da3mono and da3metric, da3nested."""
+"""One of each kind: da3-small to -large, da3-giant, da3mono and da3metric, da3nested, Depth Anything 2 and 1."""
 
 
 def tiny_network(kind: str, seed: int = 0) -> Network:
