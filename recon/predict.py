@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recon.config import InferenceOptions
 from recon.geometry.cameras import normalise_extrinsics, to_3x4
 from recon.messages import warn
-from recon.models.presets import NestedConfig
+from recon.models.presets import MonocularConfig, NestedConfig
 from recon.preprocess import ProcessedViews, normalise
 from recon.types import Cameras, FloatArray, Gaussians, Prediction, Units
 
@@ -64,7 +64,8 @@ def _predict_single_views(
     model: ReadyModel, views: ProcessedViews, cameras: Cameras, options: InferenceOptions
 ) -> Prediction:
     """Each view alone. Given cameras pass through; with intrinsics, a metric network's depth becomes metres."""
-    prediction = _to_prediction(_call(model, views, None, None, options), views, "relative")
+    in_metres = isinstance(model.preset.network, MonocularConfig) and model.preset.network.max_depth is not None
+    prediction = _to_prediction(_call(model, views, None, None, options), views, "metric" if in_metres else "relative")
     name = model.preset.name
     if cameras.extrinsics is not None:
         prediction = replace(prediction, extrinsics=to_3x4(cameras.extrinsics).astype(np.float32))
@@ -147,6 +148,7 @@ def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units) -
         extrinsics=None if output.extrinsics is None else _numpy(output.extrinsics)[:, :3],
         intrinsics=None if output.intrinsics is None else _numpy(output.intrinsics),
         gaussians=gaussians,
+        gaussian_source=None if gaussians is None else "head",
         units=units,
         scale_factor=float(output.scale_factor[0]) if output.scale_factor is not None and units == "metric" else None,
         image_names=tuple(views.names),

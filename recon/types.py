@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 
 Units = Literal["relative", "aligned", "metric"]
+GaussianSource = Literal["head", "depth"]
 FloatArray = NDArray[np.floating[Any]]
 
 
@@ -52,7 +53,7 @@ class Gaussians:
         _check(self.harmonics, "harmonics", (count, 3, None))
         _check(self.opacities, "opacities", (count,))
         bands = self.harmonics.shape[2]
-        if round(bands**0.5) ** 2 != bands:
+        if bands == 0 or round(bands**0.5) ** 2 != bands:
             raise ValueError(f"harmonics must hold (degree + 1)² coefficients per channel, got {bands}")
 
     def __len__(self) -> int:
@@ -165,6 +166,9 @@ class Prediction:
     """(N, 3, 3) float32 pixels of the processed image; None as above."""
     gaussians: Gaussians | None = None
     """Splats of the whole scene, in the frame of `extrinsics`; None unless asked for."""
+    gaussian_source: GaussianSource | None = None
+    """Where `gaussians` come from: `head` (the network: one per pixel, in the order of views, rows and columns) or
+    `depth` (`recon.gaussians.from_depth`: only the pixels worth one). None without Gaussians."""
     units: Units = "relative"
     """`relative` (free scale), `aligned` (the scale of the given extrinsics) or `metric` (metres)."""
     scale_factor: float | None = None
@@ -202,6 +206,12 @@ class Prediction:
             _check(self.processed_to_original, "processed_to_original", (n, 3, 3))
         if self.image_names and len(self.image_names) != n:
             raise ValueError(f"image_names must have {n} names, got {len(self.image_names)}")
+        sources = get_args(GaussianSource) if self.gaussians is not None else (None,)
+        if self.gaussian_source not in sources:
+            expected = " or ".join(repr(source) for source in sources)
+            raise ValueError(f"gaussian_source must be {expected}, got {self.gaussian_source!r}")
+        if self.gaussian_source == "head" and self.gaussians is not None and len(self.gaussians) != n * h * w:
+            raise ValueError(f"Gaussians of the head must be one per pixel, {n * h * w}, got {len(self.gaussians)}")
         if self.units not in get_args(Units):
             raise ValueError(f"units must be one of {', '.join(get_args(Units))}, got {self.units!r}")
 

@@ -71,7 +71,8 @@ class FakeNetwork(nn.Module):
             intrinsics = torch.from_numpy(PREDICTED_INTRINSICS.astype(np.float32)).expand(1, views, 3, 3)
             output = replace(output, depth_conf=confidence, extrinsics=cameras, intrinsics=intrinsics)
         if given["infer_gs"]:
-            output = replace(output, gaussians=_gaussians_at(_camera_centres(cameras)))
+            centres = _camera_centres(cameras)[:, :, None].expand(1, views, height * width, 3)
+            output = replace(output, gaussians=_gaussians_at(centres.reshape(1, -1, 3)))
         return output
 
 

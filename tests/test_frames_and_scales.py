@@ -65,7 +65,7 @@ class PlaneNetwork(nn.Module):
         own = self.cameras @ np.linalg.inv(self.cameras[0])
         own[:, :3, 3] *= self.scale
         depth = plane_depth(self.cameras, self.intrinsics, height, width) * self.scale
-        means = unproject_depth(depth.astype(np.float32), self.intrinsics, own)[:, ::7, ::7].reshape(-1, 3)
+        means = unproject_depth(depth.astype(np.float32), self.intrinsics, own).reshape(-1, 3)
         count = len(means)
         gaussians = GaussianTensors(
             means=torch.from_numpy(means)[None],

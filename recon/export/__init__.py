@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from recon.errors import InputError
-from recon.export import depth_vis, feat_vis, glb, npz, ply
+from recon.export import depth_vis, feat_vis, glb, gs_ply, gs_video, npz, ply, spz
 from recon.export.exporter import Exported, Exporter, NoOptions, build_options
 from recon.export.npz import read_npz
 from recon.export.points import PointOptions
+from recon.export.splats import SplatOptions
 from recon.types import Prediction
 
-__all__ = ["EXPORTERS", "Exported", "Exporter", "check_options", "export", "parse_formats", "read_npz"]
+__all__ = ["EXPORTERS", "SPLAT_FORMATS", "Exported", "Exporter", "check_options", "export", "parse_formats", "read_npz"]
 
 EXPORTERS: dict[str, Exporter[Any]] = {
     "mini_npz": Exporter(NoOptions, npz.check, npz.write_mini),
@@ -28,7 +29,12 @@ EXPORTERS: dict[str, Exporter[Any]] = {
     "ply": Exporter(PointOptions, ply.check, ply.write),
     "depth_vis": Exporter(NoOptions, depth_vis.check, depth_vis.write),
     "feat_vis": Exporter(feat_vis.FeatVisOptions, feat_vis.check, feat_vis.write),
+    "gs_ply": Exporter(SplatOptions, gs_ply.check, gs_ply.write),
+    "spz": Exporter(SplatOptions, spz.check, spz.write),
+    "gs_video": Exporter(gs_video.GsVideoOptions, gs_video.check, gs_video.write),
 }
+SPLAT_FORMATS = ("gs_ply", "spz", "gs_video")
+"""Formats that need Gaussians."""
 
 
 def parse_formats(text: str) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 from recon.errors import InputError
 from recon.types import Prediction
@@ -47,13 +48,20 @@ def build_options(name: str, options: type[Options], values: Mapping[str, Any]) 
 
     Raises InputError for an unknown option, a value of the wrong type, or one its dataclass refuses.
     """
-    defaults = {f.name: f.default for f in fields(options)}  # type: ignore[arg-type]
+    types = get_type_hints(options)
     for key, value in values.items():
-        if key not in defaults:
-            known = ", ".join(defaults) or "none"
+        if key not in types:
+            known = ", ".join(types) or "none"
             raise InputError(f"unknown option {key!r} for export format {name!r}; known: {known}")
-        expected = type(defaults[key])
-        accepted = (int, float) if expected is float else expected
-        if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
-            raise InputError(f"option {key!r} of export format {name!r} must be {expected.__name__}, got {value!r}")
+        expected = get_args(types[key]) or (types[key],)  # a union's members, or the one type
+        if Any not in expected and not _is_one_of(value, expected):
+            wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in expected)
+            raise InputError(f"option {key!r} of export format {name!r} must be {wanted}, got {value!r}")
     return options(**values)
+
+
+def _is_one_of(value: Any, types: tuple[type, ...]) -> bool:
+    """Whether `value` is of one of the types; a whole number is a float too, True and False are no numbers."""
+    if isinstance(value, bool):
+        return bool in types
+    return isinstance(value, (*types, int) if float in types else types)

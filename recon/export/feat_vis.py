@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from recon.errors import InputError
 from recon.export.exporter import Exported
 from recon.export.npz import FEATURE_PREFIX
 from recon.export.pictures import write_jpeg
-from recon.files import atomic_write
+from recon.export.video import write_video
 from recon.types import FloatArray, Prediction
 
 CLIPPED_PERCENT = 10
@@ -46,18 +45,15 @@ def write(prediction: Prediction, folder: Path, options: FeatVisOptions) -> Expo
     """Write `feat_vis/feat_layer_K/000000.jpg`, each image beside its features, and `feat_vis/feat_layer_K.mp4`."""
     files: list[Path] = []
     for name, features in _layers(prediction).items():
-        colors = features_to_rgb(features)
-        frames = [
-            np.concatenate([image, _enlarge(color, image.shape[1], image.shape[0])], axis=1)
-            for image, color in zip(prediction.processed_images, colors, strict=True)
-        ]
-        paths = [folder / "feat_vis" / name / f"{view:06d}.jpg" for view in range(len(frames))]
-        for path, frame in zip(paths, frames, strict=True):
-            write_jpeg(path, frame)
         video_path = folder / "feat_vis" / f"{name}.mp4"
-        with atomic_write(video_path) as temporary:
-            write_video(temporary, frames, options.fps)
-        files += [*paths, video_path]
+        with write_video(video_path, options.fps) as video:
+            for view, color in enumerate(features_to_rgb(features)):
+                image = prediction.processed_images[view]
+                frame = np.concatenate([image, _enlarge(color, image.shape[1], image.shape[0])], axis=1)
+                files.append(folder / "feat_vis" / name / f"{view:06d}.jpg")
+                write_jpeg(files[-1], frame)
+                video.add(frame)
+        files.append(video_path)
     return Exported(tuple(files))
 
 
@@ -80,27 +76,6 @@ def features_to_rgb(features: FloatArray) -> NDArray[np.uint8]:
     colors = np.zeros((len(components), 3), np.uint8)
     colors[:, : basis.shape[1]] = np.rint(stretched.clip(0, 1) * 255)
     return colors.reshape(*shape, 3)
-
-
-def write_video(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int) -> None:
-    """Write (H, W, 3) RGB frames of one size as H.264 in yuv420p, which every player knows.
-
-    That format needs even sides: an odd one is extended by repeating its last row or column. One encoder thread, since
-    the bytes depend on how many there are.
-    """
-    import av
-
-    height, width = frames[0].shape[:2]
-    padding = ((0, height % 2), (0, width % 2), (0, 0))
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        for pixels in frames:
-            frame = av.VideoFrame.from_ndarray(np.pad(pixels, padding, mode="edge"), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def _layers(prediction: Prediction) -> dict[str, FloatArray]:

@@ -15,9 +15,10 @@ from recon.export import depth_vis
 from recon.export.exporter import Exported
 from recon.export.gltf import LINES, POINTS, Primitive, write_glb
 from recon.export.pictures import write_jpeg
-from recon.export.points import PointOptions, check_points, percentiles, select_points, with_cameras
+from recon.export.points import PointOptions, select_points
 from recon.files import atomic_write
 from recon.geometry.cameras import invert_rigid, to_4x4
+from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.types import FloatArray, Prediction
 
 CAMERA_TO_GLTF = np.diag([1.0, -1.0, -1.0, 1.0])

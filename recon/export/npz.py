@@ -14,6 +14,7 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | scale_factor, ref_view | npz | scalars |
 | feat_layer_K | npz | (N, h, w, C) features of block K |
 | gaussian_means, _scales, _rotations, _harmonics, _opacities | npz | as in `Gaussians` |
+| gaussian_source | npz | a string: head or depth |
 
 Keys of what a prediction does not have are left out. No value needs pickle.
 """
@@ -108,6 +109,7 @@ def _full_arrays(prediction: Prediction) -> Arrays:
     arrays.update((name, value) for name, value in prediction.aux.items() if name.startswith(FEATURE_PREFIX))
     if prediction.gaussians is not None:
         arrays.update((GAUSSIAN_PREFIX + f.name, getattr(prediction.gaussians, f.name)) for f in fields(Gaussians))
+        arrays["gaussian_source"] = np.array(prediction.gaussian_source)
     return arrays
 
 
@@ -124,9 +126,10 @@ def _load(path: Path) -> Arrays:
 
 
 def _prediction(arrays: Arrays) -> Prediction:
-    gaussians = None
+    gaussians, source = None, None
     if any(name.startswith(GAUSSIAN_PREFIX) for name in arrays):
         gaussians = Gaussians(**{f.name: arrays[GAUSSIAN_PREFIX + f.name] for f in fields(Gaussians)})
+        source = arrays["gaussian_source"].item()
     # These names become file names: anything but a number after the prefix is not ours.
     aux: dict[str, Any] = {name: value for name, value in arrays.items() if _FEATURE_NAME.fullmatch(name)}
     if gaussians is not None:
@@ -139,6 +142,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         extrinsics=arrays.get("extrinsics", arrays.get("exts")),
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
         gaussians=gaussians,
+        gaussian_source=source,
         units=arrays["units"].item() if "units" in arrays else "relative",
         scale_factor=float(arrays["scale_factor"]) if "scale_factor" in arrays else None,
         image_names=tuple(arrays["image_names"].tolist()) if "image_names" in arrays else (),

@@ -8,8 +8,9 @@ import numpy as np
 
 from recon import __version__
 from recon.export.exporter import Exported
-from recon.export.points import PointOptions, check_points, select_points
+from recon.export.points import PointOptions, select_points
 from recon.files import atomic_write
+from recon.geometry.located_depth import check_points
 from recon.types import Prediction
 
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.geometry.located_depth import check_points, has_depth, percentiles, with_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
 from recon.types import FloatArray, Prediction
 
-ASSUMED_HORIZONTAL_FIELD_OF_VIEW = 60.0
-"""Degrees, for a single view without intrinsics."""
 BLACK_BELOW = 16
 """A pixel is black background where all three channels are below this."""
 WHITE_FROM = 240
@@ -66,47 +65,6 @@ class PointCloud:
     """The confidence each point reaches; None for predictions without confidence."""
 
 
-def check_points(prediction: Prediction) -> None:
-    """Raise InputError where no point cloud can be made: cameras missing for several views or not usable, no depth."""
-    views = len(prediction.depth)
-    if views > 1 and (prediction.extrinsics is None or prediction.intrinsics is None):
-        missing = "extrinsics" if prediction.extrinsics is None else "intrinsics"
-        raise InputError(
-            f"a point cloud of {views} views needs cameras, and this prediction has no {missing}: "
-            "use a model that estimates cameras, or give them"
-        )
-    for name in ("extrinsics", "intrinsics"):
-        matrices = getattr(prediction, name)
-        if matrices is not None and not np.isfinite(matrices).all():
-            raise InputError(f"a point cloud needs finite cameras, and the {name} of this prediction are not")
-    if prediction.intrinsics is not None and (prediction.intrinsics[:, [0, 1], [0, 1]] <= 0).any():
-        raise InputError("a point cloud needs positive focal lengths, and the intrinsics have others")
-    if not _has_depth(prediction).any():
-        raise InputError("no pixel has a positive, finite depth: there are no points to export")
-
-
-def with_cameras(prediction: Prediction) -> Prediction:
-    """The prediction itself, or for a single view without cameras a copy with assumed ones.
-
-    The assumed camera sits at the world origin with square pixels and the principal point at the image centre.
-    """
-    extrinsics, intrinsics = prediction.extrinsics, prediction.intrinsics
-    if extrinsics is not None and intrinsics is not None:
-        return prediction
-    check_points(prediction)
-    _, height, width = prediction.depth.shape
-    if extrinsics is None:
-        extrinsics = np.eye(3, 4, dtype=np.float32)[None]
-    if intrinsics is None:
-        warn(
-            f"no camera intrinsics: the points assume a horizontal field of view of "
-            f"{ASSUMED_HORIZONTAL_FIELD_OF_VIEW:.0f} degrees"
-        )
-        focal = width / 2 / math.tan(math.radians(ASSUMED_HORIZONTAL_FIELD_OF_VIEW) / 2)
-        intrinsics = np.array([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]], dtype=np.float32)
-    return replace(prediction, extrinsics=extrinsics, intrinsics=intrinsics)
-
-
 def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     """The pixels with depth that are neither sky nor filtered background and reach the confidence threshold.
 
@@ -145,23 +103,9 @@ def confidence_threshold(conf: FloatArray, options: PointOptions) -> float:
     return float(min(max(options.conf_thresh, lower), upper))
 
 
-def percentiles(values: FloatArray, which: list[float]) -> FloatArray:
-    """(len(which), ...) percentiles along the last axis: `np.percentile`, several times faster on millions of values.
-
-    Sorting is vectorised in numpy, and the selection in `np.percentile` is quick on what is sorted already.
-    """
-    return np.percentile(np.sort(values, axis=-1), which, axis=-1, overwrite_input=True)
-
-
-def _has_depth(prediction: Prediction) -> NDArray[np.bool_]:
-    """(N, H, W) True where depth is a positive number, and confidence is a number."""
-    usable = np.isfinite(prediction.depth) & (prediction.depth > 0)
-    return usable if prediction.conf is None else usable & np.isfinite(prediction.conf)
-
-
 def _foreground(prediction: Prediction, options: PointOptions) -> NDArray[np.bool_]:
     """(N, H, W) True where a pixel has depth and is neither sky nor a background colour to leave out."""
-    kept = _has_depth(prediction)
+    kept = has_depth(prediction)
     images = prediction.processed_images
     excluded: list[tuple[str, NDArray[np.bool_]]] = []
     if prediction.sky is not None:

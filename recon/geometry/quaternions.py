@@ -74,5 +74,51 @@ def from_matrix(rotations: FloatArray) -> FloatArray:
     return np.where(quaternions[..., :1] < 0, -quaternions, quaternions)
 
 
+def slerp(start: FloatArray, end: FloatArray, fraction: FloatArray | float) -> FloatArray:
+    """Unit quaternions (..., 4) part of the shorter way from `start` to `end`, at constant angular speed.
+
+    `fraction` (...) is 0 at `start` and 1 at `end` (Shoemake 1985). Of the two ways between rotations half a turn
+    apart, one is taken.
+    """
+    share = np.asarray(fraction)[..., None]
+    end = np.where((start * end).sum(axis=-1, keepdims=True) < 0, -end, end)
+    angle = 2 * np.arctan2(_length(end - start), _length(end + start))  # between the 4-vectors, at most 90 degrees
+    sine = np.sin(angle)
+    apart = sine > 1e-7
+    divisor = np.where(apart, sine, 1)
+    of_start = np.where(apart, np.sin((1 - share) * angle) / divisor, 1 - share)
+    of_end = np.where(apart, np.sin(share * angle) / divisor, share)
+    return normalise(of_start * start + of_end * end)
+
+
+def angle_between(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Angles (...) in radians, 0 to π, of the rotations that take unit quaternions `left` (..., 4) to `right`."""
+    difference, total = _length(left - right)[..., 0], _length(left + right)[..., 0]
+    return 4 * np.arctan2(np.minimum(difference, total), np.maximum(difference, total))
+
+
+def from_rotation_vector(vectors: FloatArray) -> FloatArray:
+    """Unit quaternions (..., 4) of turns about `vectors` (..., 3) by their length in radians (exponential map)."""
+    half = _length(vectors) / 2
+    return np.concatenate([np.cos(half), vectors / 2 * np.sinc(half / np.pi)], axis=-1)
+
+
+def to_rotation_vector(quaternions: FloatArray) -> FloatArray:
+    """Rotation vectors (..., 3), no longer than π, of unit quaternions (..., 4) (logarithm map)."""
+    shorter = np.where(quaternions[..., :1] < 0, -quaternions, quaternions)
+    sine = _length(shorter[..., 1:])
+    half = np.arctan2(sine, shorter[..., :1])
+    return 2 * shorter[..., 1:] / np.sinc(half / np.pi)
+
+
+def inverse(quaternions: FloatArray) -> FloatArray:
+    """Unit quaternions (..., 4) of the opposite rotations."""
+    return quaternions * np.array([1, -1, -1, -1], quaternions.dtype)
+
+
+def _length(vectors: FloatArray) -> FloatArray:
+    return np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
 def _components(quaternions: FloatArray) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     return quaternions[..., 0], quaternions[..., 1], quaternions[..., 2], quaternions[..., 3]

@@ -134,11 +134,11 @@ def _fit(target: _Cameras, source: _Cameras, tolerance: float) -> Similarity | N
         return None
     if min(_line_ratio(target.centres), _line_ratio(source.centres)) < tolerance:
         return _fit_line(target, source)
-    return _umeyama(target.centres, source.centres)
+    return umeyama(target.centres, source.centres)
 
 
-def _umeyama(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similarity:
-    """Least-squares similarity between points (N, 3) not on a line (Umeyama 1991, eq. 38 to 43)."""
+def umeyama(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similarity:
+    """Least-squares similarity from points `source` (N, 3) to `target`, not on a line (Umeyama 1991, eq. 38 to 43)."""
     target_mean, source_mean = target.mean(axis=0), source.mean(axis=0)
     covariance = (target - target_mean).T @ (source - source_mean) / len(source)  # (3, 3)
     rotation, scaled = _nearest_rotation(covariance)

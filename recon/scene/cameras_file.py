@@ -13,7 +13,8 @@ upright image.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +29,18 @@ CameraArrays: TypeAlias = tuple[NDArray[np.float64] | None, NDArray[np.float64] 
 
 _BULKY = frozenset({"depth", "conf", "sky", "image"})
 """Arrays of a run's results that say nothing about cameras."""
+
+
+@dataclass(frozen=True)
+class RenderCameras:
+    """M cameras to render from."""
+
+    extrinsics: NDArray[np.float64]
+    """(M, 4, 4) world-to-camera."""
+    intrinsics: NDArray[np.float64] | None
+    """(M, 3, 3) in pixels of the rendered size; None where the file has none."""
+    size: tuple[int, int] | None
+    """Height and width to render at; None where nothing tells."""
 
 
 def read_cameras(
@@ -54,18 +67,39 @@ def read_cameras(
     Raises:
         InputError: no such file, damaged, of another layout, without one of the images, or for images of another size.
     """
-    readers = {".json": _read_json, ".npz": _read_npz}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"cameras are read from a .json or .npz file, not '{path}'")
-    if not path.is_file():
-        raise InputError(f"the cameras file '{path}' does not exist")
+    reader = _reader(path)
     sizes = None if image_sizes is None else np.asarray(image_sizes)
     wanted = list(range(len(image_names))) if kept is None else list(kept)
     extrinsics, intrinsics = reader(path, list(image_names), wanted, sizes)
     if extrinsics is None and intrinsics is None:
         raise InputError(f"'{path}' holds neither extrinsics (world_to_camera) nor intrinsics")
     return extrinsics, intrinsics
+
+
+def read_render_cameras(path: Path, size: tuple[int, int] | None = None) -> RenderCameras:
+    """Read every camera of a file, in its order, to render from: their images need not exist.
+
+    Args:
+        path: `.json` or `.npz`; see the module.
+        size: height and width to render at, which intrinsics are scaled to; that of the file's images by default.
+
+    Raises:
+        InputError: as `read_cameras`; no extrinsics; or images of several sizes.
+    """
+    reader = _reader(path)
+    names, sizes = _names_and_sizes(path)
+    extrinsics, intrinsics = reader(path, names, list(range(len(names))), None)
+    if extrinsics is None or not len(extrinsics):
+        raise InputError(f"'{path}' holds no extrinsics (world_to_camera) to render from")
+    if sizes is None:
+        return RenderCameras(extrinsics, intrinsics, size)
+    if (sizes != sizes[0]).any():
+        raise InputError(f"'{path}' has cameras of images of several sizes; to render from it they must be one")
+    width, height = sizes[0].tolist()
+    size = (height, width) if size is None else size
+    if intrinsics is not None:
+        intrinsics = np.diag([size[1] / width, size[0] / height, 1]) @ intrinsics
+    return RenderCameras(extrinsics, intrinsics, size)
 
 
 def write_cameras(
@@ -104,7 +138,30 @@ def write_cameras(
         temporary.write_text(json.dumps({"frames": frames}, indent=1) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path, image_names: list[str], kept: list[int], image_sizes: NDArray[Any] | None) -> CameraArrays:
+def _reader(path: Path) -> Callable[[Path, list[str], list[int], NDArray[Any] | None], CameraArrays]:
+    readers = {".json": _read_json, ".npz": _read_npz}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"cameras are read from a .json or .npz file, not '{path}'")
+    if not path.is_file():
+        raise InputError(f"the cameras file '{path}' does not exist")
+    return reader
+
+
+def _names_and_sizes(path: Path) -> tuple[list[str], NDArray[Any] | None]:
+    """The names of the images in a cameras file, made up where it has none, and their (M, 2) widths and heights."""
+    if path.suffix.lower() == ".json":
+        frames = _load_frames(path)
+        sizes = [(frame.get("width"), frame.get("height")) for frame in frames]
+        known = all(isinstance(side, int) and side > 0 for size in sizes for side in size)
+        return [frame["image"] for frame in frames], np.array(sizes) if known and frames else None
+    arrays, _ = _load_arrays(path)
+    count = len(arrays.get("extrinsics", arrays.get("exts", ())))
+    names = arrays["image_names"].tolist() if "image_names" in arrays else [str(i) for i in range(count)]
+    return [str(name) for name in names], arrays.get("original_sizes")
+
+
+def _load_frames(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
@@ -112,6 +169,11 @@ def _read_json(path: Path, image_names: list[str], kept: list[int], image_sizes:
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not all(isinstance(f, dict) and isinstance(f.get("image"), str) for f in frames):
         raise InputError(f'\'{path}\' must hold {{"frames": [{{"image": name, …}}, …]}}')
+    return frames
+
+
+def _read_json(path: Path, image_names: list[str], kept: list[int], image_sizes: NDArray[Any] | None) -> CameraArrays:
+    frames = _load_frames(path)
     index = _index_by_name([frame["image"] for frame in frames], path)
     chosen = [frames[i] for i in _find([image_names[i] for i in kept], index, path)]
     if image_sizes is not None:
@@ -139,13 +201,17 @@ def _check_image_sizes(frames: list[dict[str, Any]], image_sizes: NDArray[Any], 
             )
 
 
-def _read_npz(path: Path, image_names: list[str], kept: list[int], image_sizes: NDArray[Any] | None) -> CameraArrays:
+def _load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], bool]:
+    """The arrays that say something about cameras, and whether they are the results of a run."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files if key not in _BULKY}
-            is_result = "depth" in file.files
+            return {key: file[key] for key in file.files if key not in _BULKY}, "depth" in file.files
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
         raise InputError(f"'{path}' is not a readable .npz file of plain arrays: {error}") from error
+
+
+def _read_npz(path: Path, image_names: list[str], kept: list[int], image_sizes: NDArray[Any] | None) -> CameraArrays:
+    arrays, is_result = _load_arrays(path)
     extrinsics = arrays.get("extrinsics", arrays.get("exts"))
     intrinsics = arrays.get("intrinsics", arrays.get("ixts"))
     if extrinsics is not None:

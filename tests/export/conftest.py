@@ -67,7 +67,7 @@ def make_prediction() -> MakePrediction:
             k = np.array([[1.1 * width, 0, width / 2], [0, 1.1 * width, height / 2], [0, 0, 1]], np.float32)
             values["intrinsics"] = np.tile(k, (views, 1, 1))
         if gaussians:
-            count = 7
+            count = views * height * width
             values["gaussians"] = Gaussians(
                 means=rng.normal(size=(count, 3)).astype(np.float32),
                 scales=rng.random((count, 3)).astype(np.float32),
@@ -75,6 +75,7 @@ def make_prediction() -> MakePrediction:
                 harmonics=rng.normal(size=(count, 3, 9)).astype(np.float32),
                 opacities=rng.random(count).astype(np.float32),
             )
+            values["gaussian_source"] = "head"
             values["aux"]["gaussians"] = values["gaussians"]
         return Prediction(**{**values, **changes})
 

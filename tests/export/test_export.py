@@ -16,7 +16,7 @@ from recon.export import EXPORTERS, check_options, export, parse_formats, read_n
 from recon.messages import ReconWarning
 
 ALL = "-".join(EXPORTERS)
-NEED_MODEL_FEATURES = {"layers": (3, 11)}
+ALL_THAT_FORMATS_NEED = {"layers": (3, 11), "gaussians": True}
 FILES = {
     "mini_npz": {"exports/mini_npz/results.npz"},
     "npz": {"exports/npz/results.npz"},
@@ -27,9 +27,12 @@ FILES = {
         *(f"feat_vis/feat_layer_{k}/{i:06d}.jpg" for k in (3, 11) for i in range(3)),
         *(f"feat_vis/feat_layer_{k}.mp4" for k in (3, 11)),
     },
+    "gs_ply": {"gs_ply/0000.ply"},
+    "spz": {"gs_spz/0000.spz"},
+    "gs_video": {"gs_video/0000_extend.mp4"},
 }
 VARIANTS = {
-    "everything": {"sky": "upper", "gaussians": True},
+    "everything": {"sky": "upper"},
     "no confidence": {"with_conf": False},
     "all sky": {"sky": "all"},
     "one view": {"views": 1, "ref_view": None},
@@ -93,7 +96,7 @@ def test_every_check_runs_before_the_first_file(make_prediction, tmp_path):
 
 
 def test_paths_and_reports(make_prediction, tmp_path):
-    written = export(make_prediction(**NEED_MODEL_FEATURES), ALL, tmp_path)
+    written = export(make_prediction(**ALL_THAT_FORMATS_NEED), ALL, tmp_path)
     assert set(contents(tmp_path)) == set().union(*FILES.values())
     for name, exported in written.items():
         assert {p.relative_to(tmp_path).as_posix() for p in exported.files} == FILES[name]
@@ -103,7 +106,7 @@ def test_paths_and_reports(make_prediction, tmp_path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_exporters_are_pure_in_any_order(variant, make_prediction, digest_of, tmp_path):
-    prediction = make_prediction(**NEED_MODEL_FEATURES, **VARIANTS[variant])
+    prediction = make_prediction(**ALL_THAT_FORMATS_NEED, **VARIANTS[variant])
     before = digest_of(prediction)
     alone: dict[str, bytes] = {}
     for name in EXPORTERS:
@@ -118,7 +121,7 @@ def test_exporters_are_pure_in_any_order(variant, make_prediction, digest_of, tm
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_exporting_from_an_npz_gives_the_same_bytes(variant, make_prediction, digest_of, tmp_path):
-    prediction = make_prediction(**NEED_MODEL_FEATURES, **VARIANTS[variant])
+    prediction = make_prediction(**ALL_THAT_FORMATS_NEED, **VARIANTS[variant])
     quiet_export(prediction, ALL, tmp_path / "direct")
     again = read_npz(tmp_path / "direct/exports/npz/results.npz")
     assert digest_of(again) == digest_of(prediction)
@@ -130,14 +133,14 @@ def test_exporting_from_an_npz_gives_the_same_bytes(variant, make_prediction, di
 def test_a_file_in_place_of_the_folder_is_named(name, make_prediction, tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(InputError, match=r"cannot write .*taken"):
-        export(make_prediction(**NEED_MODEL_FEATURES), name, tmp_path / "taken")
+        export(make_prediction(**ALL_THAT_FORMATS_NEED), name, tmp_path / "taken")
     assert contents(tmp_path) == {"taken": b"mine"}
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_a_full_disk_leaves_no_half_file(name, make_prediction, tmp_path):
     resource = pytest.importorskip("resource")
-    prediction = make_prediction(views=1, height=140, width=140, layers=(3,), ref_view=None)
+    prediction = make_prediction(views=1, height=140, width=140, layers=(3,), gaussians=True, ref_view=None)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # every write beyond 2000 bytes of a file now fails
     try:
@@ -150,7 +153,7 @@ def test_a_full_disk_leaves_no_half_file(name, make_prediction, tmp_path):
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_an_interrupt_leaves_whole_files_only(name, make_prediction, tmp_path, monkeypatch):
-    prediction = make_prediction(**NEED_MODEL_FEATURES)
+    prediction = make_prediction(**ALL_THAT_FORMATS_NEED)
     export(prediction, name, tmp_path / "good")
     whole = contents(tmp_path / "good")
     for stop_at in range(len(whole)):

@@ -8,8 +8,7 @@ from PIL import Image
 
 from recon.errors import InputError
 from recon.export import export
-from recon.export.feat_vis import features_to_rgb, write_video
-from recon.files import atomic_write
+from recon.export.feat_vis import features_to_rgb
 
 
 def test_colours_follow_the_three_strongest_directions():
@@ -69,28 +68,6 @@ def test_pictures_and_video_are_read_back(height, width, make_prediction, tmp_pa
         assert frame.shape == (height + height % 2, 2 * width, 3)
         difference = frame[:height].astype(float) - np.asarray(picture)
         assert np.abs(difference.mean(axis=(0, 1))).max() < 12
-
-
-def test_a_full_disk_leaves_no_half_video(tmp_path):
-    resource = pytest.importorskip("resource")
-    frames = list(np.random.default_rng(0).integers(0, 255, (4, 64, 64, 3), dtype=np.uint8))
-    path = tmp_path / "a.mp4"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"cannot write .*a\.mp4"), atomic_write(path) as temporary:
-            write_video(temporary, frames, 5)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not list(tmp_path.iterdir())
-    write_video(path, frames, 5)
-    assert path.stat().st_size > 2000
-
-
-def test_the_video_does_not_depend_on_the_number_of_cores(tmp_path):
-    frames = list(np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3), dtype=np.uint8))
-    write_video(tmp_path / "a.mp4", frames, 5)
-    assert b" threads=1 " in (tmp_path / "a.mp4").read_bytes()  # x264 notes its settings in the stream
 
 
 def test_patches_stay_patches(make_prediction, tmp_path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.export.points import PointOptions, confidence_threshold, select_points, with_cameras
+from recon.export.points import PointOptions, confidence_threshold, select_points
+from recon.geometry.located_depth import with_cameras
 from recon.geometry.unprojection import project_points
 from recon.messages import ReconWarning
 

@@ -61,3 +61,56 @@ def test_normalising_gives_unit_length_and_an_identity_for_zero(dtype):
     assert unit.dtype == dtype
     np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-6)
     np.testing.assert_array_equal(unit[3], [1, 0, 0, 0])
+
+
+def test_slerp_turns_at_constant_speed_along_the_shorter_way():
+    a, b = random_quaternions(8), random_quaternions(9)
+    whole = quaternions.angle_between(a, b)
+    assert whole.max() <= np.pi
+    for fraction in (0.0, 0.3, 1.0):
+        between = quaternions.slerp(a, b, fraction)
+        np.testing.assert_allclose(quaternions.angle_between(a, between), fraction * whole, atol=1e-7)
+        np.testing.assert_allclose(quaternions.angle_between(between, b), (1 - fraction) * whole, atol=1e-7)
+        np.testing.assert_allclose(
+            quaternions.to_matrix(quaternions.slerp(-a, b, fraction)), quaternions.to_matrix(between), atol=1e-12
+        )
+
+
+def test_slerp_of_equal_and_of_opposite_rotations_is_a_rotation():
+    q = random_quaternions(10)
+    np.testing.assert_allclose(quaternions.slerp(q, q, 0.4), q, atol=1e-12)
+    half_turn = quaternions.multiply(q, np.array([0.0, 1.0, 0.0, 0.0]))
+    middle = quaternions.slerp(q, half_turn, 0.5)
+    np.testing.assert_allclose(quaternions.angle_between(q, middle), np.pi / 2, atol=1e-12)
+    np.testing.assert_allclose(quaternions.angle_between(middle, half_turn), np.pi / 2, atol=1e-12)
+
+
+def test_slerp_against_scipy():
+    transform = pytest.importorskip("scipy.spatial.transform")
+    a, b = random_quaternions(11, 2)
+    fractions = np.linspace(0, 1, 7)
+    ends = transform.Rotation.from_quat(np.stack([a, b])[:, [1, 2, 3, 0]])
+    expected = transform.Slerp([0, 1], ends)(fractions).as_matrix()
+    ours = quaternions.slerp(np.tile(a, (7, 1)), np.tile(b, (7, 1)), fractions)
+    np.testing.assert_allclose(quaternions.to_matrix(ours), expected, atol=1e-12)
+
+
+def test_rotation_vectors_round_trip_and_match_scipy():
+    transform = pytest.importorskip("scipy.spatial.transform")
+    rng = np.random.default_rng(12)
+    vectors = rng.normal(size=(200, 3))
+    vectors *= (rng.uniform(0, np.pi, 200) / np.linalg.norm(vectors, axis=1))[:, None]
+    vectors[0], vectors[1] = 0, [1e-12, 0, 0]
+    q = quaternions.from_rotation_vector(vectors)
+    np.testing.assert_allclose(
+        quaternions.to_matrix(q), transform.Rotation.from_rotvec(vectors).as_matrix(), atol=1e-12
+    )
+    np.testing.assert_allclose(quaternions.to_rotation_vector(q), vectors, atol=1e-12)
+    np.testing.assert_allclose(quaternions.to_rotation_vector(-q), vectors, atol=1e-12)
+
+
+def test_the_inverse_undoes_a_rotation():
+    q = random_quaternions(13)
+    np.testing.assert_allclose(
+        quaternions.multiply(q, quaternions.inverse(q)), np.tile([1, 0, 0, 0], (200, 1)), atol=1e-12
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from recon.errors import InputError
 from recon.preprocess import map_intrinsics, preprocess
-from recon.scene.cameras_file import read_cameras, write_cameras
+from recon.scene.cameras_file import read_cameras, read_render_cameras, write_cameras
 from recon.scene.images import Photo
 
 NAMES = ["b.jpg", "a.jpg", "c.jpg"]
@@ -210,3 +210,50 @@ def test_what_cannot_be_written(tmp_path: Path, extrinsics: np.ndarray) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write"):
         write_cameras(tmp_path / "file" / "cameras.json", NAMES, SIZES, extrinsics, None)
+
+
+class TestRenderCameras:
+    def cameras(self, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+        extrinsics = np.tile(np.eye(4), (count, 1, 1))
+        extrinsics[:, 0, 3] = np.arange(count)
+        intrinsics = np.tile(np.array([[500.0, 0, 320], [0, 510, 240], [0, 0, 1]]), (count, 1, 1))
+        return extrinsics, intrinsics
+
+    def test_all_of_a_file_in_its_order_and_size(self, tmp_path: Path) -> None:
+        extrinsics, intrinsics = self.cameras()
+        path = tmp_path / "path.json"
+        write_cameras(path, ["c", "a", "b"], [(640, 480)] * 3, extrinsics, intrinsics)
+        read = read_render_cameras(path)
+        np.testing.assert_array_equal(read.extrinsics, extrinsics)
+        np.testing.assert_array_equal(read.intrinsics, intrinsics)
+        assert read.size == (480, 640)
+
+    def test_intrinsics_follow_another_size(self, tmp_path: Path) -> None:
+        extrinsics, intrinsics = self.cameras()
+        path = tmp_path / "path.json"
+        write_cameras(path, ["a", "b", "c"], [(640, 480)] * 3, extrinsics, intrinsics)
+        read = read_render_cameras(path, (240, 320))
+        np.testing.assert_allclose(read.intrinsics, np.diag([0.5, 0.5, 1]) @ intrinsics)
+        assert read.size == (240, 320)
+
+    def test_plain_arrays_have_no_size(self, tmp_path: Path) -> None:
+        extrinsics, _ = self.cameras()
+        np.savez(tmp_path / "path.npz", extrinsics=extrinsics[:, :3])
+        read = read_render_cameras(tmp_path / "path.npz")
+        np.testing.assert_array_equal(read.extrinsics, extrinsics)
+        assert read.intrinsics is None
+        assert read.size is None
+
+    def test_what_cannot_be_rendered_from(self, tmp_path: Path) -> None:
+        extrinsics, intrinsics = self.cameras()
+        write_cameras(tmp_path / "k.json", ["a", "b", "c"], [(640, 480)] * 3, None, intrinsics)
+        with pytest.raises(InputError, match="holds no extrinsics"):
+            read_render_cameras(tmp_path / "k.json")
+        write_cameras(tmp_path / "sizes.json", ["a", "b", "c"], [(640, 480), (9, 9), (9, 9)], extrinsics, None)
+        with pytest.raises(InputError, match="several sizes"):
+            read_render_cameras(tmp_path / "sizes.json")
+        with pytest.raises(InputError, match="does not exist"):
+            read_render_cameras(tmp_path / "none.json")
+        (tmp_path / "cut.npz").write_bytes(b"PK")
+        with pytest.raises(InputError, match="not a readable"):
+            read_render_cameras(tmp_path / "cut.npz")

@@ -1,0 +1,156 @@
+"""The CPU rasterizer: milliseconds a frame by stage, one thread against two, and against eager torch, in one run.
+
+    python -m tests.benchmarks.bench_render [--repeats 5] [--without-torch]
+
+The scene is what depth maps of several views give: layer upon layer of thin, nearly opaque splats of about a pixel on
+a bumpy textured surface that fills the frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon.gaussians.cpu_rasterizer import CpuRasterizer
+from recon.geometry import quaternions
+from recon.types import Gaussians
+from tests.benchmarks.torch_tiles import render_with_torch
+
+HEIGHT, WIDTH = 378, 504
+FOCAL = 450.0
+WORLD_TO_CAMERA = np.eye(4)
+INTRINSICS = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
+
+START = """
+import time
+start = time.perf_counter()
+import numpy as np
+from recon.gaussians.rendering import render
+from recon.types import Cameras
+from tests.benchmarks.bench_render import HEIGHT, INTRINSICS, WIDTH, WORLD_TO_CAMERA, surface_splats
+splats = surface_splats(1000)
+imported = time.perf_counter()
+render(splats, Cameras(WORLD_TO_CAMERA[None], INTRINSICS[None]), (HEIGHT, WIDTH), rasterizer="cpu")
+print(f"import {imported - start:.2f} s, first frame {time.perf_counter() - imported:.2f} s")
+"""
+
+
+def surface_splats(count: int, seed: int = 0) -> Gaussians:
+    """Splats of degree 0 scattered over the frame, in no order, thin along the surface's normal."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(-0.02, 1.02, (2, count)) * np.array([[WIDTH], [HEIGHT]])  # pixels
+    depth = 2.5 + 0.4 * np.sin(x / 60) * np.cos(y / 50) + 0.003 * rng.normal(size=count)
+    pixel = depth / FOCAL  # its footprint at that depth
+    slope_x = 0.4 / 60 * np.cos(x / 60) * np.cos(y / 50) / pixel
+    slope_y = -0.4 / 50 * np.sin(x / 60) * np.sin(y / 50) / pixel
+    normals = np.stack([-slope_x, -slope_y, np.ones(count)], axis=1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    # The shortest turn from the z axis to the normal.
+    rotations = np.stack([1 + normals[:, 2], -normals[:, 1], normals[:, 0], np.zeros(count)], axis=1)
+    widths = pixel[:, None] * np.exp(rng.normal(np.log(0.6), 0.25, (count, 2)))
+    texture = 0.5 + 0.4 * np.sin(np.stack([x / 7 + y / 11, x / 13 - y / 5, x / 17 + y / 19], axis=1))
+    texture += 0.05 * rng.normal(size=(count, 3))
+    return Gaussians(
+        means=np.stack([(x - WIDTH / 2) * pixel, (y - HEIGHT / 2) * pixel, depth], axis=1).astype(np.float32),
+        scales=np.concatenate([widths, 0.1 * widths[:, :1]], axis=1).astype(np.float32),
+        rotations=quaternions.normalise(rotations).astype(np.float32),
+        harmonics=((texture - 0.5) / 0.28209479177387814).astype(np.float32)[:, :, None],
+        opacities=np.where(rng.random(count) < 0.9, rng.uniform(0.9, 0.99, count), rng.random(count)).astype(
+            np.float32
+        ),
+    )
+
+
+def best(function: Callable[[], object], repeats: int) -> float:
+    """Milliseconds of the fastest of several calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times) * 1e3
+
+
+def stages(rasterizer: CpuRasterizer, repeats: int) -> dict[str, float]:
+    """Best milliseconds of each stage of a frame."""
+    images = (np.empty(shape, np.float32) for shape in ((HEIGHT, WIDTH, 3), (HEIGHT, WIDTH), (HEIGHT, WIDTH)))
+    color, depth, alpha = images
+    times = []
+    for _ in range(repeats):
+        moments = [time.perf_counter()]
+        splats = rasterizer.project(WORLD_TO_CAMERA, INTRINSICS)
+        moments.append(time.perf_counter())
+        (bins,) = rasterizer.bin(splats)
+        moments.append(time.perf_counter())
+        rasterizer.sort(bins)
+        moments.append(time.perf_counter())
+        rasterizer.blend(splats, bins, color, depth, alpha)
+        moments.append(time.perf_counter())
+        times.append(np.diff(moments))
+    return dict(zip(("project", "bin", "sort", "blend"), np.min(times, axis=0) * 1e3, strict=True))
+
+
+def measure(count: int, repeats: int) -> tuple[Gaussians, float, NDArray[np.float32]]:
+    """Print the times of `count` splats; returns them, the milliseconds of a frame on two threads, and the picture."""
+    gaussians = surface_splats(count)
+    frames: dict[int, float] = {}
+    for threads in (1, 2):
+        with contextlib.closing(
+            CpuRasterizer(gaussians, (HEIGHT, WIDTH), background=np.zeros(3), threads=threads)
+        ) as rasterizer:
+            picture = rasterizer.render(WORLD_TO_CAMERA, INTRINSICS)
+            frames[threads] = best(lambda: rasterizer.render(WORLD_TO_CAMERA, INTRINSICS), repeats)
+            parts = "  ".join(f"{name} {time:.1f}" for name, time in stages(rasterizer, repeats).items())
+        print(f"{count:9,} splats, {threads} thread(s): {frames[threads]:7.1f} ms a frame   ({parts})", flush=True)
+    print(f"{count:9,} splats, 2 threads against 1: {frames[1] / frames[2]:.2f}x")
+    return gaussians, frames[2], picture.color
+
+
+def compare_with_torch(gaussians: Gaussians, milliseconds: float, picture: NDArray[np.float32], repeats: int) -> None:
+    """Print what eager torch takes for the same picture, and how far its picture is from ours."""
+    torch.set_num_threads(2)
+    exact = render_with_torch(gaussians, WORLD_TO_CAMERA, INTRINSICS, (HEIGHT, WIDTH), torch.float64).numpy()
+    theirs = best(lambda: render_with_torch(gaussians, WORLD_TO_CAMERA, INTRINSICS, (HEIGHT, WIDTH)), repeats)
+    print(
+        f"{len(gaussians):9,} splats, eager torch on 2 threads: {theirs:.0f} ms, {theirs / milliseconds:.1f}x ours; "
+        f"largest difference of its float64 picture {np.abs(exact - picture).max():.1e}"
+    )
+
+
+def measure_start() -> None:
+    """Print how long a process takes to its first frame, with an empty cache of compiled code and with a full one."""
+    with tempfile.TemporaryDirectory() as folder:
+        for which in ("empty", "full"):
+            environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+            done = subprocess.run(
+                [sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True
+            )
+            print(f"process with {which} cache: {done.stdout.strip()}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--without-torch", action="store_true")
+    parser.add_argument("--without-start", action="store_true")
+    options = parser.parse_args()
+    if not options.without_start:
+        measure_start()
+    for count in (300_000, 1_500_000):
+        gaussians, milliseconds, picture = measure(count, options.repeats)
+        if not options.without_torch:
+            compare_with_torch(gaussians, milliseconds, picture, max(1, options.repeats // 3))
+
+
+if __name__ == "__main__":
+    main()
