@@ -7,6 +7,7 @@
 | settings | everything that was chosen, defaults included |
 | units, scale_factor | as in `Prediction` |
 | ref_view | index of the reference view among `images`; null where none was chosen |
+| gaussians | source (`head` or `depth`) and count; null where there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, or null where there are none |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3) |
 | dropped_images | for each image left out: name and reason |
@@ -81,7 +82,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write `run.json` into `folder`, whole or not at all, and return its path."""
     path = folder / FILE_NAME
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(_plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(to_json(record), encoding="utf-8")
     return path
 
 
@@ -126,6 +127,11 @@ def add_exports(
 def _relative(path: Path, folder: Path) -> str:
     path, folder = path.resolve(), folder.resolve()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """`content` as JSON text: arrays become lists, paths text, numbers that are not finite null."""
+    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Scenes with known truth, metrics against it, and the evaluation of results."""

@@ -1,0 +1,15 @@
+"""The folder layouts that ground truth is read from: one module each, and the table of them."""
+
+from __future__ import annotations
+
+from recon.eval.layouts import colmap, dtu, eth3d, sample, scannetpp, seven_scenes
+from recon.eval.layouts.layout import Layout
+
+LAYOUTS: tuple[Layout, ...] = (
+    sample.LAYOUT,
+    eth3d.LAYOUT,
+    seven_scenes.LAYOUT,
+    scannetpp.LAYOUT,
+    dtu.LAYOUT,
+    colmap.LAYOUT,
+)

@@ -1,0 +1,146 @@
+"""What a run left behind, read for its evaluation."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.run_record import read_record
+from recon.types import FloatArray, Gaussians
+
+_FILES = (Path("exports") / "npz" / "results.npz", Path("exports") / "mini_npz" / "results.npz")
+_SPLATS = Path("gs_ply") / "0000.ply"
+
+
+@dataclass(frozen=True)
+class Result:
+    """N views as a run stored them, at the processed size H × W."""
+
+    path: Path
+    """The file."""
+    depth: FloatArray
+    """(N, H, W) in `units`."""
+    units: str
+    """relative, aligned or metric."""
+    image_names: tuple[str, ...] = ()
+    """N names; empty where the file and its `run.json` have none."""
+    conf: FloatArray | None = None
+    """(N, H, W), higher is better."""
+    sky: NDArray[np.bool_] | None = None
+    """(N, H, W) True where the depth is a placeholder."""
+    extrinsics: FloatArray | None = None
+    """(N, 3, 4) world-to-camera."""
+    intrinsics: FloatArray | None = None
+    """(N, 3, 3) in pixels of the processed images."""
+    original_sizes: NDArray[np.int64] | None = None
+    """(N, 2) width and height of the originals."""
+    processed_to_original: FloatArray | None = None
+    """(N, 3, 3) affine maps of pixels."""
+    gaussians: Gaussians | None = None
+    """Splats of the scene, in the frame of the extrinsics."""
+    dropped: tuple[str, ...] = ()
+    """Images that the run was given and left out, unregistered ones among them."""
+
+
+def read_result(path: str | Path) -> Result:
+    """A run's result, from its folder or from its `results.npz`; files of the reference package load as well.
+
+    Raises:
+        InputError: nothing there, a damaged file, or arrays that do not fit together.
+    """
+    given = Path(path).expanduser()
+    file = next((f for f in (given / name for name in _FILES) if f.is_file()), None) if given.is_dir() else given
+    if file is None or not file.is_file():
+        where = f"'{given}' holds no exports/npz/results.npz and no exports/mini_npz/results.npz"
+        raise InputError(f"{where if given.is_dir() else f'no such result: {given}'}; run with --export mini_npz")
+    arrays = _load(file)
+    folder = run_folder(file)
+    record = read_record(folder) or {}
+    images = [image for image in record.get("images", []) if isinstance(image, dict)]
+    try:
+        return _result(file, arrays, images, record, folder)
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(f"{file}: not a consistent result: {error}") from error
+
+
+def run_folder(file: Path) -> Path:
+    """The folder of the run that wrote the `results.npz` at `file`."""
+    folder = file.absolute().parent
+    return folder.parent.parent if folder.parent.name == "exports" else folder
+
+
+def _load(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            names = [n for n in archive.files if n != "image" and not n.startswith("feat_layer_")]  # of no use here
+            arrays = {name: archive[name] for name in names}
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise InputError(f"{file}: not an npz file, or damaged ({error})") from error
+    if "depth" not in arrays or arrays["depth"].ndim != 3:
+        raise InputError(f"{file}: has no depth (N, H, W)")
+    return arrays
+
+
+def _result(
+    file: Path, arrays: dict[str, NDArray[Any]], images: list[dict[str, Any]], record: dict[str, Any], folder: Path
+) -> Result:
+    views = len(arrays["depth"])
+    recorded = len(images) == views
+    names = tuple(str(name) for name in arrays["image_names"]) if "image_names" in arrays else ()
+    if not names and recorded and all(image.get("name") for image in images):
+        names = tuple(image["name"] for image in images)
+    sizes, affines = arrays.get("original_sizes"), arrays.get("processed_to_original")
+    if sizes is None and recorded and all(image.get("original_size") for image in images):
+        sizes = np.array([image["original_size"] for image in images], np.int64)
+    if affines is None and recorded and all(image.get("processed_to_original") for image in images):
+        affines = np.array([image["processed_to_original"] for image in images], np.float64)
+    extrinsics = arrays.get("extrinsics", arrays.get("exts"))
+    result = Result(
+        path=file,
+        depth=arrays["depth"],
+        units=str(arrays["units"]) if "units" in arrays else "relative",
+        image_names=names,
+        conf=arrays.get("conf"),
+        sky=arrays.get("sky"),
+        extrinsics=None if extrinsics is None else extrinsics[:, :3],
+        intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
+        original_sizes=sizes,
+        processed_to_original=affines,
+        gaussians=_gaussians(file, arrays, folder),
+        dropped=tuple(str(image["name"]) for image in record.get("dropped_images", [])),
+    )
+    height, width = result.depth.shape[1:]
+    shapes = {
+        "conf": (views, height, width),
+        "sky": (views, height, width),
+        "extrinsics": (views, 3, 4),
+        "intrinsics": (views, 3, 3),
+        "original_sizes": (views, 2),
+        "processed_to_original": (views, 3, 3),
+    }
+    for name, shape in shapes.items():
+        value = getattr(result, name)
+        if value is not None and value.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {value.shape}")
+    if names and len(names) != views:
+        raise ValueError(f"image_names must have {views} names, got {len(names)}")
+    return result
+
+
+def _gaussians(file: Path, arrays: dict[str, NDArray[Any]], folder: Path) -> Gaussians | None:
+    if "gaussian_means" in arrays:
+        from recon.export.npz import read_npz
+
+        return read_npz(file).gaussians
+    if (folder / _SPLATS).is_file():
+        from recon.gaussians.ply import read_ply
+
+        return read_ply(folder / _SPLATS)
+    return None
