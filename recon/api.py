@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recon.config import InferenceOptions
 from recon.errors import InputError
+from recon.export import parse_formats
 from recon.models.checkpoints import save_checkpoint
 from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import NetworkOutput
@@ -176,6 +177,9 @@ class DepthAnything3(nn.Module):
         show_cameras: bool = True,
         feat_vis_fps: int = 15,
         export_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        gaussians: str = "auto",
+        gs_budget: int | None = None,
     ) -> Prediction:
         """Photos of one scene to a `Prediction`, and to files where `export_dir` is given.
 
@@ -187,28 +191,38 @@ class DepthAnything3(nn.Module):
             intrinsics: (N, 3, 3) in pixels of the original, upright images; returned for the processed images.
             align_to_input_ext_scale: bring depth to the scale of `extrinsics` and return these exactly (units
                 `aligned`); otherwise they are moved into the model's frame and depth stays as it is.
-            infer_gs: also predict Gaussians.
+            infer_gs: also return Gaussians when no format asks for them: those of the Gaussian head, unless `gaussians`
+                is `depth`.
             use_ray_pose: take the cameras from the ray map instead of the camera token.
             ref_view_strategy: `first`, `middle`, `saddle_balanced` or `saddle_sim_range`.
-            render_exts, render_ixts, render_hw: cameras and size of a Gaussian video; no format uses them yet, so
-                giving one is an error.
+            render_exts: cameras to render the Gaussian video from, (M, 4, 4) or (M, 3, 4) world-to-camera in the
+                prediction's frame, instead of a path of its own.
+            render_ixts: (M, 3, 3) in pixels of `render_hw`.
+            render_hw: height and width of the video; those of the processed images by default.
             process_res: pixels of the side that `process_res_method` bounds.
             process_res_method: `upper_bound_resize`, `upper_bound_crop`, `lower_bound_resize` or `lower_bound_crop`.
             export_dir: folder for the files and `run.json`. Files of an earlier run with the same names are replaced.
-            export_format: formats joined with `-`: mini_npz, npz, glb, ply, depth_vis, feat_vis.
+            export_format: formats joined with `-`: mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz,
+                gs_video.
             export_feat_layers: encoder blocks whose features come back in `aux`.
             conf_thresh_percentile: percentage of least confident pixels that point clouds leave out.
             num_max_points: most points of a point cloud.
             show_cameras: draw the cameras into `scene.glb`.
             feat_vis_fps: frames per second of the feature videos.
             export_kwargs: `{format: {option: value}}`, over the above.
+            gaussians: `head` (presets with a Gaussian head), `depth` (any), or `auto`: the head where there is one.
+            gs_budget: most splats made from depth.
 
         Raises:
             InputError: an argument or a photo that cannot be used; the message names it.
         """
-        for name, value in (("render_exts", render_exts), ("render_ixts", render_ixts), ("render_hw", render_hw)):
-            if value is not None:
-                raise InputError(f"{name} is for Gaussian videos, and no export format of this version makes them")
+        to_render = {"render_exts": render_exts, "render_ixts": render_ixts, "render_hw": render_hw}
+        video_options = {name: value for name, value in to_render.items() if value is not None}
+        if video_options and (export_dir is None or "gs_video" not in parse_formats(export_format)):
+            raise InputError(f"{next(iter(video_options))} is for the export format gs_video, which is not asked for")
+        if video_options:
+            export_kwargs = {**(export_kwargs or {})}
+            export_kwargs["gs_video"] = {**video_options, **export_kwargs.get("gs_video", {})}
         options = InferenceOptions(
             align_to_input_ext_scale=align_to_input_ext_scale,
             infer_gs=infer_gs,
@@ -221,6 +235,8 @@ class DepthAnything3(nn.Module):
             num_max_points=num_max_points,
             show_cameras=show_cameras,
             feat_vis_fps=feat_vis_fps,
+            gaussians=gaussians,  # type: ignore[arg-type]
+            gs_budget=gs_budget,
             seed=self.seed,
         )
         result = reconstruct(

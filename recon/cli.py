@@ -1,4 +1,4 @@
-"""The command `recon`: `run`, `models`, `export`.
+"""The command `recon`: `run`, `demo`, `eval`, `models`, `export`.
 
 Exit codes: 0 done; 2 the user's input is wrong (one line on stderr); 1 anything else. Messages and progress go to
 stderr, results to stdout.
@@ -16,14 +16,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
 from recon import __version__
-from recon.config import ExportSettings, RunSettings, load_settings, parse_export_kwargs
+from recon.config import DemoSettings, EvalSettings, ExportSettings, RunSettings, load_settings, parse_export_kwargs
 from recon.errors import InputError
 from recon.messages import collect_warnings
+
+if TYPE_CHECKING:
+    from recon.models.ready import ReadyModel
+    from recon.mvs.model import StereoModel
+    from recon.report import ProgressReport
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 
@@ -37,6 +42,8 @@ _THE_USERS_PATH = (
     errno.ELOOP,
 )
 """What the machine says of a path that cannot be used."""
+
+_DEMO_FORMATS = "mini_npz-glb-gs_ply-gs_video-depth_vis"
 
 DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 
@@ -85,16 +92,23 @@ def _wrong_input(message: str) -> int:
     return WRONG_INPUT
 
 
-def _settings(arguments: list[str]) -> RunSettings | ExportSettings | ModelsSettings:
+Settings: TypeAlias = RunSettings | DemoSettings | EvalSettings | ExportSettings | ModelsSettings
+
+
+def _settings(arguments: list[str]) -> Settings:
     settings = _parse(arguments, RunSettings())
     if isinstance(settings, RunSettings) and settings.config is not None:
         settings = _parse(arguments, load_settings(settings.config))
     return settings
 
 
-def _carry_out(settings: RunSettings | ExportSettings | ModelsSettings) -> int:
+def _carry_out(settings: Settings) -> int:
     if isinstance(settings, RunSettings):
         return run(settings)
+    if isinstance(settings, DemoSettings):
+        return demo(settings)
+    if isinstance(settings, EvalSettings):
+        return evaluate(settings)
     if isinstance(settings, ExportSettings):
         return export_again(settings)
     return list_models()
@@ -103,6 +117,8 @@ def _carry_out(settings: RunSettings | ExportSettings | ModelsSettings) -> int:
 def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
     commands: Any = (
         Annotated[RunSettings, tyro.conf.subcommand("run", default=run_defaults)]
+        | Annotated[DemoSettings, tyro.conf.subcommand("demo")]
+        | Annotated[EvalSettings, tyro.conf.subcommand("eval")]
         | Annotated[ModelsSettings, tyro.conf.subcommand("models")]
         | Annotated[ExportSettings, tyro.conf.subcommand("export")]
     )
@@ -128,42 +144,34 @@ def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
 def run(settings: RunSettings) -> int:
     """`recon run`: photos to files, and a table of what was written."""
     from recon.export import check_options, parse_formats
+    from recon.model_choice import MVS
     from recon.models.presets import load_preset
-    from recon.pipeline import check_request, format_options, reconstruct
+    from recon.pipeline import SFM, check_request, format_options, reconstruct
     from recon.report import ProgressReport, print_summary, report_warnings
 
     if not settings.inputs:
         raise InputError("no photos given: recon run FOLDER, or recon run PHOTO...")
     out = settings.out if settings.out is not None else Path("outputs") / _name_of(settings.inputs)
     inputs, options = list(settings.inputs), settings.inference_options()
-    check_request(load_preset(settings.model), inputs, options, parse_formats(settings.export), out)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     check_options(format_options(options, export_kwargs))
-    if settings.cameras is not None and not settings.cameras.is_file():
+    if settings.cameras not in (None, SFM) and not Path(settings.cameras).is_file():
         raise InputError(f"--cameras {settings.cameras}: no such file")
-
-    # Torch is imported, and weights are downloaded, only from here on.
-    from recon.models.precision import resolve_precision
-    from recon.models.ready import ready_model
-
-    device = _device(settings.device)
-    resolve_precision(settings.precision, device)
-    with report_warnings(), ProgressReport() as progress:
-        progress.begin(f"load {settings.model}")
-        model = ready_model(
-            settings.model,
-            weights=None if settings.weights == "none" else settings.weights,
-            seed=settings.seed,
-            precision=settings.precision,
-            engine=settings.engine,
-            revision=settings.revision,
-            commercial_only=settings.commercial_only,
+    name = _model_name(settings)
+    preset = None if name == MVS else load_preset(name)
+    check_request(preset, inputs, options, parse_formats(settings.export), out)
+    if preset is None and len(inputs) == 1 and inputs[0].expanduser().is_file():
+        raise InputError(
+            f"{inputs[0]}: one photo shows no depth to multi-view stereo, it takes several or a network; "
+            "`--model da3-small` downloads one, or `--weights FOLDER` takes it from a folder"
         )
-        model.network.to(device)
+
+    with report_warnings(), ProgressReport() as progress:
+        model = _ready(name, settings, progress)
         result = reconstruct(
             model,
             inputs,
-            cameras_file=settings.cameras,
+            cameras=settings.cameras or (SFM if preset is None else None),
             options=options,
             export_dir=out,
             export_format=settings.export,
@@ -175,21 +183,144 @@ def run(settings: RunSettings) -> int:
     return DONE
 
 
+def demo(settings: DemoSettings) -> int:
+    """`recon demo`: a sample scene from its photos alone, beside the truth."""
+    from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
+    from recon.paths import scenes_folder
+
+    names = sorted(folder.name for folder in scenes_folder().iterdir() if (folder / "images").is_dir())
+    name = names[0] if settings.scene is None else settings.scene
+    if name not in names:
+        raise InputError(f"no sample scene {name!r}; there are {', '.join(names)}")
+    scene = scenes_folder() / name
+    out = Path("outputs") / "demo" / name if settings.out is None else settings.out
+    run(RunSettings(inputs=(scene / "images",), model="mvs", cameras="sfm", export=_DEMO_FORMATS, out=out))
+    comparison = compare({name: out}, scene)
+    print()
+    print_comparison(comparison)
+    print(f"\nthe same as JSON: {write_comparison(out / FILE_NAME, comparison)}")
+    print("to look at:")
+    for path in ("scene.glb", "gs_ply/0000.ply", "gs_video", "depth_vis"):
+        print(f"  {out / path}")
+    return DONE
+
+
+def evaluate(settings: EvalSettings) -> int:
+    """`recon eval`: results beside their ground truth, as a table and as JSON."""
+    from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
+    from recon.report import report_warnings
+
+    comparisons = {}
+    if settings.model:
+        for scene in settings.paths:
+            results = _run_on_scene(scene, settings)
+            comparisons[settings.out / _name_of([scene]) / FILE_NAME] = (results, settings.truth or scene)
+    else:
+        labels = _labels(settings.paths)
+        comparisons[settings.out / FILE_NAME] = (dict(zip(labels, settings.paths, strict=True)), settings.truth)
+    for path, (results, truth) in comparisons.items():
+        with report_warnings():
+            comparison = compare(results, truth, settings.options())
+        print_comparison(comparison)
+        print(f"the same as JSON: {write_comparison(path, comparison)}")
+    return DONE
+
+
+def _run_on_scene(scene: Path, settings: EvalSettings) -> dict[str, Path]:
+    """The results of each model on the photos of a scene with ground truth, by model."""
+    from recon.eval.ground_truth import read_ground_truth
+
+    paths = read_ground_truth(scene).image_paths
+    photos = tuple(path for path in paths if path.is_file() and path.parent.name != "held_out")
+    if not photos:
+        raise InputError(f"{scene}: none of its images is there")
+    results = {name: settings.out / _name_of([scene]) / name for name in settings.model}
+    for name, out in results.items():
+        run(
+            RunSettings(
+                inputs=photos,
+                model=name,
+                cameras=settings.cameras,
+                weights=settings.weights,
+                export="npz-gs_ply",
+                out=out,
+            )
+        )
+    return results
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """A short name for each path: its last part, or the whole where that would be ambiguous."""
+    names = [_name_of([path]) for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+
+
+def _model_name(settings: RunSettings) -> str:
+    """The preset named, the one that the weights named are for, or the best there is."""
+    from recon.model_choice import AUTO, choose_model
+
+    if settings.model != AUTO:
+        return settings.model
+    if settings.weights == "official":
+        return choose_model(settings.commercial_only)
+    if settings.weights == "none":
+        return "da3-large"
+
+    from recon.models.ready import preset_of_checkpoint
+
+    return preset_of_checkpoint(settings.weights, revision=settings.revision)[0]
+
+
+def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyModel | StereoModel:
+    """The model of that name. Torch is imported, and weights are downloaded, only here."""
+    from recon.messages import warn
+    from recon.model_choice import AUTO, MVS, WITHOUT_WEIGHTS
+
+    if name == MVS:
+        from recon.mvs.model import StereoModel
+        from recon.mvs.stereo import StereoOptions
+
+        if settings.model == AUTO:
+            warn(WITHOUT_WEIGHTS)
+        said = (WITHOUT_WEIGHTS,) if settings.model == AUTO else ()
+        return StereoModel(StereoOptions(fill=settings.fill), warnings=said)
+
+    from recon.models.precision import resolve_precision
+    from recon.models.ready import ready_model
+
+    device = _device(settings.device)
+    resolve_precision(settings.precision, device)
+    progress.begin(f"load {name}")
+    model = ready_model(
+        name,
+        weights=None if settings.weights == "none" else settings.weights,
+        seed=settings.seed,
+        precision=settings.precision,
+        engine=settings.engine,
+        revision=settings.revision,
+        commercial_only=settings.commercial_only,
+    )
+    model.network.to(device)
+    return model
+
+
 def export_again(settings: ExportSettings) -> int:
     """`recon export`: formats from a result that holds everything, and a note in the run's `run.json`."""
-    from recon.export import export, read_npz
+    from recon.export import export, parse_formats, read_npz
     from recon.pipeline import format_options
     from recon.report import ProgressReport, print_exports, report_warnings
     from recon.run_record import add_exports, read_record
+    from recon.splat import with_gaussians
 
+    formats = parse_formats(settings.to)
     options = format_options(settings, parse_export_kwargs(settings.export_kwargs))
     out = settings.out.expanduser() if settings.out is not None else _folder_of(settings.result)
     record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
         progress.begin(f"read {settings.result.name}")
-        prediction = read_npz(settings.result)
+        prediction = with_gaussians(read_npz(settings.result), settings, formats)
         progress.begin(f"export {settings.to}")
-        exported = export(prediction, settings.to, out, options)
+        exported = export(prediction, formats, out, options)
         add_exports(out, record, settings.result, exported, options, messages)
     print_exports(out, exported, messages)
     return DONE
@@ -208,10 +339,11 @@ def list_models() -> int:
             f"{preset.parameters / 1e6:,.0f} M",
             ", ".join(preset.abilities),
             preset.licence,
-            "yes" if is_cached(preset.hub_repo) else "no",
+            "yes" if is_cached(preset.hub_repo, files=preset.hub_files) else "no",
         )
         for preset in presets
     ]
+    rows.append(("mvs", "", "depth and confidence of several views, without a network", "no weights", "yes"))
     print_table(("model", "parameters", "abilities", "licence", "cached"), rows, right_aligned=("parameters",))
     return DONE
 

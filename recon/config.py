@@ -19,6 +19,7 @@ import tyro
 import yaml
 
 from recon.errors import InputError
+from recon.eval.eval_options import EvalOptions
 
 RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
 ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
@@ -26,6 +27,8 @@ MixedSizes = Literal["crop", "error"]
 Engine = Literal["recon", "reference"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+SplatSource = Literal["auto", "head", "depth"]
+Rasterizer = Literal["auto", "cpu", "gsplat"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,18 @@ class ExportChoices:
     """Draw camera frusta into scene.glb."""
     feat_vis_fps: int = 15
     """Frames per second of the feature videos."""
+    gaussians: SplatSource = "auto"
+    """Splats from the model's Gaussian head or from its depth. auto: from the head where there is one."""
+    gs_budget: int | None = None
+    """Splats from depth are at most this many: the most important ones."""
+    rasterizer: Rasterizer = "auto"
+    """What renders splats. auto: gsplat where it is installed and there is CUDA, else cpu."""
+    render_cameras: Path | None = None
+    """Cameras of the Gaussian video, instead of a path of its own: .json or .npz as for --cameras."""
+    render_hw: tuple[int, int] | None = None
+    """Height and width of the Gaussian video [those of the processed images]."""
+    poster: bool = False
+    """Also write the middle frame of the Gaussian video as a JPEG."""
     seed: int = 0
     """Seed of everything random: made-up weights, cameras from rays, sampling of points."""
 
@@ -50,6 +65,8 @@ class ExportChoices:
         _require(0 <= percentile <= 100, "conf_thresh_percentile", "0 to 100", percentile)
         _require(self.num_max_points > 0, "num_max_points", "above 0", self.num_max_points)
         _require(self.feat_vis_fps > 0, "feat_vis_fps", "above 0", self.feat_vis_fps)
+        _require(self.gs_budget is None or self.gs_budget > 0, "gs_budget", "above 0", self.gs_budget)
+        _require(self.render_hw is None or min(self.render_hw) > 0, "render_hw", "above 0", self.render_hw)
         _require(0 <= self.seed < 2**63, "seed", "0 to 2^63 - 1", self.seed)
 
 
@@ -60,7 +77,7 @@ class InferenceOptions(ExportChoices):
     align_to_input_ext_scale: bool = True
     """With given extrinsics: bring depth to their scale, return them exactly. Off: move them to the model's frame."""
     infer_gs: bool = False
-    """Also predict 3D Gaussians (presets with a Gaussian head)."""
+    """Also return 3D Gaussians when no format asks for them; of the Gaussian head unless `gaussians` is depth."""
     use_ray_pose: bool = False
     """Take cameras from the ray map instead of the camera token: slower."""
     ref_view_strategy: RefViewStrategy = "saddle_balanced"
@@ -89,22 +106,26 @@ class _CommandSettings:
 
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
     """Photos, or folders of photos."""
-    model: str = "da3-large"
-    """Preset; `recon models` lists them."""
+    model: str = "auto"
+    """Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, or auto: da3-large or another
+    any-view preset whose weights are there or can be downloaded, else mvs."""
     export: str = "mini_npz-glb-depth_vis"
-    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis."""
+    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video."""
     export_kwargs: tuple[str, ...] = ()
     """Further options of a format, as FORMAT.OPTION=VALUE: glb.filter_black_bg=true glb.camera_size=0.05."""
     out: Path | None = None
     """Folder for the results [outputs/<input name>]. Files of an earlier run with the same names are replaced."""
     config: str | None = None
     """YAML file with any of these settings, or a name: best, commercial, quick. Flags win over it."""
-    cameras: Path | None = None
-    """Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals)."""
+    cameras: str | None = None
+    """Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals); or 'sfm': found
+    in the photos themselves, by structure from motion, as mvs does when none are given."""
     weights: str = "official"
     """'official', 'none' (random), a .safetensors file, a checkpoint folder, or a hub id."""
     revision: str | None = None
     """Branch, tag or commit of the hub repository."""
+    fill: bool = False
+    """With mvs: complete the pixels it finds no depth for from their surroundings, at the lowest confidence."""
     commercial_only: bool = False
     """Refuse weights whose licence forbids commercial use."""
     engine: Engine = "recon"
@@ -124,13 +145,54 @@ class _ReexportSettings:
     result: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULT.npz")]
     """exports/npz/results.npz of a run."""
     to: str
-    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis."""
+    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video."""
     export_kwargs: tuple[str, ...] = ()
     """Further options of a format, as FORMAT.OPTION=VALUE: glb.filter_black_bg=true glb.camera_size=0.05."""
     out: Path | None = None
     """Folder for the files [the folder of the run]."""
     verbose: bool = False
     """Show the traceback of an unexpected error."""
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Reconstruct a sample scene from its photos alone and compare it with the truth: no weights, no network."""
+
+    scene: str | None = None
+    """Which of the sample scenes [the first]."""
+    out: Path | None = None
+    """Folder for the results [outputs/demo/SCENE]."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
+@dataclass(frozen=True)
+class _ComparisonSettings:
+    """What `recon eval` needs besides the options."""
+
+    paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
+    """Results of runs, compared side by side; with --model, scenes with ground truth."""
+    truth: Path | None = None
+    """Folder of the scene's ground truth [the one that the photos of the first run lie in]."""
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Run this model on each scene first; may be given several times, to compare."""
+    cameras: str | None = None
+    """With --model: 'sfm', or a file, as for `recon run`."""
+    weights: str = "official"
+    """With --model: as for `recon run`."""
+    out: Path = Path("outputs/eval")
+    """Folder for eval.json, and with --model for the results."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
+@dataclass(frozen=True)
+class EvalSettings(EvalOptions, _ComparisonSettings):
+    """Compare results with ground truth: cameras, depth, surface, novel views."""
+
+    def options(self) -> EvalOptions:
+        """How to compare."""
+        return EvalOptions(**{f.name: getattr(self, f.name) for f in fields(EvalOptions)})
 
 
 # The last base comes first in the field order: what to work on and where to put it, then how.
@@ -234,7 +296,10 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin is tuple:
         if value is None or isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
             raise InputError(f"{name} must be a list, got {value!r}")
-        return tuple(_convert(item, arguments[0], name) for item in value)
+        items = tuple(_convert(item, arguments[0], name) for item in value)
+        if Ellipsis not in arguments and len(items) != len(arguments):
+            raise InputError(f"{name} must have {len(arguments)} values, got {len(items)}")
+        return items
     with contextlib.suppress(TypeError, ValueError):
         if hint is int and not isinstance(value, bool):
             return operator.index(value)

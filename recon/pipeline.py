@@ -1,4 +1,4 @@
-"""Photos to a prediction and its files, stage by stage: load (and resize), predict, align, export."""
+"""Photos to a prediction and its files, stage by stage: cameras, load (and resize), predict, align, splat, export."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,22 +15,30 @@ from numpy.typing import ArrayLike
 from recon.align import align_to_given_extrinsics
 from recon.config import ExportChoices, InferenceOptions
 from recon.errors import InputError
-from recon.export import EXPORTERS, Exported, check_options, export, parse_formats
+from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
+from recon.export.progress import listen
+from recon.find_cameras import FoundCameras, find_cameras
 from recon.geometry.cameras import warn_if_camera_to_world
 from recon.messages import collect_warnings
+from recon.mvs.model import StereoModel
 from recon.predict import predict
 from recon.preprocess import FittedPhoto, combine, fit_photo, map_intrinsics
 from recon.run_record import discard_record, export_entries, image_entries, versions, write_record
-from recon.scene.cameras_file import read_cameras
+from recon.scene.cameras_file import read_cameras, read_render_cameras
 from recon.scene.images import LoadedPhotos, Photo, PhotoSource, list_images, load_each
-from recon.types import Cameras, Prediction
+from recon.splat import add_gaussians, gaussian_source
+from recon.types import Cameras, GaussianSource, Prediction
 
 if TYPE_CHECKING:
     from recon.models.presets import Preset
     from recon.models.ready import ReadyModel
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as a stage begins, with its name, how many stages came before it, and how many there are."""
+"""Called with the name of a stage as it begins, and with what it is doing now and then during a long one; how many
+stages came before it; and how many there are."""
+
+SFM = "sfm"
+"""Stands for cameras found by structure from motion."""
 
 ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
@@ -53,12 +61,12 @@ class Reconstruction:
 
 
 def reconstruct(
-    model: ReadyModel,
+    model: ReadyModel | StereoModel,
     image: PhotoSource,
     extrinsics: ArrayLike | None = None,
     intrinsics: ArrayLike | None = None,
     *,
-    cameras_file: Path | None = None,
+    cameras: str | Path | None = None,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008 (frozen)
     export_dir: str | Path | None = None,
     export_format: str = "mini_npz",
@@ -69,11 +77,12 @@ def reconstruct(
     """Run the whole way from photos to files.
 
     Args:
-        model: a network with its weights.
+        model: a network with its weights, or multi-view stereo.
         image: what `load_photos` takes; bad photos among several are left out unless `options.strict`.
         extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all images given, those left out included.
         intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
-        cameras_file: cameras to read instead of the two arrays.
+        cameras: instead of the two arrays, a file to read them from, or `sfm` to find them by structure from motion;
+            photos whose camera is not found are left out unless `options.strict`.
         options: see `InferenceOptions`.
         export_dir: folder for the files and `run.json`; None writes nothing. Files of an earlier run with the same
             names are replaced one by one, others are left alone.
@@ -88,29 +97,45 @@ def reconstruct(
     formats = () if export_dir is None else parse_formats(export_format)
     chosen = format_options(options, export_kwargs)
     checked = check_options(chosen)
-    if cameras_file is not None and (extrinsics is not None or intrinsics is not None):
-        raise InputError("give cameras either as arrays or as a file, not both")
+    if cameras is not None and (extrinsics is not None or intrinsics is not None):
+        raise InputError("give cameras either as arrays or by `cameras`, not both")
     folder = None if export_dir is None else Path(export_dir).expanduser()
-    check_request(model.preset, image, options, formats, folder)
+    image = list(image) if isinstance(image, Iterator) else image  # structure from motion reads the photos first
+    preset = None if isinstance(model, StereoModel) else model.preset
+    check_request(preset, image, options, formats, folder)
+    splats_from = gaussian_source(options, formats, preset)
+
+    found: FoundCameras | None = None
 
     def fit(photo: Photo) -> FittedPhoto:
-        return fit_photo(photo, options.process_res, options.process_res_method)
+        pinhole = photo if found is None else found.undistorted(photo)
+        return fit_photo(pinhole, options.process_res, options.process_res_method)
 
     with collect_warnings() as warnings:
-        stages = _Stages(("load", "predict", "align", *(f"export {name}" for name in formats)), progress)
+        stages = _Stages(_stage_names(cameras, splats_from, formats), progress)
+        if cameras == SFM:
+            with stages("cameras"):
+                found = find_cameras(
+                    image, strict=options.strict, seed=options.seed, export_dir=folder, progress=stages.part
+                )
         with stages("load"):
             loaded = load_each(image, fit, options.strict)
-            cameras = _given_cameras(loaded, extrinsics, intrinsics, cameras_file)
-            _check_cameras_suffice(model.preset, cameras, len(loaded.photos), formats)
+            known = _known_cameras(loaded, extrinsics, intrinsics, cameras, found)
+            _check_cameras_suffice(preset, known, len(loaded.photos), formats)
             views = combine(loaded.photos, options.mixed_sizes)
-            if cameras.intrinsics is not None:
-                processed = map_intrinsics(cameras.intrinsics, views.processed_to_original)
-                cameras = Cameras(cameras.extrinsics, processed)
+            if known.intrinsics is not None:
+                known = Cameras(known.extrinsics, map_intrinsics(known.intrinsics, views.processed_to_original))
         with stages("predict"):
-            prediction = predict(model, views, cameras, options)
+            if isinstance(model, StereoModel):
+                prediction = model.predict(views, known, None if found is None else found.sparse_points(views.names))
+            else:
+                prediction = predict(model, views, known, replace(options, infer_gs=splats_from == "head"))
         with stages("align"):
-            if cameras.extrinsics is not None and model.preset.any_view is not None:
-                prediction = align_to_given_extrinsics(prediction, cameras.extrinsics, options.align_to_input_ext_scale)
+            if known.extrinsics is not None and preset is not None and preset.any_view is not None:
+                prediction = align_to_given_extrinsics(prediction, known.extrinsics, options.align_to_input_ext_scale)
+        if splats_from == "depth":
+            with stages("splat"):
+                prediction = add_gaussians(prediction, options)
         if folder is None:
             return Reconstruction(prediction, seconds=stages.seconds, warnings=(*model.warnings, *warnings))
 
@@ -119,18 +144,19 @@ def reconstruct(
         discard_record(folder)  # from here on the record of an earlier run would describe files that are no more
         exported: dict[str, Exported] = {}
         for name in formats:
-            with stages(f"export {name}"):
+            with stages(f"export {name}"), listen(stages.part):
                 exported.update(export(prediction, [name], folder, chosen))
 
     all_warnings = (*model.warnings, *warnings)
     record = {
         "versions": versions(),
-        "model": _model_entry(model),
+        "model": model.describe(),
         "settings": {**(settings or {}), **asdict(options), "export": export_format, "export_kwargs": export_kwargs},
         "units": prediction.units,
         "scale_factor": prediction.scale_factor,
         "ref_view": prediction.ref_view,
-        "cameras": _camera_origins(prediction, cameras),
+        "gaussians": _gaussians_entry(prediction),
+        "cameras": _camera_origins(prediction, known, found),
         "images": image_entries(prediction),
         "dropped_images": [{"name": name, "reason": reason} for name, reason in loaded.dropped],
         "warnings": all_warnings,
@@ -141,12 +167,20 @@ def reconstruct(
     return Reconstruction(prediction, exported, path, stages.seconds, all_warnings)
 
 
+def _stage_names(
+    cameras: str | Path | None, splats_from: GaussianSource | None, formats: Sequence[str]
+) -> tuple[str, ...]:
+    first = ("cameras",) if cameras == SFM else ()
+    splat = ("splat",) if splats_from == "depth" else ()
+    return (*first, "load", "predict", "align", *splat, *(f"export {name}" for name in formats))
+
+
 def check_request(
-    preset: Preset, image: PhotoSource, options: InferenceOptions, formats: Sequence[str], folder: Path | None
+    preset: Preset | None, image: PhotoSource, options: InferenceOptions, formats: Sequence[str], folder: Path | None
 ) -> None:
     """Refuse at once what can be known to fail before a model is loaded: input, preset and options, formats, folder.
 
-    Raises InputError.
+    `preset` is None for multi-view stereo. Raises InputError.
     """
     _check_input(image)
     _check_wishes(preset, options, formats)
@@ -167,11 +201,19 @@ class _Stages:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        if self.progress is not None:
-            self.progress(name, self.names.index(name), len(self.names))
+        self._current = name
+        self._tell(name)
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
+
+    def part(self, name: str, done: int, total: int) -> None:
+        """The current stage has done so many of its `total` photos, pairs or frames in its part `name`."""
+        self._tell(f"{self._current}: {name} {done}/{total}")
+
+    def _tell(self, what: str) -> None:
+        if self.progress is not None:
+            self.progress(what, self.names.index(self._current), len(self.names))
 
 
 def format_options(choices: ExportChoices, overrides: ExportOptions | None = None) -> dict[str, dict[str, Any]]:
@@ -185,6 +227,7 @@ def format_options(choices: ExportChoices, overrides: ExportOptions | None = Non
         "glb": {**points, "show_cameras": choices.show_cameras},
         "ply": points,
         "feat_vis": {"fps": choices.feat_vis_fps},
+        "gs_video": {"rasterizer": choices.rasterizer, "poster": choices.poster, **_render_options(choices)},
     }
     for name, values in (overrides or {}).items():
         if not isinstance(values, Mapping):
@@ -193,16 +236,31 @@ def format_options(choices: ExportChoices, overrides: ExportOptions | None = Non
     return merged
 
 
-def _check_wishes(preset: Preset, options: InferenceOptions, formats: Sequence[str]) -> None:
+def _render_options(choices: ExportChoices) -> dict[str, Any]:
+    """The cameras and the size to render a video with, where they were chosen."""
+    if choices.render_cameras is None:
+        return {} if choices.render_hw is None else {"render_hw": choices.render_hw}
+    cameras = read_render_cameras(choices.render_cameras, choices.render_hw)
+    found = {"render_exts": cameras.extrinsics, "render_ixts": cameras.intrinsics, "render_hw": cameras.size}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _check_wishes(preset: Preset | None, options: InferenceOptions, formats: Sequence[str]) -> None:
     """Refuse what this preset cannot do, before the photos are read."""
-    if options.infer_gs and not preset.has_gaussians:
-        raise InputError(f"infer_gs: {preset.name} has no Gaussian head; da3-giant and da3nested-giant-large have one")
-    if options.use_ray_pose and preset.any_view is None:
-        raise InputError(f"use_ray_pose: {preset.name} looks at single views and predicts no cameras")
-    depth = preset.encoder.depth
+    gaussian_source(options, formats, preset)
+    for name in ("render_cameras", "render_hw"):
+        if getattr(options, name) is not None and "gs_video" not in formats:
+            raise InputError(f"{name} is for the export format gs_video, which is not asked for")
+    if options.use_ray_pose and (preset is None or preset.any_view is None):
+        name = "multi-view stereo" if preset is None else f"{preset.name} looks at single views and"
+        raise InputError(f"use_ray_pose: {name} predicts no cameras")
     for layer in options.export_feat_layers:
-        if layer >= depth:
-            raise InputError(f"export_feat_layers: {preset.name} has blocks 0 to {depth - 1}, not {layer}")
+        if preset is None:
+            raise InputError("export_feat_layers: multi-view stereo has no encoder, so no features")
+        if layer >= preset.encoder.depth:
+            raise InputError(
+                f"export_feat_layers: {preset.name} has blocks 0 to {preset.encoder.depth - 1}, not {layer}"
+            )
     if "feat_vis" in formats and not options.export_feat_layers:
         raise InputError("the format feat_vis draws the features of export_feat_layers: name at least one block")
 
@@ -249,21 +307,24 @@ def _check_writable(folder: Path) -> None:
         raise InputError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def _given_cameras(
+def _known_cameras(
     loaded: LoadedPhotos[FittedPhoto],
     extrinsics: ArrayLike | None,
     intrinsics: ArrayLike | None,
-    cameras_file: Path | None,
+    file: str | Path | None,
+    found: FoundCameras | None,
 ) -> Cameras:
-    """The cameras given for the photos that are kept; intrinsics still of the originals."""
-    if cameras_file is not None:
+    """The cameras given or found for the photos that are kept; intrinsics still of the originals."""
+    if found is not None:
+        return found.cameras([photo.name for photo in loaded.photos])
+    if file is not None:
         sizes = [photo.original_size for photo in loaded.photos]
-        in_order = read_cameras(cameras_file, loaded.names, sizes, loaded.kept)
+        in_order = read_cameras(Path(file), loaded.names, sizes, loaded.kept)
         try:
             cameras = Cameras.from_arrays(*in_order, count=len(loaded.kept))
         except InputError as error:
             names = ", ".join(photo.name for photo in loaded.photos[:3])
-            raise InputError(f"'{cameras_file}': {error} (counted along the photos: {names}, …)") from error
+            raise InputError(f"'{file}': {error} (counted along the photos: {names}, …)") from error
     else:
         everything = Cameras.from_arrays(extrinsics, intrinsics, count=len(loaded.names))
         cameras = Cameras(
@@ -275,10 +336,14 @@ def _given_cameras(
     return cameras
 
 
-def _check_cameras_suffice(preset: Preset, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
+def _check_cameras_suffice(preset: Preset | None, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
     """Refuse point clouds of several views whose cameras would be known to nobody, before the network runs."""
-    clouds = [name for name in formats if name in ("glb", "ply")]
+    clouds = [name for name in formats if name in ("glb", "ply", *SPLAT_FORMATS)]
     complete = cameras.extrinsics is not None and cameras.intrinsics is not None
+    if preset is None:
+        if not complete:
+            raise InputError("multi-view stereo needs cameras: give extrinsics and intrinsics, or cameras 'sfm'")
+        return
     if preset.any_view is None and views > 1 and clouds and not complete:
         others = "-".join(name for name in formats if name not in clouds) or "mini_npz-depth_vis"
         raise InputError(
@@ -287,24 +352,20 @@ def _check_cameras_suffice(preset: Preset, cameras: Cameras, views: int, formats
         )
 
 
-def _model_entry(model: ReadyModel) -> dict[str, Any]:
-    from recon.models.precision import resolve_precision
+def _gaussians_entry(prediction: Prediction) -> dict[str, Any] | None:
+    if prediction.gaussians is None:
+        return None
+    return {"source": prediction.gaussian_source, "count": len(prediction.gaussians)}
 
-    dtype = str(resolve_precision(model.precision, model.device)).removeprefix("torch.")
-    return {
-        "preset": model.preset.name,
-        "engine": model.engine,
-        "weights": model.weights.describe(),
-        "precision": {"asked": model.precision, "encoder": dtype},
-        "device": str(model.device),
+
+def _camera_origins(prediction: Prediction, known: Cameras, found: FoundCameras | None) -> dict[str, Any]:
+    def origin(returned: object, known_too: object) -> str | None:
+        if returned is None:
+            return None
+        return "predicted" if known_too is None else "given" if found is None else SFM
+
+    origins = {
+        "extrinsics": origin(prediction.extrinsics, known.extrinsics),
+        "intrinsics": origin(prediction.intrinsics, known.intrinsics),
     }
-
-
-def _camera_origins(prediction: Prediction, given: Cameras) -> dict[str, str | None]:
-    def origin(predicted: object, given_too: object) -> str | None:
-        return None if predicted is None else "predicted" if given_too is None else "given"
-
-    return {
-        "extrinsics": origin(prediction.extrinsics, given.extrinsics),
-        "intrinsics": origin(prediction.intrinsics, given.intrinsics),
-    }
+    return origins if found is None else {**origins, SFM: found.describe()}

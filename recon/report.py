@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from recon.pipeline import Reconstruction
 
 _SHOWN_FILES = 2
+_SECONDS_BETWEEN_LINES = 5.0
+"""Within one stage, where progress is plain lines."""
 
 
 class ProgressReport:
@@ -30,6 +32,7 @@ class ProgressReport:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._start = time.perf_counter()
+        self._printed = (-1, 0.0)  # stage and time of the last plain line
 
     def __enter__(self) -> ProgressReport:
         return self
@@ -47,9 +50,12 @@ class ProgressReport:
         print(f"recon: {what}", file=sys.stderr, flush=True)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """The pipeline begins `stage`, after `done` of its `total` stages."""
+        """The pipeline is at `stage`, after `done` of its `total` stages."""
         if not sys.stderr.isatty():
             elapsed = time.perf_counter() - self._start
+            if done == self._printed[0] and elapsed < self._printed[1] + _SECONDS_BETWEEN_LINES:
+                return
+            self._printed = (done, elapsed)
             print(f"recon: [{done + 1}/{total}] {stage} ({elapsed:.1f} s)", file=sys.stderr, flush=True)
             return
         if self._bar is None or self._task is None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import recon.model_choice
 import recon.models.ready
 from recon import DepthAnything3, __version__
 from recon.cli import main
@@ -48,6 +49,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
         return fake_model(name)
 
     monkeypatch.setattr(recon.models.ready, "ready_model", fake_ready_model)
+    monkeypatch.setattr(recon.model_choice, "choose_model", lambda commercial_only: "da3-large")
     return calls
 
 
@@ -151,10 +153,10 @@ class TestRun:
     def test_every_parameter_of_inference_has_a_flag(self) -> None:
         parameters = set(inspect.signature(DepthAnything3.inference).parameters)
         called_otherwise = {"self", "image", "extrinsics", "intrinsics", "export_dir", "export_format"}
-        for_later_formats = {"render_exts", "render_ixts", "render_hw"}
+        called_otherwise |= {"render_exts", "render_ixts"}
         flags = {field.name for field in fields(RunSettings)}
-        assert parameters - called_otherwise - for_later_formats <= flags
-        assert {"inputs", "cameras", "out", "export"} <= flags
+        assert parameters - called_otherwise <= flags
+        assert {"inputs", "cameras", "out", "export", "render_cameras"} <= flags
 
     def test_a_file_of_settings_and_flags_over_it(self, folder: Path, made: list[dict]) -> None:
         (folder / "mine.yaml").write_text(
@@ -230,7 +232,7 @@ class TestWrongInput:
             (["run", "photos", "--process-res", "7"], "process_res must be at least 14"),
             (["run", "photos", "--cameras", "none.json"], "none.json"),
             (["run", "photos", "--out", "bad.yaml"], "is not a folder"),
-            (["run", "photos", "--commercial-only"], "da3-large is licensed CC BY-NC 4.0"),
+            (["run", "photos", "--model", "da3-large", "--commercial-only"], "da3-large is licensed CC BY-NC 4.0"),
             (["run", "photos", "--weights", "./none"], "none: no such file or folder"),
             (["run", "clip.mp4"], "clip.mp4: a video"),
             (["run", "."], "did you mean 'images'?"),
@@ -264,7 +266,7 @@ class TestWrongInput:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ([], "Expected one of {run, models, export}"),
+            ([], "Expected one of {run, demo, eval, models, export}"),
             (["rnu"], "rnu"),
             (["run", "photos", "--modle", "x"], "--model"),
             (["run", "photos", "--process-res", "big"], "--process-res"),
@@ -312,14 +314,14 @@ class TestFailures:
 
         monkeypatch.setattr(recon.models.ready, "ready_model", fail)
         monkeypatch.delenv("RECON_DEBUG", raising=False)
-        assert main(["run", "photos"]) == 1
+        assert main(["run", "photos", "--model", "da3-small"]) == 1
         error = capsys.readouterr().err
         assert "recon: failed: RuntimeError: out of memory" in error
         assert "Traceback" not in error
-        assert main(["run", "photos", "--verbose"]) == 1
+        assert main(["run", "photos", "--model", "da3-small", "--verbose"]) == 1
         assert "Traceback" in capsys.readouterr().err
         monkeypatch.setenv("RECON_DEBUG", "1")
-        assert main(["run", "photos"]) == 1
+        assert main(["run", "photos", "--model", "da3-small"]) == 1
         assert "Traceback" in capsys.readouterr().err
 
     def test_a_file_of_settings_can_ask_for_the_traceback(
@@ -330,7 +332,7 @@ class TestFailures:
 
         monkeypatch.setattr(recon.models.ready, "ready_model", fail)
         monkeypatch.delenv("RECON_DEBUG", raising=False)
-        (folder / "loud.yaml").write_text("verbose: true")
+        (folder / "loud.yaml").write_text("verbose: true\nmodel: da3-small")
         assert main(["run", "photos", "--config", "loud.yaml"]) == 1
         assert "Traceback" in capsys.readouterr().err
 
@@ -347,7 +349,7 @@ class TestFailures:
             raise PermissionError(errno.EACCES, "Permission denied", filename)
 
         monkeypatch.setattr(recon.models.ready, "ready_model", refuse)
-        assert main(["run", "photos"]) == code
+        assert main(["run", "photos", "--model", "da3-small"]) == code
         line = capsys.readouterr().err.splitlines()[-1]
         assert ("error: photos/locked.jpg: Permission denied" in line) == (code == 2)
 
@@ -436,7 +438,7 @@ class TestModels:
         assert main(["models"]) == 0
         head, *rows = capsys.readouterr().out.splitlines()
         assert head.split() == ["model", "parameters", "abilities", "licence", "cached"]
-        assert [row.split()[0] for row in rows] == list(preset_names())
+        assert [row.split()[0] for row in rows] == [*preset_names(), "mvs"]
         large = rows[preset_names().index("da3-large")]
         assert "CC BY-NC 4.0" in large
         assert f"{load_preset('da3-large').parameters / 1e6:,.0f} M" in large

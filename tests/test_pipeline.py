@@ -143,8 +143,11 @@ class TestCamerasIn:
         with pytest.warns(ReconWarning, match=r"predicted focal length, up to 1\.6% off"):
             result = reconstruct(fake_model("da3-giant"), photos(4), *cameras, options=small(infer_gs=True))
         prediction = result.prediction
-        # The fake network puts a Gaussian at each of its camera centres.
-        np.testing.assert_allclose(prediction.gaussians.means, camera_centres(user_cameras(4)), atol=1e-4)
+        # The fake network puts the Gaussians of all pixels at the camera's centre.
+        means = prediction.gaussians.means.reshape(4, -1, 3)
+        np.testing.assert_allclose(
+            means, np.broadcast_to(camera_centres(user_cameras(4))[:, None], means.shape), atol=1e-4
+        )
         np.testing.assert_allclose(prediction.gaussians.scales, 0.25, rtol=1e-5)
         assert prediction.aux["gaussians"] is prediction.gaussians
 
@@ -178,11 +181,11 @@ class TestCamerasIn:
         names = ["0000", "0001", "0002"]
         path = tmp_path / "cameras.json"
         write_cameras(path, names, [[140, 112]] * 3, user_cameras(3), original_intrinsics(3))
-        prediction = reconstruct(fake_model(), photos(3), cameras_file=path, options=SMALL).prediction
+        prediction = reconstruct(fake_model(), photos(3), cameras=path, options=SMALL).prediction
         np.testing.assert_array_equal(prediction.extrinsics, user_cameras(3)[:, :3].astype(np.float32))
         assert prediction.units == "aligned"
         with pytest.raises(InputError, match="not both"):
-            reconstruct(fake_model(), photos(3), user_cameras(3), cameras_file=path, options=SMALL)
+            reconstruct(fake_model(), photos(3), user_cameras(3), cameras=path, options=SMALL)
 
     def test_cameras_of_a_photo_left_out_are_left_out(self, tmp_path: Path) -> None:
         for index, pixels in enumerate(photos(4)):
@@ -306,7 +309,7 @@ class TestRefusedBeforeTheNetworkRuns:
         path = tmp_path / "cameras.npz"
         np.savez(path, extrinsics=np.full((2, 4, 4), np.nan))
         with pytest.raises(InputError, match=r"cameras\.npz.*extrinsics\[0\].*0000, 0001"):
-            reconstruct(fake_model(), photos(2), cameras_file=path, options=SMALL)
+            reconstruct(fake_model(), photos(2), cameras=path, options=SMALL)
 
     def test_results_into_the_folder_of_the_photos(self, tmp_path: Path) -> None:
         Image.fromarray(photos(1)[0]).save(tmp_path / "a.png")
@@ -365,7 +368,7 @@ class TestFiles:
         )
         record = json.loads((tmp_path / "run.json").read_text(), parse_constant=_no_constants)
         assert list(record) == [
-            *("versions", "model", "settings", "units", "scale_factor", "ref_view", "cameras", "images"),
+            *("versions", "model", "settings", "units", "scale_factor", "ref_view", "gaussians", "cameras", "images"),
             *("dropped_images", "warnings", "seconds", "exports"),
         ]
         assert record["model"]["preset"] == "da3-small"
@@ -473,7 +476,7 @@ class TestBadPhotoAmongOthers:
         size = [(2 * WIDTH, 2 * HEIGHT)] * 2
         write_cameras(path, ["0.png", "2.png"], size, user_cameras(3)[kept], original_intrinsics(2))
         with pytest.warns(ReconWarning, match=r"left out: .*1\.png"):
-            result = reconstruct(fake_model(), folder, cameras_file=path, options=SMALL, export_dir=tmp_path / "out")
+            result = reconstruct(fake_model(), folder, cameras=path, options=SMALL, export_dir=tmp_path / "out")
         assert result.prediction.image_names == ("0.png", "2.png")
         np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(3)[kept, :3].astype(np.float32))
         (dropped,) = json.loads((tmp_path / "out" / "run.json").read_text())["dropped_images"]
@@ -484,7 +487,7 @@ class TestBadPhotoAmongOthers:
         path = tmp_path / "cameras.json"
         write_cameras(path, ["0.png", "2.png"], [(999, 3)] * 2, user_cameras(2), original_intrinsics(2))
         with pytest.warns(ReconWarning, match="left out"), pytest.raises(InputError, match="999×3"):
-            reconstruct(fake_model(), folder, cameras_file=path, options=SMALL)
+            reconstruct(fake_model(), folder, cameras=path, options=SMALL)
 
     def test_arrays_are_for_all_photos_given(self, folder: Path) -> None:
         with pytest.warns(ReconWarning, match="left out"):

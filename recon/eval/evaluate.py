@@ -109,7 +109,7 @@ def evaluate(result: Result, truth: GroundTruth, options: EvalOptions | None = N
         failed_views=tuple(name for name, _ in failed),
         units=truth.units,
         cameras=cameras,
-        alignment=_shown(options.alignment, result.units),
+        alignment=_shown(options.alignment, result),
         depth=depth,
         coverage=kept,
         surface=_surface(matched, truth, to_truth, options, notes),
@@ -231,10 +231,12 @@ def _depth(
     return scores, coverage(usable(predicted), usable(truth), matched.sky[matched.has_depth])
 
 
-def _shown(alignment: ShownAlignment, units: str) -> Alignment:
-    if alignment == "auto":
-        return "median" if units == "relative" else "none"
-    return alignment
+def _shown(alignment: ShownAlignment, result: Result) -> Alignment:
+    if alignment != "auto":
+        return alignment
+    # The scale of cameras from structure from motion is free, so that results aligned to it have no true one either.
+    free = result.units == "relative" or (result.units == "aligned" and result.cameras_from == "sfm")
+    return "median" if free else "none"
 
 
 def _similarity(matched: _Matched, notes: list[str]) -> Similarity | None:

@@ -29,6 +29,8 @@ class Result:
     """(N, H, W) in `units`."""
     units: str
     """relative, aligned or metric."""
+    cameras_from: str | None = None
+    """Where the extrinsics come from by `run.json`: given, predicted or sfm; None where it does not say."""
     image_names: tuple[str, ...] = ()
     """N names; empty where the file and its `run.json` have none."""
     conf: FloatArray | None = None
@@ -106,6 +108,7 @@ def _result(
         path=file,
         depth=arrays["depth"],
         units=str(arrays["units"]) if "units" in arrays else "relative",
+        cameras_from=cameras.get("extrinsics") if isinstance(cameras := record.get("cameras"), dict) else None,
         image_names=names,
         conf=arrays.get("conf"),
         sky=arrays.get("sky"),

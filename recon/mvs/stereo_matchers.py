@@ -1,0 +1,87 @@
+"""The two ways of matching one view: compiled kernels on the CPU, or torch on a GPU. They give the same depth."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.mvs import plane_refinement, plane_sweep
+from recon.mvs.plane_refinement import Bounds
+from recon.mvs.plane_sweep import Sweep
+from recon.mvs.stereo_images import Matching
+
+if TYPE_CHECKING:
+    import torch
+
+Planes = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""(3, H, W) inverse depth and its slopes, and (H, W) scores."""
+
+
+class Matcher(Protocol):
+    """A plane sweep and the refinement of what it found; arguments as in `plane_sweep` and `plane_refinement`."""
+
+    def sweep(self, matching: Matching, inverse_depths: NDArray[np.float32], window: int) -> Sweep: ...
+
+    def refine(
+        self,
+        matching: Matching,
+        planes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        bounds: Bounds,
+        window: int,
+        passes: int,
+    ) -> Planes:
+        """`passes` that spread planes and fit them; the first has none to spread. In the end one that only fits."""
+        ...
+
+
+class CpuMatcher:
+    """Bands of rows shared out to the threads of a pool."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+
+    def sweep(self, matching: Matching, inverse_depths: NDArray[np.float32], window: int) -> Sweep:
+        return plane_sweep.sweep(matching, inverse_depths, window, self.pool)
+
+    def refine(
+        self,
+        matching: Matching,
+        planes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        bounds: Bounds,
+        window: int,
+        passes: int,
+    ) -> Planes:
+        for number in range(passes + 1):
+            spread = number < passes
+            planes, scores = plane_refinement.refine(matching, planes, scores, bounds, window, spread, self.pool)
+        return planes, scores
+
+
+class TorchMatcher:
+    """Whole images at a time, on any device of torch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def sweep(self, matching: Matching, inverse_depths: NDArray[np.float32], window: int) -> Sweep:
+        from recon.mvs import plane_sweep_torch
+
+        return plane_sweep_torch.sweep(matching, inverse_depths, window, self.device)
+
+    def refine(
+        self,
+        matching: Matching,
+        planes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        bounds: Bounds,
+        window: int,
+        passes: int,
+    ) -> Planes:
+        from recon.mvs import plane_refinement_torch
+
+        return plane_refinement_torch.refine(matching, planes, scores, bounds, window, passes, self.device)

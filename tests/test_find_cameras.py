@@ -1,0 +1,119 @@
+"""The run that finds its cameras in the photos; structure from motion itself is told what to find."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import recon.mvs.sfm
+from recon.config import InferenceOptions
+from recon.errors import InputError
+from recon.messages import ReconWarning
+from recon.mvs.model import StereoModel
+from recon.mvs.sfm import SfmResult
+from recon.mvs.sfm_lenses import Lenses
+from recon.mvs.sparse import SparsePoints
+from recon.mvs.stereo import StereoOptions
+from recon.pipeline import reconstruct
+from recon.types import Cameras
+from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
+
+OPTIONS = InferenceOptions(process_res=WIDTH)
+ORIGINAL_INTRINSICS = np.diag([2.0, 2, 1]) @ PREDICTED_INTRINSICS
+
+
+def found(names: tuple[str, ...], registered: list[int], others: tuple[tuple[str, ...], ...] = ()) -> SfmResult:
+    """The true cameras of the photos registered, without distortion."""
+    count = len(registered)
+    intrinsics = np.tile(ORIGINAL_INTRINSICS, (count, 1, 1))
+    return SfmResult(
+        image_names=names,
+        registered=np.array(registered),
+        cameras=Cameras(user_cameras(len(names))[registered], intrinsics),
+        lenses=Lenses(intrinsics, np.zeros((count, 8)), np.tile([2 * WIDTH, 2 * HEIGHT], (count, 1))),
+        sparse=SparsePoints(np.zeros((1, 3)), tuple(np.zeros(0, np.intp) for _ in registered)),
+        reprojection_errors=np.full(count, 0.5),
+        other_models=others,
+    )
+
+
+@pytest.fixture
+def finds(monkeypatch: pytest.MonkeyPatch):
+    """Function that makes structure from motion find the photos of these indices."""
+
+    def prepare(registered: list[int], others: tuple[tuple[str, ...], ...] = ()) -> None:
+        def fake(given, options, cache_folder, progress):
+            progress("features", 1, len(given))
+            return found(tuple(photo.name for photo in given), registered, others)
+
+        monkeypatch.setattr(recon.mvs.sfm, "structure_from_motion", fake)
+
+    return prepare
+
+
+def test_found_cameras_condition_and_align(finds, tmp_path: Path) -> None:
+    finds([0, 1, 2])
+    model, told = fake_model(), []
+    result = reconstruct(
+        model,
+        photos(3),
+        cameras="sfm",
+        options=OPTIONS,
+        export_dir=tmp_path,
+        progress=lambda stage, done, total: told.append((stage, done, total)),
+    )
+    assert model.network.calls[0]["extrinsics"] is not None
+    assert result.prediction.units == "aligned"
+    np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(3)[:, :3].astype(np.float32))
+    np.testing.assert_allclose(result.prediction.intrinsics, np.tile(PREDICTED_INTRINSICS, (3, 1, 1)), rtol=1e-6)
+    assert told[:3] == [("cameras", 0, 5), ("cameras: features 1/3", 0, 5), ("load", 1, 5)]
+    cameras = json.loads((tmp_path / "run.json").read_text())["cameras"]
+    assert (cameras["extrinsics"], cameras["intrinsics"]) == ("sfm", "sfm")
+    assert cameras["sfm"]["registered"] == ["0000", "0001", "0002"]
+
+
+def test_photos_that_do_not_register_are_named_and_left_out(finds, tmp_path: Path) -> None:
+    finds([0, 2, 3], others=(("0001", "0004"),))
+    with pytest.warns(ReconWarning) as warned:
+        result = reconstruct(fake_model(), photos(5), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+    said = [str(warning.message) for warning in warned]
+    assert any("a group of 2 photos does not connect" in line for line in said)
+    assert any("left out: '0001': its camera could not be found" in line for line in said)
+    assert len(result.prediction.depth) == 3
+    np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(5)[[0, 2, 3], :3].astype(np.float32))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert [image["name"] for image in record["dropped_images"]] == ["0001", "0004"]
+
+
+def test_strict_stops_at_a_photo_that_does_not_register(finds) -> None:
+    finds([0, 2])
+    with pytest.raises(InputError, match="the cameras of some photos could not be found: 0001"):
+        reconstruct(fake_model(), photos(3), cameras="sfm", options=InferenceOptions(process_res=WIDTH, strict=True))
+
+
+def test_an_iterator_of_photos_is_read_twice(finds) -> None:
+    finds([0, 1, 2])
+    assert len(reconstruct(fake_model(), iter(photos(3)), cameras="sfm", options=OPTIONS).prediction.depth) == 3
+
+
+class TestStereo:
+    model = StereoModel(StereoOptions())
+
+    def test_needs_cameras(self) -> None:
+        with pytest.raises(InputError, match="multi-view stereo needs cameras.*'sfm'"):
+            reconstruct(self.model, photos(2), options=OPTIONS)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"infer_gs": True}, "multi-view stereo has no Gaussian head"),
+            ({"use_ray_pose": True}, "multi-view stereo predicts no cameras"),
+            ({"export_feat_layers": (3,)}, "multi-view stereo has no encoder"),
+        ],
+    )
+    def test_what_only_networks_do(self, options: dict, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            reconstruct(self.model, photos(2), options=InferenceOptions(**options))
