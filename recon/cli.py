@@ -1,4 +1,4 @@
-"""The command `recon`: `run`, `demo`, `eval`, `models`, `export`.
+"""The command `recon`: `run`, `mono`, `demo`, `eval`, `models`, `export`.
 
 Exit codes: 0 done; 2 the user's input is wrong (one line on stderr); 1 anything else. Messages and progress go to
 stderr, results to stdout.
@@ -24,6 +24,7 @@ from recon import __version__
 from recon.config import DemoSettings, EvalSettings, ExportSettings, RunSettings, load_settings, parse_export_kwargs
 from recon.errors import InputError
 from recon.messages import collect_warnings
+from recon.mono.run import MonoSettings
 
 if TYPE_CHECKING:
     from recon.models.ready import ReadyModel
@@ -92,7 +93,19 @@ def _wrong_input(message: str) -> int:
     return WRONG_INPUT
 
 
-Settings: TypeAlias = RunSettings | DemoSettings | EvalSettings | ExportSettings | ModelsSettings
+@dataclass(frozen=True)
+class _MonoCommand(MonoSettings):
+    """Depth of single photos that have nothing to do with each other, by a network in torch or an ONNX file."""
+
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
+    """Photos, or folders of photos."""
+    export_kwargs: tuple[str, ...] = ()
+    """Further options of a format, as FORMAT.OPTION=VALUE."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
+Settings: TypeAlias = RunSettings | _MonoCommand | DemoSettings | EvalSettings | ExportSettings | ModelsSettings
 
 
 def _settings(arguments: list[str]) -> Settings:
@@ -105,6 +118,8 @@ def _settings(arguments: list[str]) -> Settings:
 def _carry_out(settings: Settings) -> int:
     if isinstance(settings, RunSettings):
         return run(settings)
+    if isinstance(settings, _MonoCommand):
+        return mono(settings)
     if isinstance(settings, DemoSettings):
         return demo(settings)
     if isinstance(settings, EvalSettings):
@@ -117,6 +132,7 @@ def _carry_out(settings: Settings) -> int:
 def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
     commands: Any = (
         Annotated[RunSettings, tyro.conf.subcommand("run", default=run_defaults)]
+        | Annotated[_MonoCommand, tyro.conf.subcommand("mono")]
         | Annotated[DemoSettings, tyro.conf.subcommand("demo")]
         | Annotated[EvalSettings, tyro.conf.subcommand("eval")]
         | Annotated[ModelsSettings, tyro.conf.subcommand("models")]
@@ -183,6 +199,21 @@ def run(settings: RunSettings) -> int:
     return DONE
 
 
+def mono(settings: _MonoCommand) -> int:
+    """`recon mono`: a folder of files for each photo, and a line for each on stdout."""
+    from recon.mono.run import run_mono
+    from recon.report import ProgressReport, print_mono, report_warnings
+
+    if not settings.inputs:
+        raise InputError("no photos given: recon mono PHOTO..., or recon mono FOLDER")
+    out = settings.out if settings.out is not None else Path("outputs") / _name_of(settings.inputs)
+    with report_warnings(), ProgressReport() as progress:
+        export_kwargs = parse_export_kwargs(settings.export_kwargs)
+        result = run_mono(settings, out, export_kwargs=export_kwargs, progress=progress)
+    print_mono(out, result)
+    return DONE
+
+
 def demo(settings: DemoSettings) -> int:
     """`recon demo`: a sample scene from its photos alone, beside the truth."""
     from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
@@ -210,7 +241,7 @@ def evaluate(settings: EvalSettings) -> int:
     from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
     from recon.report import report_warnings
 
-    comparisons = {}
+    comparisons: dict[Path, tuple[dict[str, Path], Path | None]] = {}
     if settings.model:
         for scene in settings.paths:
             results = _run_on_scene(scene, settings)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from recon.export import Exported
+    from recon.mono.run import MonoRun
     from recon.pipeline import Reconstruction
 
 _SHOWN_FILES = 2
@@ -111,6 +112,17 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
         rows.append(("run record", "", *_described((result.record_path,), folder)))
     rows.append(("total", f"{sum(result.seconds.values()):.2f}", "", ""))
     print_table(("stage", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
+    _list_warnings(result.warnings)
+
+
+def print_mono(folder: Path, result: MonoRun) -> None:
+    """What a run of single views wrote for each photo, and every warning."""
+    print(f"{len(result.photos)} {'photo' if len(result.photos) == 1 else 'photos'}: {folder}")
+    rows = []
+    for photo in result.photos:
+        files = [path for exported in photo.exported.values() for path in exported.files]
+        rows.append((photo.name, photo.units, *_described(files, folder)))
+    print_table(("photo", "units", "wrote", "size"), rows, right_aligned=("size",))
     _list_warnings(result.warnings)
 
 

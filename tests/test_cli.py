@@ -266,7 +266,7 @@ class TestWrongInput:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ([], "Expected one of {run, demo, eval, models, export}"),
+            ([], "Expected one of {run, mono, demo, eval, models, export}"),
             (["rnu"], "rnu"),
             (["run", "photos", "--modle", "x"], "--model"),
             (["run", "photos", "--process-res", "big"], "--process-res"),
@@ -470,3 +470,18 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     output = capsys.readouterr().out
     assert all(name in output for name in ("run", "models", "export", __version__))
+
+
+class TestMono:
+    def test_each_photo_has_its_folder(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        flags = "--model depth-anything-v2-small --weights none --process-res 70 --export mini_npz --out out"
+        assert main(["mono", "photos", *flags.split()]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == "3 photos: out"
+        for index in range(3):
+            assert (folder / "out" / str(index) / "depth.png").is_file()
+            assert (folder / "out" / str(index) / "exports" / "mini_npz" / "results.npz").is_file()
+
+    def test_wrong_input_is_one_line(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["mono"]) == 2
+        assert main(["mono", "photos", "--onnx", "photos/0.png"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 2

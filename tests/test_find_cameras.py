@@ -103,7 +103,7 @@ class TestStereo:
     model = StereoModel(StereoOptions())
 
     def test_needs_cameras(self) -> None:
-        with pytest.raises(InputError, match="multi-view stereo needs cameras.*'sfm'"):
+        with pytest.raises(InputError, match=r"multi-view stereo needs cameras.*'sfm'"):
             reconstruct(self.model, photos(2), options=OPTIONS)
 
     @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ class VideoWriter:
         from av.video.reformatter import ColorRange, Colorspace
 
         check_size(height, width)
-        options = {"crf": str(self._encoding.crf), "preset": self._encoding.preset}
+        # With its macroblock tree, x264 gives other bytes for the same small frames now and then.
+        options = {"crf": str(self._encoding.crf), "preset": self._encoding.preset, "x264-params": "no-mbtree=1"}
         stream = self._container.add_stream("libx264", rate=self._fps, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"

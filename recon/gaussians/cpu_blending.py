@@ -124,7 +124,8 @@ def _blend_splat(
                 continue
             start = p * (group * _LANES - x) + q * dy
             pixels = state[index]
-            # One pass without branches, which compiles to vector instructions.
+            # One pass without branches, which compiles to vector instructions. Where the pixel is final already, the
+            # negative transmittance keeps `counts` false and itself unchanged.
             for k in range(_LANES):
                 transmittance = pixels[k]
                 u = start + p * k

@@ -25,6 +25,8 @@ from recon.types import Gaussians
 
 _TASKS_PER_THREAD = 8
 """Ranges each stage is cut into, so that a thread whose ranges were easy takes over some of the others'."""
+_SPLATS_PER_TASK = 4096
+"""At least; fewer would not be worth the handing out."""
 _MAX_PAIRS = 1 << 25
 """Pairs of splats and tiles in memory at a time (256 MiB): more are binned and blended band by band."""
 
@@ -144,7 +146,9 @@ class CpuRasterizer:
             )
             return Range(part.first, part.first + kept)
 
-        return Splats(self._geometry, self._colors, self._map(run, self._cut(Range(0, len(self._means)))))
+        return Splats(
+            self._geometry, self._colors, self._map(run, self._cut(Range(0, len(self._means)), _SPLATS_PER_TASK))
+        )
 
     def bin(self, splats: Splats) -> Iterator[Bins]:
         """The pairs of splats and tiles, unsorted, in one band of tiles or several; each valid until the next."""
@@ -217,10 +221,11 @@ class CpuRasterizer:
 
         self._map(run, self._cut(bins.band))
 
-    def _cut(self, whole: Range) -> list[Range]:
-        """`whole` in consecutive parts."""
-        parts = self._threads * _TASKS_PER_THREAD
-        ends = [whole.first + (whole.last - whole.first) * part // parts for part in range(parts + 1)]
+    def _cut(self, whole: Range, smallest: int = 1) -> list[Range]:
+        """`whole` in consecutive parts of about equal length, at least `smallest` if it has that many."""
+        length = whole.last - whole.first
+        parts = max(1, min(self._threads * _TASKS_PER_THREAD, length // smallest))
+        ends = [whole.first + length * part // parts for part in range(parts + 1)]
         return [Range(first, last) for first, last in itertools.pairwise(ends)]
 
     def _map(self, function: Callable[[Any], Any], arguments: Any) -> list[Any]:

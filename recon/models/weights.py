@@ -163,9 +163,7 @@ def _unpickle(path: Path) -> Mapping[str, torch.Tensor]:
         if path.is_file() and path.stat().st_size == 0:
             raise CheckpointError(f"{path} cannot be loaded: it is empty") from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{path} cannot be loaded: damaged, or more than weights in it ({reason})"
-        ) from error
+        raise CheckpointError(f"{path} cannot be loaded: damaged, or more than weights in it ({reason})") from error
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise CheckpointError(f"{path} cannot be loaded: it holds something else than a state dict of tensors")
     return found

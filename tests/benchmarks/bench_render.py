@@ -1,6 +1,6 @@
 """The CPU rasterizer: milliseconds a frame by stage, one thread against two, and against eager torch, in one run.
 
-    python -m tests.benchmarks.bench_render [--repeats 5] [--without-torch]
+    python -m tests.benchmarks.bench_render [--counts 300000 1500000] [--shuffled] [--repeats 5]
 
 The scene is what depth maps of several views give: layer upon layer of thin, nearly opaque splats of about a pixel on
 a bumpy textured surface that fills the frame.
@@ -28,6 +28,7 @@ from tests.benchmarks.torch_tiles import render_with_torch
 
 HEIGHT, WIDTH = 378, 504
 FOCAL = 450.0
+VIEWS = 4
 WORLD_TO_CAMERA = np.eye(4)
 INTRINSICS = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
 
@@ -45,10 +46,16 @@ print(f"import {imported - start:.2f} s, first frame {time.perf_counter() - impo
 """
 
 
-def surface_splats(count: int, seed: int = 0) -> Gaussians:
-    """Splats of degree 0 scattered over the frame, in no order, thin along the surface's normal."""
+def surface_splats(count: int, shuffled: bool = False, seed: int = 0) -> Gaussians:
+    """Splats of degree 0 scattered over the frame, thin along the surface's normal.
+
+    They come view by view and row by row, as from depth maps, or `shuffled`, which is harder on the caches.
+    """
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(-0.02, 1.02, (2, count)) * np.array([[WIDTH], [HEIGHT]])  # pixels
+    if not shuffled:
+        order = np.lexsort((x, np.floor(y), rng.integers(0, VIEWS, count)))
+        x, y = x[order], y[order]
     depth = 2.5 + 0.4 * np.sin(x / 60) * np.cos(y / 50) + 0.003 * rng.normal(size=count)
     pixel = depth / FOCAL  # its footprint at that depth
     slope_x = 0.4 / 60 * np.cos(x / 60) * np.cos(y / 50) / pixel
@@ -100,9 +107,9 @@ def stages(rasterizer: CpuRasterizer, repeats: int) -> dict[str, float]:
     return dict(zip(("project", "bin", "sort", "blend"), np.min(times, axis=0) * 1e3, strict=True))
 
 
-def measure(count: int, repeats: int) -> tuple[Gaussians, float, NDArray[np.float32]]:
+def measure(count: int, shuffled: bool, repeats: int) -> tuple[Gaussians, float, NDArray[np.float32]]:
     """Print the times of `count` splats; returns them, the milliseconds of a frame on two threads, and the picture."""
-    gaussians = surface_splats(count)
+    gaussians = surface_splats(count, shuffled)
     frames: dict[int, float] = {}
     for threads in (1, 2):
         with contextlib.closing(
@@ -141,13 +148,15 @@ def measure_start() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--counts", type=int, nargs="+", default=[300_000, 1_500_000], help="of splats")
+    parser.add_argument("--shuffled", action="store_true", help="splats in no order")
     parser.add_argument("--without-torch", action="store_true")
     parser.add_argument("--without-start", action="store_true")
     options = parser.parse_args()
     if not options.without_start:
         measure_start()
-    for count in (300_000, 1_500_000):
-        gaussians, milliseconds, picture = measure(count, options.repeats)
+    for count in options.counts:
+        gaussians, milliseconds, picture = measure(count, options.shuffled, options.repeats)
         if not options.without_torch:
             compare_with_torch(gaussians, milliseconds, picture, max(1, options.repeats // 3))
 

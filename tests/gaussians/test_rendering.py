@@ -67,7 +67,8 @@ def test_gsplat_agrees_with_brute_force(scene: Scene) -> None:
     assert_like_brute_force(scene, "gsplat", 1e-3)
 
 
-def test_result_does_not_depend_on_threads() -> None:
+def test_result_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu_rasterizer, "_SPLATS_PER_TASK", 1)
     scene = SCENES["many"]
     one, two, five = (
         render_on_cpu(scene.gaussians, scene.cameras, scene.size, "RGB+ED", threads=threads) for threads in (1, 2, 5)

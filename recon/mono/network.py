@@ -1,0 +1,63 @@
+"""A torch network as a `SingleViewModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.models.memory import reuse_freed_memory
+from recon.models.precision import resolve_precision
+from recon.models.ready import ReadyModel
+from recon.models.sky import SKY_THRESHOLD
+from recon.mono.conventions import Conventions, conventions_of
+from recon.mono.predict import DepthMaps
+from recon.preprocess import normalise
+
+
+class NetworkModel:
+    """Photos as scenes of one view each, so that none learns of another; see `SingleViewModel`."""
+
+    fixed_size = None
+
+    def __init__(self, model: ReadyModel) -> None:
+        """Raises InputError for an any-view network."""
+        self.conventions: Conventions = conventions_of(model.preset)
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """Of the preset."""
+        return self._model.name
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Of making the network ready."""
+        return self._model.warnings
+
+    def describe(self) -> dict[str, Any]:
+        """For `run.json`."""
+        return self._model.describe()
+
+    def depth_maps(self, images: NDArray[np.uint8]) -> DepthMaps:
+        """As `SingleViewModel.depth_maps`."""
+        device = self._model.device
+        with torch.inference_mode(), reuse_freed_memory(device):
+            scenes = torch.from_numpy(normalise(images))[:, None].to(device)  # (B, 1, 3, H, W)
+            output = self._model.network(scenes, encoder_dtype=resolve_precision(self._model.precision, device))
+            depth = output.depth[:, 0].float().cpu().numpy()
+            sky = None if output.sky is None else output.sky[:, 0].float().cpu().numpy() >= SKY_THRESHOLD
+        return DepthMaps(depth, sky)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA, else MPS, else the CPU. Raises InputError where it is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [device for device, there in available.items() if there]
+    if name != "auto" and name not in usable:
+        raise InputError(f"device {name} is not available on this machine; usable: {', '.join(usable)}")
+    return torch.device(usable[0] if name == "auto" else name)
