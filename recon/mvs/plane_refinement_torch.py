@@ -6,16 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recon.mvs.plane_refinement import (
-    COLOUR_SCALE,
-    DAMPING,
-    NEGLIGIBLE,
-    REACHES,
-    SLOPE_DAMPING,
-    WORTH_FITTING,
-    Bounds,
-    window_taps,
-)
+from recon.mvs.plane_refinement import REACHES, Bounds, window_taps
+from recon.mvs.plane_refinement_kernels import COLOUR_SCALE, DAMPING, NEGLIGIBLE, SLOPE_DAMPING, WORTH_FITTING
 from recon.mvs.plane_sweep import NO_SCORE
 from recon.mvs.plane_sweep_torch import TorchViews
 from recon.mvs.stereo_images import Matching
@@ -23,27 +15,22 @@ from recon.mvs.stereo_images import Matching
 
 def refine(
     matching: Matching,
-    planes: NDArray[np.float32],
-    scores: NDArray[np.float32],
+    inverse_depth: NDArray[np.float32],
     bounds: Bounds,
     window: int,
     passes: int,
     device: torch.device,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`passes` that spread and fit planes, and one that only fits; see `plane_refinement.refine`.
-
-    `scores` must all be unknown: the first pass scores the planes, and so has none to spread.
-    """
+    """As `plane_refinement.refine`, which describes the arguments."""
     views = _Windows(matching, window, device)
-    own = torch.from_numpy(planes).to(device)
-    score = views.score(own)[0]
+    start = torch.from_numpy(inverse_depth).to(device)
+    planes = torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)])
+    scores = views.score(planes)
     for number in range(passes + 1):
-        # A pass tries the neighbours as they were before it, so all candidates come from here.
-        before, before_score = own, score
         if 0 < number < passes:
-            own, score = _spread(views, before, before_score, bounds)
-        own, score = _fit(views, own, score, bounds)
-    return own.cpu().numpy(), score.cpu().numpy()
+            planes, scores = _spread(views, planes, scores, bounds)
+        planes, scores = _fit(views, planes, scores, bounds)
+    return planes[0].cpu().numpy(), scores.cpu().numpy()
 
 
 class _Windows(TorchViews):
@@ -52,8 +39,8 @@ class _Windows(TorchViews):
     def __init__(self, matching: Matching, window: int, device: torch.device) -> None:
         super().__init__(matching, device)
         self.agreeing, self.noise = matching.agreeing, matching.noise**2
-        taps = window_taps(window)
-        self.taps = [(int(x), int(y)) for x, y, used in taps.T if used]
+        taps, count = window_taps(window)
+        self.taps = [(int(x), int(y)) for x, y in taps.T[:count]]
         self.radius = float(taps[0].max())
         colours = torch.from_numpy(matching.colours).to(device).float()
         height, width = self.reference.shape
@@ -71,10 +58,10 @@ class _Windows(TorchViews):
         variance = (self.weights * self.values**2).sum(dim=0) - self.mean**2
         self.deviation = (variance.clamp(min=0) + self.noise).sqrt()
 
-    def score(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean of the best correlations (H, W), and that with each source (S, H, W)."""
+    def score(self, planes: torch.Tensor) -> torch.Tensor:
+        """Mean (H, W) of the best correlations with the sources."""
         found = torch.stack([self._moments(source, planes, 1.0, 3)[0] for source in range(len(self.sources))])
-        return found.topk(self.agreeing, dim=0).values.mean(dim=0), found
+        return found.topk(self.agreeing, dim=0).values.mean(dim=0)
 
     def moments(self, source: int, planes: torch.Tensor, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Correlation (H, W), and the 18 sums (18, H, W) that the equations of one source are made of."""
@@ -131,7 +118,7 @@ def _spread(
         change = (candidate[0] - own[0]).abs() + views.radius * (candidate[1:] - own[1:]).abs().sum(dim=0)
         allowed = (best > NO_SCORE) & (candidate[0] >= bounds.lowest) & (candidate[0] <= bounds.highest)
         allowed &= change >= NEGLIGIBLE * bounds.unit
-        new = views.score(candidate)[0]
+        new = views.score(candidate)
         better = allowed & (new > score)
         own, score = torch.where(better, candidate, own), torch.where(better, new, score)
     return own, score
@@ -161,7 +148,7 @@ def _fit(
     slopes = torch.minimum(torch.maximum(planes[1:] + bounds.unit * step[1:], -steepest), steepest)
     candidate = torch.cat([w[None], slopes])
     moves = step[0].abs() + views.radius * step[1:].abs().sum(dim=0) > NEGLIGIBLE
-    new = views.score(candidate)[0]
+    new = views.score(candidate)
     better = (scores > 0) & moves & (new > scores)
     return torch.where(better, candidate, planes), torch.where(better, new, scores)
 

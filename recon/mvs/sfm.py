@@ -24,7 +24,7 @@ from recon.mvs.sfm_cache import cache_key, load_outcome, save_outcome
 from recon.mvs.sfm_colmap import quiet_colmap
 from recon.mvs.sfm_features import extract_features, write_cameras
 from recon.mvs.sfm_lenses import Lenses
-from recon.mvs.sfm_mapping import SfmModel, build_models, photos_of, read_model
+from recon.mvs.sfm_mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
 from recon.mvs.sfm_overlaps import Overlaps, read_overlaps
 from recon.mvs.sfm_pairs import choose_pairs, match_pairs
 from recon.mvs.sfm_photos import SfmPhoto, prepare_photo
@@ -102,9 +102,11 @@ class SfmResult:
     reprojection_errors: NDArray[np.float64]
     """(M,) mean reprojection error of each view, in pixels of the originals."""
     doubtful: bool = False
-    """The errors are so large that the cameras may be wrong as a whole."""
+    """Errors are so large, or points so few, that the cameras may be wrong as a whole."""
+    assumed_lens: bool = False
+    """The focal length is a guess: two photos do not tell it, and EXIF does not either."""
     other_models: tuple[tuple[str, ...], ...] = ()
-    """Names of the photos of each further model, largest first: groups that do not connect with the one used."""
+    """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
     from_cache: bool = False
 
     @property
@@ -134,13 +136,20 @@ class SfmResult:
                 f"{_listed(missing)}; they share too little with the others"
             )
         lines += [
-            f"a group of {len(names)} photos does not connect with the {len(self.registered)} used: {_listed(names)}"
+            f"{len(names)} of them form a group that does not connect with the {len(self.registered)} used: "
+            f"{_listed(names)}"
             for names in self.other_models
         ]
+        if self.assumed_lens:
+            lines.append(
+                "the focal length is assumed, for 2 photos without EXIF do not tell it: depth may be stretched; "
+                "give a third photo"
+            )
         if self.doubtful:
             lines.append(
-                f"the cameras are doubtful: points are off by {np.nanmean(self.reprojection_errors):.1f} pixels on "
-                "average; photos of something that moves, or of too little parallax, do this"
+                f"the cameras are doubtful: {len(self.sparse)} points support them, off by "
+                f"{np.nanmean(self.reprojection_errors):.1f} pixels on average; too few details, too little parallax "
+                "or something that moves do this"
             )
         return tuple(lines)
 
@@ -168,11 +177,10 @@ def structure_from_motion(
             one place.
     """
     _check_photos(photos)
-    names = tuple(photo.name for photo in photos)
     key = cache_key(photos, options.decisive) if cache_folder is not None else ""
     cached = load_outcome(cache_folder, key) if cache_folder is not None else None
     if cached is not None:
-        return _result(names, *cached, from_cache=True)
+        return _result(photos, *cached, from_cache=True)
 
     threads = options.threads or os.cpu_count() or 1
     tell = progress or (lambda stage, done, total: None)
@@ -212,14 +220,15 @@ def structure_from_motion(
                 "them makes sense; give more photos, in smaller steps around the scene"
             )
         model = read_model(models[0], photos)
-        others = [photos_of(other) for other in models[1:]]
+        others = groups_apart(models)
 
     if cache_folder is not None:
         save_outcome(cache_folder, key, (model, others))
-    return _result(names, model, others, from_cache=False)
+    return _result(photos, model, others, from_cache=False)
 
 
-def _result(names: tuple[str, ...], model: SfmModel, others: list[list[int]], from_cache: bool) -> SfmResult:
+def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], from_cache: bool) -> SfmResult:
+    names = tuple(photo.name for photo in photos)
     return SfmResult(
         image_names=names,
         registered=model.registered,
@@ -228,7 +237,8 @@ def _result(names: tuple[str, ...], model: SfmModel, others: list[list[int]], fr
         sparse=model.sparse,
         reprojection_errors=model.reprojection_errors,
         doubtful=model.doubtful,
-        other_models=tuple(tuple(names[index] for index in photos) for photos in others),
+        assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
+        other_models=tuple(tuple(names[index] for index in indices) for indices in others),
         from_cache=from_cache,
     )
 

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 _ONE_THREAD_UP_TO = 32
 """Photos: sets of that size gain next to nothing from more threads, and one thread makes every run alike to the bit."""
 
-_WIDE, _NARROW = 16.0, 3.0
-"""Degrees at which the two photos that mapping starts from see their points (COLMAP halves it twice if it must)."""
+_INITIAL_ANGLE = 2.0
+"""Least angle, in degrees, at which the two photos that mapping starts from see their points."""
+_INITIAL_FORWARD_MOTION = 1.0
+"""Largest share of the motion between those two that may be along the view.
+
+With COLMAP's own bounds, 16° and 0.95, videos that move forward start from pairs whose motion is estimated wrongly, for
+the others are refused, and end in models that are consistent and false.
+"""
 
 
 class _Attempt(NamedTuple):
@@ -32,20 +38,10 @@ class _Attempt(NamedTuple):
     """To start from, in units of the longer side; None: by EXIF or the overlaps."""
     hold_lenses: bool
     """Refine lenses only after all photos are placed."""
-    angle: float = _WIDE
 
 
-_ATTEMPTS = (
-    _Attempt(None, hold_lenses=False),
-    _Attempt(None, hold_lenses=True),
-    _Attempt(None, hold_lenses=True, angle=_NARROW),
-    _Attempt(0.75, hold_lenses=False),
-    _Attempt(1.0, hold_lenses=True),
-    _Attempt(1.2, hold_lenses=False),
-    _Attempt(0.75, hold_lenses=True),
-)
-"""No way is best: each gets past initial pairs that another fails on."""
-_LENS_FROM = 3
+_ATTEMPTS = (_Attempt(None, False), _Attempt(None, True), _Attempt(0.75, False), _Attempt(1.4, False))
+LENS_FROM = 3
 """Photos that it takes to tell a lens; two photos keep what EXIF, or a guess, says."""
 _PATIENCE = 100
 """Photos: larger sets are mapped again only if less than half the photos found a place, for it takes long."""
@@ -53,6 +49,8 @@ _SMALL_ERROR = 0.5
 """Mean reprojection error, in pixels of the small pictures, of a model beyond doubt; false ones have 0.6 and more."""
 _DOUBTFUL_ERROR = 0.75
 """The same, from which on a model is said to be doubtful."""
+_FEW_POINTS_PER_VIEW = 10
+"""Models with fewer points per photo are doubtful too."""
 _LARGE_ERROR = 2.0
 """Models with larger errors are discarded."""
 _FEWEST_POINTS = 20
@@ -75,7 +73,7 @@ class SfmModel:
     reprojection_errors: NDArray[np.float64]
     """(M,) mean distance of observed from projected points, in pixels of the originals; NaN for views without."""
     doubtful: bool
-    """Errors are so large that the model may be wrong as a whole."""
+    """Errors are so large, or points so few, that the model may be wrong as a whole."""
 
 
 def build_models(
@@ -95,9 +93,10 @@ def build_models(
     Returns models of at least two photos, the best first; none where no model makes sense. `report` is told how many
     of the `count` photos are placed.
     """
-    estimate_focals(database_path, folder, seed)
+    if count >= LENS_FROM:
+        estimate_focals(database_path, folder, seed)
     best: list[pycolmap.Reconstruction] = []
-    attempts = [attempt for attempt in _ATTEMPTS if count >= _LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
+    attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     for number, attempt in enumerate(attempts):
         if attempt.focal is not None:
             start_from(database_path, attempt.focal)
@@ -128,7 +127,8 @@ def _map(
     options.random_seed = seed
     options.extract_colors = False
     options.min_model_size = 2
-    options.mapper.init_min_tri_angle = attempt.angle
+    options.mapper.init_min_tri_angle = _INITIAL_ANGLE
+    options.mapper.init_max_forward_motion = _INITIAL_FORWARD_MOTION
     options.triangulation.ignore_two_view_tracks = count > 2
     placed = 0
 
@@ -155,7 +155,7 @@ def _map(
     pycolmap.set_random_seed(seed)
     _refine_lenses(options, not attempt.hold_lenses)
     models = run(continued="")
-    if attempt.hold_lenses and count >= _LENS_FROM:
+    if attempt.hold_lenses and count >= LENS_FROM:
         _refine_lenses(options, True)
         models = [refined for model in models for refined in run(_written(model, folder / "held"))]
     return models
@@ -211,6 +211,13 @@ def photos_of(model: pycolmap.Reconstruction) -> list[int]:
     return sorted(image_id - 1 for image_id in model.reg_image_ids())
 
 
+def groups_apart(models: Sequence[pycolmap.Reconstruction]) -> list[list[int]]:
+    """For each model after the first, its photos that the first does not place; groups of one are no groups."""
+    placed = set(photos_of(models[0]))
+    apart = [[index for index in photos_of(model) if index not in placed] for model in models[1:]]
+    return [group for group in apart if len(group) > 1]
+
+
 def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> SfmModel:
     """Cameras and points of a model, in pixels of the originals."""
     registered = photos_of(model)
@@ -238,7 +245,7 @@ def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> Sf
         lenses,
         in_original_pixels,
         errors,
-        doubtful=_error(model) > _DOUBTFUL_ERROR,
+        doubtful=_error(model) > _DOUBTFUL_ERROR or len(sparse) < _FEW_POINTS_PER_VIEW * len(images),
     )
 
 

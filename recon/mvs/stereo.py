@@ -20,7 +20,7 @@ from recon.geometry.cameras import invert_rigid
 from recon.messages import warn
 from recon.mvs.consistency import agreement, remove_speckles
 from recon.mvs.filling import fill
-from recon.mvs.plane_refinement import UNSCORED, Bounds
+from recon.mvs.plane_refinement import Bounds
 from recon.mvs.rough_points import rough_points
 from recon.mvs.sparse import SparsePoints
 from recon.mvs.stereo_images import Matching, scaled_intrinsics, shrink, to_grey, warp_back, warp_between
@@ -253,9 +253,6 @@ def _match(
         Matching(half[0], half_image, half[1:], warp, agreeing, options.noise), inverse_depths, _SWEEP_WINDOW
     )
     rows, columns = np.arange(height)[:, None] // 2, np.arange(width) // 2
-    planes = np.zeros((3, height, width), np.float32)
-    planes[0] = peaks.inverse_depth[0][rows, columns]
-    scores = np.full((height, width), UNSCORED, np.float32)
     matching = Matching(
         levels[0], image, levels[1:], warp_between(cameras, view, plan.sources), agreeing, options.noise
     )
@@ -265,11 +262,12 @@ def _match(
         highest=float(inverse_depths[-1]),
         focal=float(cameras.intrinsics[view, 0, 0]),
     )
-    planes, scores = matcher.refine(matching, planes, scores, bounds, options.window, options.refinements)
+    start = peaks.inverse_depth[0][rows, columns]
+    inverse_depth, scores = matcher.refine(matching, start, bounds, options.window, options.refinements)
     # A pixel that has taken over a neighbour's plane is as unique as its own two peaks.
     second = np.clip(peaks.score[1] / np.maximum(peaks.score[0], 1e-3), 0, 1)
     quality = np.maximum(scores, 0) * (1 - second / 2)[rows, columns]
-    return np.where(scores > options.least_score, planes[0], 0), quality
+    return np.where(scores > options.least_score, inverse_depth, 0), quality
 
 
 def _borne_out(

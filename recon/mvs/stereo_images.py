@@ -106,5 +106,9 @@ def pack_quads(grey: NDArray[np.uint8]) -> NDArray[np.uint32]:
         (S, H · W), the pixel itself in the lowest byte, then right, below, and below right.
     """
     padded = np.pad(grey, ((0, 0), (0, 1), (0, 1)), mode="edge").astype(np.uint32)
-    quads: NDArray[np.uint32] = padded[:, :-1, :-1] | padded[:, :-1, 1:] << 8 | padded[:, 1:, :-1] << 16 | padded[:, 1:, 1:] << 24
+    quads: NDArray[np.uint32] = np.bitwise_or(
+        padded[:, :-1, :-1] | padded[:, :-1, 1:] << 8,
+        padded[:, 1:, :-1] << 16 | padded[:, 1:, 1:] << 24,
+        dtype=np.uint32,
+    )
     return quads.reshape(len(grey), -1)

@@ -16,8 +16,8 @@ from recon.mvs.stereo_images import Matching
 if TYPE_CHECKING:
     import torch
 
-Planes = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""(3, H, W) inverse depth and its slopes, and (H, W) scores."""
+Refined = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Inverse depth and score, (H, W) each."""
 
 
 class Matcher(Protocol):
@@ -26,16 +26,8 @@ class Matcher(Protocol):
     def sweep(self, matching: Matching, inverse_depths: NDArray[np.float32], window: int) -> Sweep: ...
 
     def refine(
-        self,
-        matching: Matching,
-        planes: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        bounds: Bounds,
-        window: int,
-        passes: int,
-    ) -> Planes:
-        """`passes` that spread planes and fit them; the first has none to spread. In the end one that only fits."""
-        ...
+        self, matching: Matching, inverse_depth: NDArray[np.float32], bounds: Bounds, window: int, passes: int
+    ) -> Refined: ...
 
 
 class CpuMatcher:
@@ -48,18 +40,9 @@ class CpuMatcher:
         return plane_sweep.sweep(matching, inverse_depths, window, self.pool)
 
     def refine(
-        self,
-        matching: Matching,
-        planes: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        bounds: Bounds,
-        window: int,
-        passes: int,
-    ) -> Planes:
-        for number in range(passes + 1):
-            spread = number < passes
-            planes, scores = plane_refinement.refine(matching, planes, scores, bounds, window, spread, self.pool)
-        return planes, scores
+        self, matching: Matching, inverse_depth: NDArray[np.float32], bounds: Bounds, window: int, passes: int
+    ) -> Refined:
+        return plane_refinement.refine(matching, inverse_depth, bounds, window, passes, self.pool)
 
 
 class TorchMatcher:
@@ -74,14 +57,8 @@ class TorchMatcher:
         return plane_sweep_torch.sweep(matching, inverse_depths, window, self.device)
 
     def refine(
-        self,
-        matching: Matching,
-        planes: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        bounds: Bounds,
-        window: int,
-        passes: int,
-    ) -> Planes:
+        self, matching: Matching, inverse_depth: NDArray[np.float32], bounds: Bounds, window: int, passes: int
+    ) -> Refined:
         from recon.mvs import plane_refinement_torch
 
-        return plane_refinement_torch.refine(matching, planes, scores, bounds, window, passes, self.device)
+        return plane_refinement_torch.refine(matching, inverse_depth, bounds, window, passes, self.device)
