@@ -136,8 +136,7 @@ class SfmResult:
                 f"{_listed(missing)}; they share too little with the others"
             )
         lines += [
-            f"{len(names)} of them form a group that does not connect with the {len(self.registered)} used: "
-            f"{_listed(names)}"
+            f"{len(names)} of them form a group apart from the {len(self.registered)} used: {_listed(names)}"
             for names in self.other_models
         ]
         if self.assumed_lens:

@@ -80,17 +80,24 @@ def extract_features(
 
     `folder` holds pictures for a while; `report` is told how many photos are done.
     """
+    furthest = 0
+
+    def note(done: int) -> None:
+        nonlocal furthest
+        furthest = max(furthest, done)  # photos that are searched again are not taken back
+        report(furthest)
+
     plain, upsampled = (_sift_options(max_features, threads, upsample) for upsample in (False, True))
     for first in range(0, len(photos), _PHOTOS_ON_DISK):
         batch = range(first, min(first + _PHOTOS_ON_DISK, len(photos)))
         for index in batch:
             _write_pgm(folder / file_name(index), photos[index].gray)
-        _extract(database_path, folder, batch, plain, report, done_before=first)
+        _extract(database_path, folder, batch, plain, note, done_before=first)
         counts = feature_counts(database_path, len(photos))
         poor = [index for index in batch if counts[index] < _FEW_FEATURES]
         if poor:
             _forget_features(database_path, poor)
-            _extract(database_path, folder, poor, upsampled, report, done_before=batch.stop - len(poor))
+            _extract(database_path, folder, poor, upsampled, note, done_before=batch.stop - len(poor))
         for index in batch:
             (folder / file_name(index)).unlink()
     report(len(photos))
