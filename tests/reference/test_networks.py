@@ -164,7 +164,7 @@ def test_image_sizes(size: tuple[int, int]) -> None:
     assert_same(*run_both(tiny_network("any_view"), "any_view", views))
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("da3")])
 def test_keys_and_shapes_of_full_size_presets(name: str) -> None:
     preset = load_preset(name)
     with on_meta_device():
@@ -175,7 +175,7 @@ def test_keys_and_shapes_of_full_size_presets(name: str) -> None:
     assert sum(parameter.numel() for parameter in ours.parameters()) == preset.parameters
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("da3")])
 def test_presets_are_the_references_own(name: str) -> None:
     """The sizes in our configs against the reference's configs, by the state of the network each builds."""
     from pathlib import Path
