@@ -316,10 +316,11 @@ def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyM
         said = (WITHOUT_WEIGHTS,) if settings.model == AUTO else ()
         return StereoModel(StereoOptions(fill=settings.fill), warnings=said)
 
+    from recon.models.device import choose_device
     from recon.models.precision import resolve_precision
     from recon.models.ready import ready_model
 
-    device = _device(settings.device)
+    device = choose_device(settings.device)
     resolve_precision(settings.precision, device)
     progress.begin(f"load {name}")
     model = ready_model(
@@ -393,15 +394,3 @@ def _folder_of(result: Path) -> Path:
     """The export folder that `result` was written to by a run, else the folder it lies in."""
     folder = result.expanduser().absolute().parent
     return folder.parent.parent if folder.parent.name == "exports" else folder
-
-
-def _device(name: str) -> Any:
-    import torch
-
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
-    if not available[name]:
-        usable = ", ".join(device for device, there in available.items() if there)
-        raise InputError(f"--device {name}: not available on this machine; usable: {usable}")
-    return torch.device(name)

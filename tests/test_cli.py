@@ -237,7 +237,7 @@ class TestWrongInput:
             (["run", "clip.mp4"], "clip.mp4: a video"),
             (["run", "."], "did you mean 'images'?"),
             (["run", "photos", "--out", "photos"], "cannot go into the folder of the photos"),
-            (["run", "photos", "--device", "cuda"], "--device cuda: not available"),
+            (["run", "photos", "--device", "cuda"], "device cuda is not available on this machine; usable: "),
             (["run", "photos", "--precision", "fp16", "--device", "cpu"], "does not run on a CPU"),
             (["run", "photos", "--infer-gs"], "da3-small has no Gaussian head"),
             (["export", "absent.npz", "--to", "glb"], "absent.npz: no such file"),

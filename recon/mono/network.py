@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recon.errors import InputError
 from recon.models.memory import reuse_freed_memory
 from recon.models.precision import resolve_precision
 from recon.models.ready import ReadyModel
@@ -52,12 +51,3 @@ class NetworkModel:
             depth = output.depth[:, 0].float().cpu().numpy()
             sky = None if output.sky is None else output.sky[:, 0].float().cpu().numpy() >= SKY_THRESHOLD
         return DepthMaps(depth, sky)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA, else MPS, else the CPU. Raises InputError where it is not there."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    usable = [device for device, there in available.items() if there]
-    if name != "auto" and name not in usable:
-        raise InputError(f"device {name} is not available on this machine; usable: {', '.join(usable)}")
-    return torch.device(usable[0] if name == "auto" else name)

@@ -248,9 +248,10 @@ def open_model(settings: MonoSettings) -> SingleViewModel:
     preset = load_preset(DEFAULT_MODEL if settings.model is None else settings.model)
     conventions_of(preset)  # before torch is imported and weights are downloaded
 
+    from recon.models.device import choose_device
     from recon.models.precision import resolve_precision
     from recon.models.ready import ready_model
-    from recon.mono.network import NetworkModel, choose_device
+    from recon.mono.network import NetworkModel
 
     device = choose_device(settings.device)
     resolve_precision(settings.precision, device)
