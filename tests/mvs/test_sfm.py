@@ -99,10 +99,10 @@ def test_points_lie_on_the_cards(result: SfmResult, truth: np.ndarray):
     assert np.median(nearest / depth) < 0.003
 
 
-def test_the_same_again(result: SfmResult, photos: list[SfmPhoto]):
-    again = structure_from_motion(photos)
-    np.testing.assert_array_equal(extrinsics(again), extrinsics(result))
-    np.testing.assert_array_equal(again.sparse.points, result.sparse.points)
+def test_the_same_again(photos: list[SfmPhoto]):
+    first, again = structure_from_motion(photos[:4]), structure_from_motion(photos[:4])
+    np.testing.assert_array_equal(extrinsics(again), extrinsics(first))
+    np.testing.assert_array_equal(again.sparse.points, first.sparse.points)
 
 
 def test_cameras_are_in_pixels_of_the_originals(truth: np.ndarray):
@@ -161,9 +161,9 @@ def test_a_camera_that_moves_forward():
     ],
 )
 def test_other_ways_lead_to_the_same_cameras(options: SfmOptions, photos: list[SfmPhoto], truth: np.ndarray):
-    found = structure_from_motion(photos, options)
-    assert len(found.registered) == 8
-    fit = misfit(extrinsics(found), truth)
+    found = structure_from_motion(photos[:5], options)
+    assert len(found.registered) == 5
+    fit = misfit(extrinsics(found), truth[:5])
     assert fit.rotation < 0.2
     assert fit.centre < 0.02
     focals = found.lenses.intrinsics[:, 0, 0]
@@ -344,20 +344,18 @@ class TestCache:
         assert second.other_models != ()
         assert second.shortfalls() == first.shortfalls()
 
-    @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "other arrays"])
-    def test_a_damaged_file_is_replaced(self, damage: str, photos: list[SfmPhoto], tmp_path: Path):
+    def test_a_damaged_file_is_replaced(self, photos: list[SfmPhoto], tmp_path: Path):
         first = structure_from_motion(photos[:3], cache_folder=tmp_path)
         (path,) = tmp_path.iterdir()
         content = path.read_bytes()
-        if damage == "cut":
-            path.write_bytes(content[: len(content) // 2])
-        elif damage == "empty":
-            path.write_bytes(b"")
-        elif damage == "flipped":
-            middle = len(content) // 2
-            path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
-        else:
-            np.savez(path, depth=np.zeros(3))
+        middle = len(content) // 2
+        np.savez(tmp_path / "other.npz", depth=np.zeros(3))
+        other = (tmp_path / "other.npz").read_bytes()
+        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+        for damaged in (b"", flipped, other, content[:middle]):
+            path.write_bytes(damaged)
+            with pytest.warns(ReconWarning, match=r"is damaged .* computed again"):
+                assert sfm_cache.load_outcome(tmp_path, path.stem.removeprefix("sfm-")) is None
         with pytest.warns(ReconWarning, match=r"is damaged .* computed again"):
             second = structure_from_motion(photos[:3], cache_folder=tmp_path)
         np.testing.assert_array_equal(extrinsics(second), extrinsics(first))
@@ -389,6 +387,22 @@ class TestCache:
         with pytest.warns(ReconWarning, match="the cameras are not cached"):
             found = structure_from_motion(photos[:3], cache_folder=tmp_path / "file")
         assert len(found.registered) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["courtyard", "table"])
+def test_a_walk_into_a_scene(name: str):
+    """Forward motion without EXIF, which mapping with COLMAP's bounds on the initial pair gets wrong half the time."""
+    from recon.eval.synthetic import camera_path, make_scene, pinhole, render_views
+
+    size = (300, 400)
+    scene = make_scene(name)
+    truth, intrinsics = camera_path(scene, "forward", 8), pinhole(size, scene.stage.field_of_view)
+    images = render_views(scene, truth, intrinsics, size, samples_per_pixel=1).images
+    found = structure_from_motion(prepared(images))
+    assert len(found.registered) == 8
+    assert misfit(extrinsics(found), truth).rotation < 0.1
+    assert found.lenses.intrinsics[0, 0, 0] == pytest.approx(intrinsics[0, 0], rel=0.02)
 
 
 @pytest.mark.slow

@@ -129,6 +129,19 @@ def test_undistorting(distortion: list[float]):
     assert np.abs(photo.astype(int) - expected).max() > 40
 
 
+def test_every_pixel_is_taken_from_where_the_lens_put_it():
+    """Photos that hold their own pixel coordinates: pixel centres are where they belong, on average."""
+    lens = lenses([-0.2])
+    x, y = np.meshgrid(np.arange(640) + 0.5, np.arange(480) + 0.5)
+    pinhole = lens.pinhole_intrinsics[0]
+    rays = (np.stack([x, y], axis=-1).reshape(-1, 2) - pinhole[:2, 2]) / pinhole[[0, 1], [0, 1]]
+    expected = (distort(rays, lens.distortion[0]) * 500 + [320, 240]).reshape(480, 640, 2)
+    for axis, coordinate in enumerate((x, y)):
+        error = lens.undistort(0, coordinate.astype(np.float32)) - expected[..., axis]
+        quarters = error.reshape(2, 240, 2, 320).mean(axis=(1, 3))  # single pixels are off by what the kernel does
+        assert np.abs(quarters).max() < 0.002
+
+
 @pytest.mark.parametrize(("distortion", "wider"), [([-0.2], True), ([0.15], False)])
 def test_the_undistorted_photo_is_full_and_as_wide_as_can_be(distortion: list[float], wider: bool):
     lens = lenses(distortion)
