@@ -173,10 +173,12 @@ def _novel_view_rows(evaluation: Evaluation) -> dict[str, str | None]:
         return {}
     return {
         "novel views": str(scores.views),
-        "novel views PSNR": _shown("{:.2f} dB", scores.psnr),
-        "novel views SSIM": _shown("{:.4f}", scores.ssim),
-        "novel views PSNR without sky": _shown("{:.2f} dB", scores.psnr_without_sky),
-        "novel views SSIM without sky": _shown("{:.4f}", scores.ssim_without_sky),
+        "novel views PSNR, SSIM": _shown("{:.2f} dB  {:.4f}", scores.psnr, scores.ssim),
+        "novel views PSNR, SSIM without sky": _shown(
+            "{:.2f} dB  {:.4f}", scores.psnr_without_sky, scores.ssim_without_sky
+        ),
+        "novel views covered by splats": _shown("{:.2%}", scores.covered),
+        "novel views PSNR where covered": _shown("{:.2f} dB", scores.psnr_covered),
     }
 
 

@@ -17,21 +17,26 @@ from recon.types import Cameras, Gaussians
 
 @dataclass(frozen=True)
 class ViewScores:
-    """Means over the views that were rendered, whole and without the pixels that truly are sky.
+    """Means over the views that were rendered: whole, without the pixels that truly are sky, and where splats are.
 
-    Splats made from depth know no sky, however good they are; None where the truth does not tell which pixels it is.
+    Splats made from depth know no sky, however good they are, so that pictures of the open are compared without it.
+    Holes count as errors there all the same; what the splats are worth where there are any, the last two tell.
     """
 
     views: int
     """How many."""
     psnr: float
-    """dB."""
+    """dB, of whole pictures, against black where no splat is."""
     ssim: float
-    """At most 1."""
+    """At most 1, of whole pictures."""
     psnr_without_sky: float | None
-    """dB."""
+    """dB; None where the truth does not tell which pixels are sky, or nothing else is seen."""
     ssim_without_sky: float | None
-    """At most 1."""
+    """At most 1; None as above."""
+    covered: float
+    """Share of the pixels, without sky where it is known, that splats cover by half or more."""
+    psnr_covered: float | None
+    """dB, of those pixels alone; None where a view has none."""
 
 
 def cameras_to_render(truth: GroundTruth, given: Collection[int | None], like: int, count: int) -> NDArray[np.intp]:
@@ -69,32 +74,60 @@ def novel_view_scores(
         to_truth.inverse().apply_to_extrinsics(truth.extrinsics[views]),
         map_intrinsics(truth.intrinsics[views], to_image),
     )
-    rendered = np.clip(render(gaussians, cameras, size).color, 0, 1)
-    pictures = [_processed(truth, int(view), size, to_image) for view in views]
-    masks = [_without_sky(truth, int(view), size, to_image) for view in views]
-    whole = [(psnr(a, b), ssim(a, b)) for a, b in zip(rendered, pictures, strict=True)]
-    masked = [
-        (psnr(a, b, m), ssim(a, b, m)) for a, b, m in zip(rendered, pictures, masks, strict=True) if m is not None
+    rendering = render(gaussians, cameras, size)
+    scores = [
+        _compare(color, alpha, _processed(truth, int(view), size, to_image), _sky(truth, int(view), size, to_image))
+        for color, alpha, view in zip(np.clip(rendering.color, 0, 1), rendering.alpha, views, strict=True)
     ]
-    all_masked = len(masked) == len(whole)
     return ViewScores(
         views=len(views),
-        psnr=float(np.mean([pair[0] for pair in whole])),
-        ssim=float(np.mean([pair[1] for pair in whole])),
-        psnr_without_sky=float(np.mean([pair[0] for pair in masked])) if all_masked else None,
-        ssim_without_sky=float(np.mean([pair[1] for pair in masked])) if all_masked else None,
+        psnr=_mean([score.psnr for score in scores]),
+        ssim=_mean([score.ssim for score in scores]),
+        psnr_without_sky=_mean_of_all([score.psnr_without_sky for score in scores]),
+        ssim_without_sky=_mean_of_all([score.ssim_without_sky for score in scores]),
+        covered=_mean([score.covered for score in scores]),
+        psnr_covered=_mean_of_all([score.psnr_covered for score in scores]),
     )
 
 
-def _without_sky(
+def _compare(
+    color: NDArray[np.float32],
+    alpha: NDArray[np.float32],
+    picture: NDArray[np.float64],
+    sky: NDArray[np.bool_] | None,
+) -> ViewScores:
+    """The scores of one view: (H, W, 3) colours and (H, W) alpha beside the true (H, W, 3) picture and (H, W) sky."""
+    margin = WINDOW // 2
+    seen = np.ones(alpha.shape, bool) if sky is None else ~sky
+    comparable = sky is not None and bool(seen[margin:-margin, margin:-margin].any())
+    covered = seen & (alpha >= 0.5)
+    return ViewScores(
+        views=1,
+        psnr=psnr(color, picture),
+        ssim=ssim(color, picture),
+        psnr_without_sky=psnr(color, picture, seen) if comparable else None,
+        ssim_without_sky=ssim(color, picture, seen) if comparable else None,
+        covered=float(covered.sum() / max(seen.sum(), 1)),
+        psnr_covered=psnr(color, picture, covered) if covered.any() else None,
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
+
+
+def _mean_of_all(values: list[float | None]) -> float | None:
+    """None where one is."""
+    known = [value for value in values if value is not None]
+    return _mean(known) if len(known) == len(values) else None
+
+
+def _sky(
     truth: GroundTruth, view: int, size: tuple[int, int], to_image: NDArray[np.float64]
 ) -> NDArray[np.bool_] | None:
-    """(H, W) True where the picture shows something else; None where that is not known, or leaves nothing."""
+    """(H, W) True where the picture shows sky; None where that is not known."""
     sampled = sample_depth(truth, view, size, to_image)
-    if sampled is None or sampled[1] is None:
-        return None
-    margin = WINDOW // 2
-    return None if sampled[1][margin:-margin, margin:-margin].all() else ~sampled[1]
+    return None if sampled is None else sampled[1]
 
 
 def _processed(

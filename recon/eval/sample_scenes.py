@@ -8,7 +8,7 @@ A folder holds
     cameras.json          their cameras (`recon.scene.cameras_file`), in metres
     depth/0000.png …      16-bit z-depth at the pixel centres, in `depth_scale` metres; 0 is sky
     objects/0000.png …    8-bit index in `objects` of what is seen; 0 is sky
-    held_out/             photos from between those, and their cameras.json, for tests of novel views
+    held_out/             photos from between those, their cameras.json and depth/, for tests of novel views
     scene.json            name, seed, `units`, `depth_scale`, `objects`, and how the photos were taken
     README.md
 """
@@ -99,16 +99,16 @@ def write_sample(folder: Path, sample: Sample) -> None:
     views = render_views(scene, extrinsics, intrinsics, size, sample.samples_per_pixel)
     for index in range(sample.count):
         _write(folder / "images" / f"{index:04d}.jpg", _jpeg(views.images[index], sample.focal_35mm))
-        steps = np.rint(views.depth[index].astype(np.float64) / sample.depth_scale).astype(np.uint16)
-        _write(folder / "depth" / f"{index:04d}.png", _png(steps))
+        _write(folder / "depth" / f"{index:04d}.png", _png(_steps(views.depth[index], sample)))
         _write(folder / "objects" / f"{index:04d}.png", _png(views.object_ids[index].astype(np.uint8)))
     _write_cameras(folder / "cameras.json", [f"{index:04d}.jpg" for index in range(sample.count)], views.cameras, size)
 
     between = held_out_cameras(scene, sample.path, sample.count, sample.seed)[list(sample.held_out)]
     extra = render_views(scene, between, intrinsics, size, sample.samples_per_pixel)
     names = [f"{index:04d}_{index + 1:04d}.jpg" for index in sample.held_out]
-    for name, image in zip(names, extra.images, strict=True):
+    for name, image, depth in zip(names, extra.images, extra.depth, strict=True):
         _write(folder / "held_out" / name, _jpeg(image, sample.focal_35mm))
+        _write(folder / "held_out" / "depth" / f"{Path(name).stem}.png", _png(_steps(depth, sample)))
     _write_cameras(folder / "held_out" / "cameras.json", names, extra.cameras, size)
 
     facts = {
@@ -144,18 +144,23 @@ def load_scene(folder: Path) -> SyntheticViews:
     return SyntheticViews(images, depth, steps == 0, objects.astype(np.int32), cameras, facts["name"], facts["units"])
 
 
-def load_held_out(folder: Path) -> tuple[NDArray[np.uint8], Cameras]:
-    """Photos (N, H, W, 3) of a sample scene that are no input of a reconstruction, and their cameras.
+def load_held_out(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], Cameras]:
+    """Photos of a sample scene that are no input of a reconstruction, their depth and their cameras.
+
+    Returns:
+        (N, H, W, 3) photos, (N, H, W) depth to the nearest step, 0 where sky, and N cameras.
 
     Raises:
         InputError: as `load_scene`.
     """
-    _facts(folder)
+    facts = _facts(folder)
     names = sorted(path.name for path in (folder / "held_out").glob("*.jpg"))
     if not names:
         raise InputError(f"the sample scene '{folder}' has no held_out/*.jpg")
     images = np.stack([_read(folder / "held_out" / name) for name in names])
-    return images, Cameras(*read_cameras(folder / "held_out" / "cameras.json", names))
+    steps = np.stack([_read(folder / "held_out" / "depth" / f"{Path(name).stem}.png") for name in names])
+    depth = (steps * float(facts["depth_scale"])).astype(np.float32)
+    return images, depth, Cameras(*read_cameras(folder / "held_out" / "cameras.json", names))
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -196,6 +201,11 @@ def _jpeg(image: NDArray[np.uint8], focal_35mm: int) -> bytes:
     return stream.getvalue()
 
 
+def _steps(depth: NDArray[np.float32], sample: Sample) -> NDArray[np.uint16]:
+    """(H, W) depth in metres to whole steps."""
+    return np.rint(depth.astype(np.float64) / sample.depth_scale).astype(np.uint16)
+
+
 def _png(values: NDArray[Any]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", optimize=True)
@@ -219,8 +229,8 @@ def _readme(sample: Sample) -> str:
 - `depth/`: exact depth along the camera z axis at the pixel centres, 16 bits, {sample.depth_scale * 1000:g} mm a step.
   0 is sky.
 - `objects/`: what the pixel centres show, 8 bits, an index in `objects` of `scene.json`. 0 is sky.
-- `held_out/`: {len(sample.held_out)} photos from between the others, and their `cameras.json`: to compare novel views
-  with, not to reconstruct from.
+- `held_out/`: {len(sample.held_out)} photos from between the others, with `cameras.json` and `depth/`: to compare novel
+  views with, not to reconstruct from. Depth tells which pixels are sky.
 - `scene.json`: these numbers for programs, `depth_scale` in metres.
 
 `recon.eval.sample_scenes.load_scene` reads it.

@@ -383,7 +383,31 @@ def test_sky_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert found.novel_views.ssim_without_sky is not None
     assert found.novel_views.ssim_without_sky > found.novel_views.ssim
     rows = dict(table_rows([found]))
-    assert rows["novel views PSNR without sky"].endswith("dB")
+    assert rows["novel views PSNR, SSIM without sky"].startswith(f"{found.novel_views.psnr_without_sky:.2f} dB")
+
+
+def test_holes_count_as_errors_and_sky_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = read_ground_truth(sample(tmp_path / "scene"))
+    alpha = np.ones((1, 28, 40), np.float32)
+    alpha[:, :9] = 0  # sky
+    alpha[:, 9:14, :20] = 0.2
+
+    def render(gaussians: Gaussians, cameras: Cameras, size: tuple[int, int]) -> Rendering:
+        color = np.array([90, 120, 150], np.float32) / 255 * alpha[..., None]
+        return Rendering(color.astype(np.float32), None, alpha)
+
+    monkeypatch.setattr("recon.gaussians.rendering.render", render)
+    run = predict(truth, slice(0, 4), ELSEWHERE, gaussians=one_splat())
+    scores = evaluated(tmp_path / "run", run, truth, full=True).novel_views
+    assert scores is not None
+    assert scores.covered == pytest.approx(1 - 5 * 20 / (19 * 40))
+    assert scores.psnr_covered is not None
+    assert scores.psnr_without_sky is not None
+    colour = np.array([90, 120, 150]) / 255
+    holes = -10 * np.log10((1 - scores.covered) * np.mean((0.8 * colour) ** 2))
+    assert scores.psnr_without_sky == pytest.approx(holes, abs=0.1)  # JPEG shifts the colour
+    assert scores.psnr_covered > 35
+    assert scores.psnr < scores.psnr_without_sky
 
 
 def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -425,7 +449,9 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path, truth: GroundTruth
     from recon.eval.novel_views import ViewScores
 
     comparison = compare({"run": write_run(tmp_path / "run", predict(truth))}, truth.path)
-    perfect = replace(comparison.evaluations["run"], novel_views=ViewScores(1, float("inf"), 1.0, None, None))
+    perfect = replace(
+        comparison.evaluations["run"], novel_views=ViewScores(1, float("inf"), 1.0, None, None, 0.0, None)
+    )
     path = write_comparison(tmp_path / "eval.json", replace(comparison, evaluations={"run": perfect}))
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["results"]["run"]["novel_views"] == {
@@ -434,6 +460,8 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path, truth: GroundTruth
         "ssim": 1.0,
         "psnr_without_sky": None,
         "ssim_without_sky": None,
+        "covered": 0.0,
+        "psnr_covered": None,
     }
 
 

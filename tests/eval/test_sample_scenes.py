@@ -9,7 +9,7 @@ import pytest
 from recon.errors import InputError
 from recon.eval.camera_paths import camera_path
 from recon.eval.sample_scenes import SAMPLES, Sample, load_held_out, load_scene, main, render_sample, write_sample
-from recon.eval.synthetic import make_scene
+from recon.eval.synthetic import make_scene, render_views
 from recon.scene.images import load_photos
 
 from ..conftest import REPOSITORY
@@ -39,7 +39,7 @@ def test_what_was_rendered_is_read_back(tiny: Path) -> None:
 def test_the_same_sample_has_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     write_sample(tmp_path, TINY)
     files = sorted(path.relative_to(tiny) for path in tiny.rglob("*") if path.is_file())
-    assert len(files) == 3 * 3 + 2 + 4
+    assert len(files) == 3 * 3 + 2 * 2 + 4
     for file in files:
         assert (tmp_path / file).read_bytes() == (tiny / file).read_bytes(), file
 
@@ -50,11 +50,14 @@ def test_a_sample_of_another_seed_is_another(tiny: Path) -> None:
 
 
 def test_held_out_photos_lie_between(tiny: Path) -> None:
-    images, cameras = load_held_out(tiny)
+    images, depth, cameras = load_held_out(tiny)
     assert images.shape == (2, 42, 56, 3)
     assert cameras.extrinsics is not None
     path = camera_path(make_scene(TINY.scene, TINY.seed), TINY.path, 2 * TINY.count - 1, TINY.seed)
     np.testing.assert_allclose(cameras.extrinsics, path[1::2], atol=1e-12)
+    scene = make_scene(TINY.scene, TINY.seed)
+    between = render_views(scene, cameras.extrinsics, TINY.intrinsics(), TINY.size, TINY.samples_per_pixel)
+    np.testing.assert_allclose(depth, between.depth, atol=TINY.depth_scale / 2 + 1e-6)
 
 
 def test_a_damaged_or_missing_scene_is_named(tiny: Path, tmp_path: Path) -> None:
@@ -89,7 +92,10 @@ def test_shipped_scene(name: str) -> None:
     assert ((scene.object_ids == 0) == scene.sky).all()
     assert (0.02 < scene.sky.mean() < 0.3) if name == "courtyard" else not scene.sky.any()
     assert scene.depth[~scene.sky].min() > 0.5
-    assert load_held_out(SCENES / name)[0].shape == (3, *sample.size, 3)
+    held_out, depth, _ = load_held_out(SCENES / name)
+    assert held_out.shape == (3, *sample.size, 3)
+    assert depth.shape == held_out.shape[:3]
+    assert (0.02 < (depth == 0).mean() < 0.3) if name == "courtyard" else depth.all()
 
 
 @pytest.mark.parametrize("name", SAMPLES)
