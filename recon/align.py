@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.geometry.cameras import camera_centres, to_3x4, to_4x4
+from recon.geometry.cameras import to_3x4, to_4x4
 from recon.geometry.gaussians import transform_gaussians
 from recon.geometry.similarity import Similarity, align_cameras
 from recon.messages import warn
@@ -32,7 +32,6 @@ def align_to_given_extrinsics(
         raise ValueError("the prediction has no cameras to align")
     predicted = to_4x4(prediction.extrinsics)
     given_to_predicted = align_cameras(target_world_to_camera=predicted, source_world_to_camera=extrinsics, seed=seed)
-    _warn_if_float32_is_too_coarse(extrinsics)
     scale_known = given_to_predicted is not None
     if given_to_predicted is None:
         warn(
@@ -61,18 +60,6 @@ def align_to_given_extrinsics(
         scale_factor=scale_factor,
         aux={**prediction.aux, "gaussians": gaussians} if "gaussians" in prediction.aux else prediction.aux,
     )
-
-
-def _warn_if_float32_is_too_coarse(extrinsics: NDArray[np.float64]) -> None:
-    """Warn where cameras far from the origin lose what tells them apart when they are stored as float32."""
-    centres = camera_centres(extrinsics)
-    extent = float(np.linalg.norm(np.ptp(centres, axis=0)))
-    spacing = float(np.spacing(np.float32(np.abs(extrinsics[:, :3, 3]).max())))
-    if extent > 0 and spacing > 1e-4 * extent:
-        warn(
-            f"the given cameras are so far from the origin that float32 places them to {spacing:.2g} units only, "
-            f"and they span {extent:.3g}: subtract an offset from the world's coordinates"
-        )
 
 
 def _rigid_through_first_camera(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similarity:

@@ -192,7 +192,10 @@ def run(settings: RunSettings) -> int:
             export_dir=out,
             export_format=settings.export,
             export_kwargs=export_kwargs,
-            settings={f.name: getattr(settings, f.name) for f in fields(RunSettings)},
+            settings={
+                **{f.name: getattr(settings, f.name) for f in fields(RunSettings)},
+                "inputs": [path.expanduser().absolute() for path in inputs],  # to be found from any working folder
+            },
             progress=progress,
         )
     print_summary(out, result)
@@ -243,11 +246,11 @@ def evaluate(settings: EvalSettings) -> int:
 
     comparisons: dict[Path, tuple[dict[str, Path], Path | None]] = {}
     if settings.model:
-        for scene in settings.paths:
-            results = _run_on_scene(scene, settings)
-            comparisons[settings.out / _name_of([scene]) / FILE_NAME] = (results, settings.truth or scene)
+        for scene, name in zip(settings.paths, _names_apart(settings.paths), strict=True):
+            results = _run_on_scene(scene, settings, settings.out / name)
+            comparisons[settings.out / name / FILE_NAME] = (results, settings.truth or scene)
     else:
-        labels = _labels(settings.paths)
+        labels = _names_apart(settings.paths)
         comparisons[settings.out / FILE_NAME] = (dict(zip(labels, settings.paths, strict=True)), settings.truth)
     for path, (results, truth) in comparisons.items():
         with report_warnings():
@@ -257,16 +260,16 @@ def evaluate(settings: EvalSettings) -> int:
     return DONE
 
 
-def _run_on_scene(scene: Path, settings: EvalSettings) -> dict[str, Path]:
-    """The results of each model on the photos of a scene with ground truth, by model."""
+def _run_on_scene(scene: Path, settings: EvalSettings, out: Path) -> dict[str, Path]:
+    """The results of each model on the photos of a scene with ground truth, by model, in folders under `out`."""
     from recon.eval.ground_truth import read_ground_truth
 
     paths = read_ground_truth(scene).image_paths
     photos = tuple(path for path in paths if path.is_file() and path.parent.name != "held_out")
     if not photos:
         raise InputError(f"{scene}: none of its images is there")
-    results = {name: settings.out / _name_of([scene]) / name for name in settings.model}
-    for name, out in results.items():
+    results = {name: out / name for name in settings.model}
+    for name, folder in results.items():
         run(
             RunSettings(
                 inputs=photos,
@@ -274,16 +277,20 @@ def _run_on_scene(scene: Path, settings: EvalSettings) -> dict[str, Path]:
                 cameras=settings.cameras,
                 weights=settings.weights,
                 export="npz-gs_ply",
-                out=out,
+                out=folder,
             )
         )
     return results
 
 
-def _labels(paths: Sequence[Path]) -> list[str]:
-    """A short name for each path: its last part, or the whole where that would be ambiguous."""
-    names = [_name_of([path]) for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+def _names_apart(paths: Sequence[Path]) -> list[str]:
+    """A relative path for each of these: its last parts, as many as it takes to tell them apart."""
+    parts = [path.expanduser().resolve().parts[1:] for path in paths]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(ends[-count:]) for ends in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise InputError("the same folder is given twice")
 
 
 def _model_name(settings: RunSettings) -> str:

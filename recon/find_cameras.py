@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recon.errors import InputError
 from recon.messages import warn
 from recon.scene.images import Photo, PhotoSource, load_each
@@ -49,7 +51,9 @@ class FoundCameras:
             "registered": list(result.registered_names),
             "other_models": [list(names) for names in result.other_models],
             "points": len(result.sparse.points),
-            "mean_reprojection_error": float(result.reprojection_errors.mean()),
+            "mean_reprojection_error": float(np.nanmean(result.reprojection_errors)),
+            "doubtful": result.doubtful,
+            "assumed_lens": result.assumed_lens,
             "from_cache": result.from_cache,
         }
 
@@ -82,6 +86,6 @@ def find_cameras(
     result = structure_from_motion(photos, SfmOptions(seed=seed % 2**31), cache_folder, progress)
     if strict and result.unregistered_names:
         raise InputError(f"the cameras of some photos could not be found: {', '.join(result.unregistered_names)}")
-    for names in result.other_models:
-        warn(f"a group of {len(names)} photos does not connect with the {len(result.registered)} used: {names[0]}, …")
+    for shortfall in result.shortfalls():
+        warn(shortfall)
     return FoundCameras(result)

@@ -18,14 +18,14 @@ from recon.errors import InputError
 from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
 from recon.export.progress import listen
 from recon.find_cameras import FoundCameras, find_cameras
-from recon.geometry.cameras import warn_if_camera_to_world
+from recon.geometry.cameras import warn_if_camera_to_world, warn_if_float32_is_too_coarse
 from recon.messages import collect_warnings
 from recon.mvs.model import StereoModel
 from recon.predict import predict
 from recon.preprocess import FittedPhoto, combine, fit_photo, map_intrinsics
 from recon.run_record import discard_record, export_entries, image_entries, versions, write_record
 from recon.scene.cameras_file import read_cameras, read_render_cameras
-from recon.scene.images import LoadedPhotos, Photo, PhotoSource, list_images, load_each
+from recon.scene.images import LoadedPhotos, Photo, PhotoSource, check_folders_apart, list_images, load_each
 from recon.splat import add_gaussians, gaussian_source
 from recon.types import Cameras, GaussianSource, Prediction
 
@@ -127,7 +127,8 @@ def reconstruct(
                 known = Cameras(known.extrinsics, map_intrinsics(known.intrinsics, views.processed_to_original))
         with stages("predict"):
             if isinstance(model, StereoModel):
-                prediction = model.predict(views, known, None if found is None else found.sparse_points(views.names))
+                points = None if found is None else found.sparse_points(views.names)
+                prediction = model.predict(views, known, points, stages.part)
             else:
                 prediction = predict(model, views, known, replace(options, infer_gs=splats_from == "head"))
         with stages("align"):
@@ -186,9 +187,7 @@ def check_request(
     _check_wishes(preset, options, formats)
     if folder is not None:
         _check_writable(folder)
-        for source in _paths(image):
-            if source.is_dir() and source.resolve() == folder.resolve():
-                raise InputError(f"the results cannot go into the folder of the photos, {folder}: they would be photos")
+        check_folders_apart(_paths(image), folder)
 
 
 class _Stages:
@@ -333,6 +332,7 @@ def _known_cameras(
         )
     if cameras.extrinsics is not None:
         warn_if_camera_to_world(cameras.extrinsics)
+        warn_if_float32_is_too_coarse(cameras.extrinsics)
     return cameras
 
 

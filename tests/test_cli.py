@@ -20,10 +20,12 @@ import recon.models.ready
 from recon import DepthAnything3, __version__
 from recon.cli import main
 from recon.config import RunSettings
+from recon.eval.ground_truth import read_ground_truth
 from recon.export import read_npz
 from recon.models.presets import load_preset, preset_names
 from recon.models.ready import ReadyModel
 from recon.scene.cameras_file import write_cameras
+from tests.eval.layout_folders import eth3d, perfect_prediction, write_run
 from tests.fake_network import fake_model, photos, user_cameras
 
 REPOSITORY = Path(__file__).parents[1]
@@ -92,7 +94,7 @@ class TestRun:
         assert {"run.json", "exports/mini_npz/results.npz", "scene.glb", "depth_vis/0002.png"} <= written
         record = json.loads((out / "run.json").read_text())
         assert record["settings"]["export"] == "mini_npz-glb-depth_vis"
-        assert record["settings"]["inputs"] == ["photos"]
+        assert record["settings"]["inputs"] == [str(folder / "photos")]
 
         summary = capsys.readouterr()
         lines = summary.out.splitlines()
@@ -485,3 +487,32 @@ class TestMono:
         assert main(["mono"]) == 2
         assert main(["mono", "photos", "--onnx", "photos/0.png"]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+class TestEval:
+    def test_scenes_of_one_name_are_kept_apart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        scenes = [eth3d(tmp_path / part) for part in ("north", "south")]
+
+        def perfect_run(settings: RunSettings) -> int:
+            (scene,) = set(scenes).intersection(settings.inputs[0].parents)
+            truth = read_ground_truth(scene)
+            size = (int(truth.image_sizes[0, 0]), int(truth.image_sizes[0, 1]))
+            prediction = perfect_prediction(truth.image_names, truth.extrinsics, truth.intrinsics, size)
+            write_run(settings.out, prediction, full=True, inputs=settings.inputs)
+            return 0
+
+        for scene in scenes:
+            for path in read_ground_truth(scene).image_paths:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+        monkeypatch.setattr(recon.cli, "run", perfect_run)
+        monkeypatch.chdir(tmp_path)
+        assert main(["eval", *map(str, scenes), "--model", "mvs", "--surface", "none", "--out", "out"]) == 0
+        for part in ("north", "south"):
+            content = json.loads((tmp_path / "out" / part / "facade" / "eval.json").read_text())
+            assert Path(content["ground_truth"]["path"]).is_relative_to(tmp_path / part / "facade")
+            assert Path(content["results"]["mvs"]["path"]).is_relative_to(Path("out") / part / "facade" / "mvs")
+
+    def test_the_same_folder_twice(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["eval", str(tmp_path), f"{tmp_path}/.", "--model", "mvs"]) == 2
+        assert "the same folder is given twice" in capsys.readouterr().err

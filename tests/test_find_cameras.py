@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import recon.mvs.sfm
+import recon.mvs.stereo
 from recon.config import InferenceOptions
 from recon.errors import InputError
+from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning
 from recon.mvs.model import StereoModel
 from recon.mvs.sfm import SfmResult
 from recon.mvs.sfm_lenses import Lenses
 from recon.mvs.sparse import SparsePoints
-from recon.mvs.stereo import StereoOptions
+from recon.mvs.stereo import StereoDepth, StereoOptions
 from recon.pipeline import reconstruct
 from recon.types import Cameras
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
@@ -25,29 +29,29 @@ OPTIONS = InferenceOptions(process_res=WIDTH)
 ORIGINAL_INTRINSICS = np.diag([2.0, 2, 1]) @ PREDICTED_INTRINSICS
 
 
-def found(names: tuple[str, ...], registered: list[int], others: tuple[tuple[str, ...], ...] = ()) -> SfmResult:
+def found(names: tuple[str, ...], registered: list[int], **more: Any) -> SfmResult:
     """The true cameras of the photos registered, without distortion."""
     count = len(registered)
     intrinsics = np.tile(ORIGINAL_INTRINSICS, (count, 1, 1))
-    return SfmResult(
+    result = SfmResult(
         image_names=names,
         registered=np.array(registered),
         cameras=Cameras(user_cameras(len(names))[registered], intrinsics),
         lenses=Lenses(intrinsics, np.zeros((count, 8)), np.tile([2 * WIDTH, 2 * HEIGHT], (count, 1))),
         sparse=SparsePoints(np.zeros((1, 3)), tuple(np.zeros(0, np.intp) for _ in registered)),
         reprojection_errors=np.full(count, 0.5),
-        other_models=others,
     )
+    return replace(result, **more)
 
 
 @pytest.fixture
 def finds(monkeypatch: pytest.MonkeyPatch):
     """Function that makes structure from motion find the photos of these indices."""
 
-    def prepare(registered: list[int], others: tuple[tuple[str, ...], ...] = ()) -> None:
+    def prepare(registered: list[int], **more: Any) -> None:
         def fake(given, options, cache_folder, progress):
             progress("features", 1, len(given))
-            return found(tuple(photo.name for photo in given), registered, others)
+            return found(tuple(photo.name for photo in given), registered, **more)
 
         monkeypatch.setattr(recon.mvs.sfm, "structure_from_motion", fake)
 
@@ -76,16 +80,27 @@ def test_found_cameras_condition_and_align(finds, tmp_path: Path) -> None:
 
 
 def test_photos_that_do_not_register_are_named_and_left_out(finds, tmp_path: Path) -> None:
-    finds([0, 2, 3], others=(("0001", "0004"),))
+    finds([0, 2, 3], other_models=(("0001", "0004"),))
     with pytest.warns(ReconWarning) as warned:
         result = reconstruct(fake_model(), photos(5), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
     said = [str(warning.message) for warning in warned]
-    assert any("a group of 2 photos does not connect" in line for line in said)
+    assert "2 photos form a group apart from the 3 used, and are left out: 0001, 0004" in said
     assert any("left out: '0001': its camera could not be found" in line for line in said)
     assert len(result.prediction.depth) == 3
     np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(5)[[0, 2, 3], :3].astype(np.float32))
     record = json.loads((tmp_path / "run.json").read_text())
     assert [image["name"] for image in record["dropped_images"]] == ["0001", "0004"]
+
+
+def test_cameras_in_doubt_are_said(finds, tmp_path: Path) -> None:
+    finds([0, 1, 2], doubtful=True, assumed_lens=True, reprojection_errors=np.array([0.5, np.nan, 3.5]))
+    with pytest.warns(ReconWarning) as warned:
+        result = reconstruct(fake_model(), photos(3), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+    for line in ("the focal length is assumed", "the cameras are doubtful: 1 points support them, off by 2.0 pixels"):
+        assert any(str(warning.message).startswith(line) for warning in warned)
+        assert any(message.startswith(line) for message in result.warnings)
+    described = json.loads((tmp_path / "run.json").read_text())["cameras"]["sfm"]
+    assert (described["doubtful"], described["assumed_lens"], described["mean_reprojection_error"]) == (True, True, 2)
 
 
 def test_strict_stops_at_a_photo_that_does_not_register(finds) -> None:
@@ -117,3 +132,33 @@ class TestStereo:
     def test_what_only_networks_do(self, options: dict, message: str) -> None:
         with pytest.raises(InputError, match=message):
             reconstruct(self.model, photos(2), options=InferenceOptions(**options))
+
+    def test_views_are_named_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fake(images, cameras, sparse, options, progress, names):
+            assert names == ("0000", "0001")
+            progress("depth", 1, 2)
+            depth = np.ones(images.shape[:3], np.float32)
+            return StereoDepth(depth, depth, depth > 2)
+
+        monkeypatch.setattr(recon.mvs.stereo, "multi_view_depth", fake)
+        told: list[str] = []
+        intrinsics = np.tile(ORIGINAL_INTRINSICS, (2, 1, 1))
+        reconstruct(
+            self.model,
+            photos(2),
+            user_cameras(2),
+            intrinsics,
+            options=OPTIONS,
+            progress=lambda stage, done, total: told.append(stage),
+        )
+        assert "predict: depth 1/2" in told
+
+    def test_a_world_too_far_for_float32_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fake(images, *_):
+            depth = np.ones(images.shape[:3], np.float32)
+            return StereoDepth(depth, depth, depth > 2)
+
+        monkeypatch.setattr(recon.mvs.stereo, "multi_view_depth", fake)
+        far = Similarity(1.0, np.eye(3), np.array([4.5e5, 5.4e6, 100])).apply_to_extrinsics(user_cameras(2))
+        with pytest.warns(ReconWarning, match="subtract an offset"):
+            reconstruct(self.model, photos(2), far, np.tile(ORIGINAL_INTRINSICS, (2, 1, 1)), options=OPTIONS)

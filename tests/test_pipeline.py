@@ -313,8 +313,10 @@ class TestRefusedBeforeTheNetworkRuns:
 
     def test_results_into_the_folder_of_the_photos(self, tmp_path: Path) -> None:
         Image.fromarray(photos(1)[0]).save(tmp_path / "a.png")
-        with pytest.raises(InputError, match="cannot go into the folder of the photos"):
-            reconstruct(fake_model(), tmp_path, options=SMALL, export_dir=tmp_path)
+        for source in (tmp_path, tmp_path / "a.png", [tmp_path / "a.png", tmp_path / "b.png"]):
+            with pytest.raises(InputError, match="cannot go into the folder of the photos"):
+                reconstruct(fake_model(), source, options=SMALL, export_dir=tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
     @pytest.mark.parametrize(
         ("make", "message"),

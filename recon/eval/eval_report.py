@@ -46,14 +46,14 @@ def compare(results: Mapping[str, Path], truth: Path | None = None, options: Eva
     """
     if not results:
         raise InputError("no results to evaluate; give the folder of a run")
+    options = EvalOptions() if options is None else options
+    loaded = {label: read_result(path) for label, path in results.items()}
     if truth is None:
         first = next(iter(results.values()))
         truth = truth_of_run(first)
         if truth is None:
-            raise InputError(f"the photos of {first} have no ground truth beside them; name the scene's folder")
-    options = EvalOptions() if options is None else options
+            raise InputError(f"the photos of {first} have no ground truth beside them; name the scene with --truth")
     known = read_ground_truth(truth)
-    loaded = {label: read_result(path) for label, path in results.items()}
     return Comparison(
         truth=known,
         options=options,

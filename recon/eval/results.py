@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from recon.errors import InputError
 from recon.run_record import read_record
 from recon.types import FloatArray, Gaussians
 
-_FILES = (Path("exports") / "npz" / "results.npz", Path("exports") / "mini_npz" / "results.npz")
+_FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
+"""By format, the one that holds more first."""
 _SPLATS = Path("gs_ply") / "0000.ply"
 
 
@@ -58,7 +60,7 @@ def read_result(path: str | Path) -> Result:
         InputError: nothing there, a damaged file, or arrays that do not fit together.
     """
     given = Path(path).expanduser()
-    file = next((f for f in (given / name for name in _FILES) if f.is_file()), None) if given.is_dir() else given
+    file = _file_of_run(given) if given.is_dir() else given
     if file is None or not file.is_file():
         where = f"'{given}' holds no exports/npz/results.npz and no exports/mini_npz/results.npz"
         raise InputError(f"{where if given.is_dir() else f'no such result: {given}'}; run with --export mini_npz")
@@ -70,6 +72,18 @@ def read_result(path: str | Path) -> Result:
         return _result(file, arrays, images, record, folder)
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{file}: not a consistent result: {error}") from error
+
+
+def _file_of_run(folder: Path) -> Path | None:
+    """The fullest `results.npz` of the last run into `folder`."""
+    record = read_record(folder)
+    written = (folder / name for format_name, name in _FILES.items() if _is_of_run(format_name, record))
+    return next((file for file in written if file.is_file()), None)
+
+
+def _is_of_run(format_name: str, record: Mapping[str, Any] | None) -> bool:
+    """Whether files of that format belong to the run of the record, rather than to an earlier one; True without one."""
+    return record is None or format_name in record["exports"]
 
 
 def run_folder(file: Path) -> Path:
@@ -116,7 +130,7 @@ def _result(
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
         original_sizes=sizes,
         processed_to_original=affines,
-        gaussians=_gaussians(file, arrays, folder),
+        gaussians=_gaussians(file, arrays, record, folder),
         dropped=tuple(str(image["name"]) for image in record.get("dropped_images", [])),
     )
     height, width = result.depth.shape[1:]
@@ -137,12 +151,12 @@ def _result(
     return result
 
 
-def _gaussians(file: Path, arrays: dict[str, NDArray[Any]], folder: Path) -> Gaussians | None:
+def _gaussians(file: Path, arrays: dict[str, NDArray[Any]], record: dict[str, Any], folder: Path) -> Gaussians | None:
     if "gaussian_means" in arrays:
         from recon.export.npz import read_npz
 
         return read_npz(file).gaussians
-    if (folder / _SPLATS).is_file():
+    if _is_of_run("gs_ply", record or None) and (folder / _SPLATS).is_file():
         from recon.gaussians.ply import read_ply
 
         return read_ply(folder / _SPLATS)

@@ -112,6 +112,18 @@ def looks_like_camera_to_world(extrinsics: FloatArray) -> bool:
     return bool(meets and given_fails and inverted.tilt <= given.tilt + 0.002)
 
 
+def warn_if_float32_is_too_coarse(extrinsics: NDArray[np.float64]) -> None:
+    """Warn where cameras far from the origin lose what tells them apart when they are stored as float32."""
+    centres = camera_centres(extrinsics)
+    extent = float(np.linalg.norm(np.ptp(centres, axis=0)))
+    spacing = float(np.spacing(np.float32(np.abs(extrinsics[:, :3, 3]).max())))
+    if extent > 0 and spacing > 1e-4 * extent:
+        warn(
+            f"the given cameras are so far from the origin that float32 places them to {spacing:.2g} units only, "
+            f"and they span {extent:.3g}: subtract an offset from the world's coordinates"
+        )
+
+
 @dataclass(frozen=True)
 class _Viewing:
     """How well cameras look at one thing."""

@@ -31,7 +31,7 @@ from recon.mono.predict import FittedSingle, SingleViewModel, check_fit, fit_sin
 from recon.onnx.session import Provider
 from recon.preprocess import PATCH, PROCESS_RES_METHODS
 from recon.run_record import discard_record, export_entries, image_entries, versions, write_record
-from recon.scene.images import Photo
+from recon.scene.images import Photo, check_folders_apart
 from recon.types import Prediction, Units
 
 Item = TypeVar("Item")
@@ -176,8 +176,7 @@ def run_mono(
         raise InputError("feat_vis draws the features of an encoder, which are not kept for single photos")
     writer = _Writer(formats, export_kwargs or {}, settings.depth_kinds, settings.gs_budget, out)
     cameras = KnownCameras(settings.focal, settings.cameras)
-    if any(path.expanduser().resolve() == out.resolve() for path in settings.inputs):
-        raise InputError(f"the results cannot go into the folder of the photos, {out}: they would be photos")
+    check_folders_apart(settings.inputs, out)
     listed = list_photos([*settings.inputs, *photos])
     names = [photo.name for photo in listed]
     clock = _Clock()

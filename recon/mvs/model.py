@@ -12,7 +12,7 @@ from recon.types import Cameras, Prediction
 
 if TYPE_CHECKING:
     from recon.mvs.sparse import SparsePoints
-    from recon.mvs.stereo import StereoOptions
+    from recon.mvs.stereo import Progress, StereoOptions
     from recon.preprocess import ProcessedViews
 
 
@@ -25,20 +25,27 @@ class StereoModel:
     warnings: tuple[str, ...] = ()
     """What was warned of while it was chosen."""
 
-    def predict(self, views: ProcessedViews, cameras: Cameras, sparse: SparsePoints | None) -> Prediction:
+    def predict(
+        self,
+        views: ProcessedViews,
+        cameras: Cameras,
+        sparse: SparsePoints | None,
+        progress: Progress | None = None,
+    ) -> Prediction:
         """Depth of N views in the scale of their cameras.
 
         Args:
             views: the images.
             cameras: (N, 4, 4) and (N, 3, 3) in pixels of the processed images, both needed.
             sparse: points of the scene in the cameras' frame, where there are some; they bound the depth.
+            progress: told of each view.
 
         Raises:
             InputError: as `multi_view_depth`.
         """
         from recon.mvs.stereo import multi_view_depth
 
-        found = multi_view_depth(views.images, cameras, sparse, self.options)
+        found = multi_view_depth(views.images, cameras, sparse, self.options, progress, views.names)
         assert cameras.extrinsics is not None
         assert cameras.intrinsics is not None
         return Prediction(

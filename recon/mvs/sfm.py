@@ -128,15 +128,10 @@ class SfmResult:
         return self.lenses.undistort(view, pixels)
 
     def shortfalls(self) -> tuple[str, ...]:
-        """One line on each thing that a careful user wants to know; none where every photo is registered."""
-        lines = []
-        if missing := self.unregistered_names:
-            lines.append(
-                f"{len(missing)} of {len(self.image_names)} photos could not be placed and are left out: "
-                f"{_listed(missing)}; they share too little with the others"
-            )
-        lines += [
-            f"{len(names)} of them form a group apart from the {len(self.registered)} used: {_listed(names)}"
+        """One line on each thing that a careful user wants to know, beside which photos have no camera."""
+        lines = [
+            f"{len(names)} photos form a group apart from the {len(self.registered)} used, and are left out: "
+            f"{_listed(names)}"
             for names in self.other_models
         ]
         if self.assumed_lens:

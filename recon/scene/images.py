@@ -6,7 +6,7 @@ import contextvars
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +141,19 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
     return LoadedPhotos(photos, kept, names, dropped)
 
 
+def check_folders_apart(sources: Iterable[Path], folder: Path) -> None:
+    """Raise InputError if results in `folder` would lie among the photos: they could replace them, or be taken for one.
+
+    Args:
+        sources: photos, and folders of photos.
+        folder: of the results; it need not exist.
+    """
+    for source in sources:
+        path = source.expanduser().absolute()
+        if (path if path.is_dir() else path.parent).resolve() == folder.resolve():
+            raise InputError(f"the results cannot go into the folder of the photos, {folder}: they would be photos")
+
+
 def natural_key(name: str) -> list[str | int]:
     """Sort key that reads runs of digits as numbers and ignores case: img2 < IMG10 < img011."""
     parts = re.split(r"([0-9]+)", name.casefold())
@@ -180,18 +193,35 @@ def _items(source: Any) -> list[_Item]:
 
 
 def _names(items: list[_Item]) -> list[str]:
-    """File names where there are files, the whole path for different files of one name, else the index."""
-    files_of_name = Counter(path.name for path in {item for item in items if isinstance(item, Path)})
+    """File names where there are files, the whole path for different files of one name, else the index.
 
-    def name(index: int, item: _Item) -> str:
+    Raises InputError where different pictures would go by one name, which is what their cameras are found by.
+    """
+    files = [_file(item) for item in items]
+    files_of_name = Counter(path.name for path in {path for path in files if path is not None})
+
+    def name(index: int, item: _Item, file: Path | None) -> str:
         if isinstance(item, Photo):
             return item.name
-        if isinstance(item, Path):
-            return item.name if files_of_name[item.name] == 1 else item.as_posix()
-        file_name = getattr(item, "filename", "")
-        return Path(file_name).name if file_name else f"{index:04d}"
+        if file is None:
+            return f"{index:04d}"
+        return file.name if files_of_name[file.name] == 1 else file.as_posix()
 
-    return [name(index, item) for index, item in enumerate(items)]
+    names = [name(index, *entry) for index, entry in enumerate(zip(items, files, strict=True))]
+    pictures: dict[str, tuple[_Item, Path | None]] = {}
+    for label, item, file in zip(names, items, files, strict=True):
+        first, first_file = pictures.setdefault(label, (item, file))
+        if first is not item and (file is None or file != first_file):
+            raise InputError(f"two images go by the name '{label}': name them apart")
+    return names
+
+
+def _file(item: _Item) -> Path | None:
+    """Where the item is, or was, read from."""
+    if isinstance(item, Path):
+        return item
+    name = getattr(item, "filename", "") if isinstance(item, Image.Image) else ""
+    return Path(os.fsdecode(name)) if name else None
 
 
 def _load(item: _Item, name: str) -> Photo:

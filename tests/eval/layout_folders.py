@@ -350,7 +350,7 @@ def write_run(
         "settings": {"inputs": [str(path) for path in inputs]},
         "images": image_entries(prediction),
         "dropped_images": [{"name": name, "reason": "not registered"} for name in dropped],
-        "exports": {},
+        "exports": {"npz" if full else "mini_npz": {}},
     }
     write_record(folder, record)
     return folder

@@ -17,9 +17,12 @@ from recon.eval.eval_report import compare, print_comparison, table_rows, truth_
 from recon.eval.evaluate import Evaluation, evaluate
 from recon.eval.ground_truth import DepthFile, GroundTruth, read_ground_truth
 from recon.eval.results import read_result
+from recon.export.exporter import Exported
+from recon.gaussians.ply import write_ply
 from recon.gaussians.rendering import Rendering
 from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning
+from recon.run_record import add_exports, read_record
 from recon.types import Cameras, Gaussians, Prediction
 from tests.eval.layout_folders import (
     NORMAL,
@@ -474,6 +477,29 @@ def test_one_result_without_what_another_has(tmp_path: Path, truth: GroundTruth)
     assert rows["pixels kept"] == ["100.00%", "100.00%"]
 
 
+def test_files_of_an_earlier_run_are_not_taken_for_those_of_the_last(tmp_path: Path, truth: GroundTruth) -> None:
+    splats = Gaussians(
+        means=np.zeros((1, 3), np.float32),
+        scales=np.ones((1, 3), np.float32),
+        rotations=np.array([[1, 0, 0, 0]], np.float32),
+        opacities=np.ones(1, np.float32),
+        harmonics=np.zeros((1, 3, 1), np.float32),
+    )
+    earlier = predict(truth)
+    folder = write_run(tmp_path / "run", earlier, full=True)
+    (folder / "gs_ply").mkdir()
+    write_ply(folder / "gs_ply" / "0000.ply", splats)
+    add_exports(folder, read_record(folder), folder, {"gs_ply": Exported(())}, {}, [])
+    assert read_result(folder).path.parent.name == "npz"
+    assert read_result(folder).gaussians is not None
+    write_run(folder, replace(earlier, depth=2 * earlier.depth))  # as `recon run` without --export
+    last = read_result(folder)
+    np.testing.assert_array_equal(last.depth, 2 * earlier.depth)
+    assert last.gaussians is None
+    (folder / "run.json").unlink()
+    assert read_result(folder).gaussians is not None
+
+
 def test_ground_truth_is_found_where_the_photos_lie(tmp_path: Path) -> None:
     scene = eth3d(tmp_path / "scene")
     prediction = predict(read_ground_truth(scene))
@@ -485,7 +511,7 @@ def test_ground_truth_is_found_where_the_photos_lie(tmp_path: Path) -> None:
     assert truth_of_run(one) == scene
     lost = write_run(tmp_path / "lost", prediction, inputs=[tmp_path / "photos"])
     assert truth_of_run(lost) is None
-    with pytest.raises(InputError, match="name the scene's folder"):
+    with pytest.raises(InputError, match="name the scene with --truth"):
         compare({"lost": lost})
     with pytest.raises(InputError, match="no results"):
         compare({})

@@ -195,8 +195,7 @@ def test_a_group_that_does_not_connect_is_named(photos: list[SfmPhoto], truth: n
     assert found.other_models == (found.unregistered_names,)
     assert misfit(extrinsics(found), truth[:5]).rotation < 0.1
     assert [line.split(":")[0] for line in found.shortfalls()] == [
-        "3 of 8 photos could not be placed and are left out",
-        "3 of them form a group apart from the 5 used",
+        "3 photos form a group apart from the 5 used, and are left out"
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +112,18 @@ def test_names_tell_files_apart(tmp_path: Path) -> None:
     other = save(tmp_path / "other.png")
     names = [photo.name for photo in load_photos([left, right, other, other, random_pixels(0)]).photos]
     assert names == [left.as_posix(), right.as_posix(), "other.png", "other.png", "0004"]
-    with Image.open(other) as image:
-        assert load_photos(image).photos[0].name == "other.png"
+    with Image.open(other) as image, Image.open(left) as first, Image.open(right) as second:
+        opened = load_photos([image, first, second]).photos
+    assert [photo.name for photo in opened] == ["other.png", left.as_posix(), right.as_posix()]
+
+
+def test_different_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Cameras belong to names."""
+    path = save(tmp_path / "a.png")
+    first, second = Photo("a", random_pixels(0)), Photo("a.png", random_pixels(1))
+    for pair in ([first, replace(second, name="a")], [path, second]):
+        with pytest.raises(InputError, match=r"two images go by the name 'a(\.png)?'"):
+            load_photos(pair)
 
 
 def test_natural_key_orders_as_people_count() -> None:
