@@ -1,4 +1,4 @@
-"""The command `recon`: `run`, `mono`, `demo`, `eval`, `models`, `export`.
+"""The command `recon`: `run`, `mono`, `demo`, `eval`, `models`, `export`, `export-onnx`.
 
 Exit codes: 0 done; 2 the user's input is wrong (one line on stderr); 1 anything else. Messages and progress go to
 stderr, results to stdout.
@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import tyro
 
 from recon import __version__
-from recon.config import DemoSettings, EvalSettings, ExportSettings, RunSettings, load_settings, parse_export_kwargs
+from recon.config import (
+    DemoSettings,
+    EvalSettings,
+    ExportSettings,
+    OnnxExportSettings,
+    RunSettings,
+    load_settings,
+    parse_export_kwargs,
+)
 from recon.errors import InputError
 from recon.messages import collect_warnings
 from recon.mono.run import MonoSettings
@@ -105,7 +113,9 @@ class _MonoCommand(MonoSettings):
     """Show the traceback of an unexpected error."""
 
 
-Settings: TypeAlias = RunSettings | _MonoCommand | DemoSettings | EvalSettings | ExportSettings | ModelsSettings
+Settings: TypeAlias = (
+    RunSettings | _MonoCommand | DemoSettings | EvalSettings | ExportSettings | OnnxExportSettings | ModelsSettings
+)
 
 
 def _settings(arguments: list[str]) -> Settings:
@@ -126,6 +136,8 @@ def _carry_out(settings: Settings) -> int:
         return evaluate(settings)
     if isinstance(settings, ExportSettings):
         return export_again(settings)
+    if isinstance(settings, OnnxExportSettings):
+        return write_onnx(settings)
     return list_models()
 
 
@@ -137,6 +149,7 @@ def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
         | Annotated[EvalSettings, tyro.conf.subcommand("eval")]
         | Annotated[ModelsSettings, tyro.conf.subcommand("models")]
         | Annotated[ExportSettings, tyro.conf.subcommand("export")]
+        | Annotated[OnnxExportSettings, tyro.conf.subcommand("export-onnx")]
     )
     parse: Callable[..., Any] = partial(tyro.cli, commands, args=arguments, prog="recon", description=DESCRIPTION)
     unseen = io.StringIO()
@@ -362,6 +375,32 @@ def export_again(settings: ExportSettings) -> int:
         exported = export(prediction, formats, out, options)
         add_exports(out, record, settings.result, exported, options, messages)
     print_exports(out, exported, messages)
+    return DONE
+
+
+def write_onnx(settings: OnnxExportSettings) -> int:
+    """`recon export-onnx`: a network as a file, and how far it is from torch."""
+    from recon.models.presets import load_preset
+    from recon.onnx.export import check_request, export_onnx
+    from recon.report import ProgressReport, report_warnings
+
+    preset, options = load_preset(settings.model), settings.options()
+    check_request(preset, settings.out, options)
+
+    from recon.models.ready import ready_model
+
+    with report_warnings(), ProgressReport() as progress:
+        progress.begin(f"load {preset.name}")
+        model = ready_model(
+            preset.name,
+            weights=None if settings.weights == "none" else settings.weights,
+            seed=settings.seed,
+            revision=settings.revision,
+            commercial_only=settings.commercial_only,
+        )
+        progress.begin(f"write and check {settings.out.name}")
+        written = export_onnx(model, settings.out, options)
+    print(written.summary())
     return DONE
 
 

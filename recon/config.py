@@ -20,6 +20,7 @@ import yaml
 
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
+from recon.onnx.export_options import OnnxOptions
 
 RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
 ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
@@ -193,6 +194,35 @@ class EvalSettings(EvalOptions, _ComparisonSettings):
     def options(self) -> EvalOptions:
         """How to compare."""
         return EvalOptions(**{f.name: getattr(self, f.name) for f in fields(EvalOptions)})
+
+
+@dataclass(frozen=True)
+class _OnnxFileSettings:
+    """What `recon export-onnx` needs besides the options."""
+
+    model: str
+    """Preset (`recon models` lists them)."""
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """ONNX file to write. Weights above 2 GB go beside it, into a file with .data after the name."""
+    weights: str = "official"
+    """'official', 'none' (random), a .safetensors file, a checkpoint folder, or a hub id."""
+    seed: int = 0
+    """Of random weights."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub repository."""
+    commercial_only: bool = False
+    """Refuse weights whose licence forbids commercial use."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
+@dataclass(frozen=True)
+class OnnxExportSettings(OnnxOptions, _OnnxFileSettings):
+    """Write a network as an ONNX file, checked against torch; `recon mono --onnx` runs those of single photos."""
+
+    def options(self) -> OnnxOptions:
+        """What kind of file."""
+        return OnnxOptions(**{f.name: getattr(self, f.name) for f in fields(OnnxOptions)})
 
 
 # The last base comes first in the field order: what to work on and where to put it, then how.

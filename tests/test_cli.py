@@ -268,7 +268,7 @@ class TestWrongInput:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ([], "Expected one of {run, mono, demo, eval, models, export}"),
+            ([], "Expected one of {run, mono, demo, eval, models, export, export-onnx}"),
             (["rnu"], "rnu"),
             (["run", "photos", "--modle", "x"], "--model"),
             (["run", "photos", "--process-res", "big"], "--process-res"),

@@ -68,13 +68,19 @@ def decode_cameras(encoding: Tensor, height: int, width: int) -> tuple[Tensor, T
     rotation = matrix_from_quaternion(encoding[..., 3:7])
     camera_to_world = torch.cat([rotation, encoding[..., :3, None]], dim=-1)  # (..., 3, 4)
     tangents = torch.tan(encoding[..., 7:9] / 2).clamp(min=_MIN_TANGENT)
-    intrinsics = encoding.new_zeros(*encoding.shape[:-1], 3, 3)
-    intrinsics[..., 0, 0] = width / 2 / tangents[..., 1]
-    intrinsics[..., 1, 1] = height / 2 / tangents[..., 0]
-    intrinsics[..., 0, 2] = width / 2
-    intrinsics[..., 1, 2] = height / 2
-    intrinsics[..., 2, 2] = 1
-    return invert_rigid(camera_to_world), intrinsics
+    zero = torch.zeros_like(tangents[..., 0])
+    entries = [
+        width / 2 / tangents[..., 1],
+        zero,
+        zero + width / 2,
+        zero,
+        height / 2 / tangents[..., 0],
+        zero + height / 2,
+        zero,
+        zero,
+        zero + 1,
+    ]
+    return invert_rigid(camera_to_world), torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
 
 
 def invert_rigid(transform: Tensor) -> Tensor:

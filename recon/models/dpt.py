@@ -68,7 +68,7 @@ class Reassemble(nn.Module):
             projected = self.projects[index](self.norm(tokens_npc))
             image = projected.unflatten(1, (rows, columns)).permute(0, 3, 1, 2)  # (N, C, rows, columns)
             if self.position_embedding:
-                add_position_embedding(image, columns / rows)
+                image = add_position_embedding(image, columns / rows)
             image = self.resize_layers[index](image)
             stages.append(self.scratch[f"layer{index + 1}_rn"](image))
         return stages
@@ -128,6 +128,8 @@ class ChannelLayerNorm(nn.LayerNorm):
 
 def upsample(image: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear interpolation of (N, C, h, w) to `size`, corner pixels on corner pixels."""
+    if torch.onnx.is_in_onnx_export():
+        return F.interpolate(image, size=(size[0], size[1]), mode="bilinear", align_corners=True)
     size = (int(size[0]), int(size[1]))
     per_image = image.shape[1] * size[0] * size[1]
     images_at_once = max(1, _MAX_ELEMENTS // per_image)
@@ -137,21 +139,33 @@ def upsample(image: Tensor, size: Sequence[int]) -> Tensor:
     return torch.cat([F.interpolate(part, size=size, mode="bilinear", align_corners=True) for part in parts])
 
 
-def add_position_embedding(image: Tensor, aspect: float) -> None:
-    """Add, in place, 0.1 times sines and cosines of each pixel's place to an image (N, C, h, w).
+def add_position_embedding(image: Tensor, aspect: float) -> Tensor:
+    """An image (N, C, h, w) plus 0.1 times sines and cosines of each pixel's place; in place outside of exports.
 
     The first half of the channels describes x, the second y; both span the unit diagonal of an image of `aspect`
     (width / height), as in MoGe (arXiv 2410.19115).
     """
     channels, height, width = image.shape[1:]
-    diagonal = math.hypot(aspect, 1.0)
     half = channels // 2
+    if torch.onnx.is_in_onnx_export():  # sizes may be symbols, which linspace and hypot do not take
+        diagonal = (aspect * aspect + 1.0) ** 0.5
+        of_x = _waves(_centres(width, image.device) * (aspect / diagonal), half) * 0.1  # (w, half)
+        of_y = _waves(_centres(height, image.device) * (1.0 / diagonal), half) * 0.1  # (h, half)
+        of_x, of_y = of_x.to(image.dtype).T[:, None, :], of_y.to(image.dtype).T[:, :, None]
+        return torch.cat([image[:, :half] + of_x, image[:, half:] + of_y], dim=1)
+    diagonal = math.hypot(aspect, 1.0)
     for axis, (length, span) in enumerate([(width, aspect / diagonal), (height, 1.0 / diagonal)]):
         edge = span * (length - 1) / length
         places = torch.linspace(-edge, edge, length, device=image.device)
         waves = _waves(places, half).to(image.dtype).mul_(0.1)  # (length, half)
         waves = waves.T[:, None, :] if axis == 0 else waves.T[:, :, None]  # (half, 1, w) or (half, h, 1)
         image[:, axis * half : (axis + 1) * half].add_(waves)
+    return image
+
+
+def _centres(length: int, device: torch.device) -> Tensor:
+    """Centres (L,) of L cells that span [-1, 1]."""
+    return (2.0 * torch.arange(length, device=device, dtype=torch.float32) + 1.0) / length - 1.0
 
 
 def _waves(places: Tensor, channels: int) -> Tensor:
@@ -165,6 +179,8 @@ def in_view_chunks(
     forward: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor], chunk: int
 ) -> tuple[Tensor, ...]:
     """Run `forward` over the first axis of `inputs`, `chunk` at a time, to bound memory; join the results."""
+    if torch.onnx.is_in_onnx_export():  # their number may be a symbol
+        return forward(*inputs)
     count = len(inputs[0])
     if count <= chunk:
         return forward(*inputs)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recon.models.position_grid import resized_by_products
 from recon.models.presets import PATCH_SIZE, EncoderConfig
 from recon.models.reference_view import MIN_VIEWS, choose_ref_view, order_with_first, take_views
 from recon.models.rope import rotate, rotation_of_camera_tokens, rotation_within_view
@@ -94,8 +95,10 @@ class Encoder(nn.Module):
         features: dict[int, Tensor] = {}
         camera_tokens = tokens[:, :, 0]
         for index, block in enumerate(self.blocks):
-            if start is not None and index == start - 1 and v >= MIN_VIEWS and camera_tokens_bvc is None:
+            if start is not None and index == start - 1 and camera_tokens_bvc is None and _enough_views(v):
                 ref_view = choose_ref_view(tokens[:, :, 0], ref_view_strategy)
+                if isinstance(v, torch.SymInt):
+                    ref_view = ref_view * (torch.full_like(ref_view, v) >= MIN_VIEWS)
                 order = order_with_first(ref_view, v)
                 original_order = order.argsort(dim=1)
                 tokens = take_views(tokens, order)
@@ -126,12 +129,14 @@ class Encoder(nn.Module):
     def _embed(self, images_nchw: Tensor, rows: int, columns: int) -> Tensor:
         """Patch and class tokens with their position embedding, (N, 1 + P, C)."""
         patches = self.patch_embed(images_nchw)
-        class_tokens = self.cls_token.expand(len(patches), -1, -1)
+        class_tokens = self.cls_token.expand(patches.shape[0], -1, -1)
         return torch.cat([class_tokens, patches], dim=1) + self._position_embedding(rows, columns)
 
     def _position_embedding(self, rows: int, columns: int) -> Tensor:
         """The trained grid resized to the image's, (1, 1 + P, C)."""
         grid = _POSITION_GRID
+        if torch.onnx.is_in_onnx_export():
+            return resized_by_products(self.pos_embed, grid, rows, columns)
         if rows == columns == grid:
             return self.pos_embed
         pos_embed = self.pos_embed.float()
@@ -152,6 +157,10 @@ class Encoder(nn.Module):
             return rotate(x_bhnd, within)
 
         def across_views(x_bhnd: Tensor) -> Tensor:
+            if torch.onnx.is_in_onnx_export():  # a step through the tokens cannot be a symbol
+                per_view = x_bhnd.unflatten(2, (-1, tokens_per_view))  # (B, H, V, 1 + P, D)
+                turned = rotate(per_view[:, :, :, :1], camera)
+                return torch.cat([turned, per_view[:, :, :, 1:]], dim=3).flatten(2, 3)
             turned = rotate(x_bhnd[:, :, ::tokens_per_view, None], camera)[..., 0, :]  # (B, H, V, D)
             x_bhnd = x_bhnd.clone(memory_format=torch.contiguous_format)
             x_bhnd[:, :, ::tokens_per_view] = turned
@@ -166,6 +175,11 @@ class Encoder(nn.Module):
             given_bvc = torch.cat([self.camera_token[:, :1], self.camera_token[:, 1:].expand(-1, v - 1, -1)], dim=1)
         cameras = given_bvc.to(tokens.dtype).expand(b, -1, -1)[:, :, None]
         return torch.cat([cameras, tokens[:, :, 1:]], dim=2)
+
+
+def _enough_views(views: int) -> bool:
+    """Whether a reference view is chosen; in an export for any number of views, the graph decides on its effect."""
+    return isinstance(views, torch.SymInt) or views >= MIN_VIEWS
 
 
 def _restore(tokens: Tensor, original_order: Tensor | None) -> Tensor:

@@ -65,7 +65,7 @@ class DualDPT(Reassemble):
 
         def forward_views(*layers: Tensor) -> tuple[Tensor, ...]:
             stages = self.reassemble(layers, rows, columns)
-            depth_logits = self._depth_logits(stages, rows, columns)  # (N, 2, H, W)
+            depth_logits = self._depth_logits(stages, rows, columns).float()  # (N, 2, H, W)
             depth = (depth_logits[:, 0].exp(), depth_logits[:, 1].exp() + 1)
             if not with_rays:
                 return depth
@@ -77,12 +77,12 @@ class DualDPT(Reassemble):
 
     def _depth_logits(self, stages: Sequence[Tensor], rows: int, columns: int) -> Tensor:
         image = upsample(self.scratch["output_conv1"](self.fuse(stages)), full_size(rows, columns))
-        add_position_embedding(image, columns / rows)
+        image = add_position_embedding(image, columns / rows)
         return self.scratch["output_conv2"](image)
 
     def _ray_logits(self, stages: Sequence[Tensor], aspect: float) -> Tensor:
         image = self.scratch.get_submodule("output_conv1_aux.3")(self.fuse(stages, "_aux"))
-        add_position_embedding(image, aspect)
+        image = add_position_embedding(image, aspect)
         return self.scratch.get_submodule("output_conv2_aux.3")(image)
 
 
@@ -120,7 +120,7 @@ class SkyDPT(Reassemble):
         def forward_views(*layers: Tensor) -> tuple[Tensor, Tensor]:
             fused = self.scratch["output_conv1"](self.fuse(self.reassemble(layers, rows, columns)))
             image = upsample(fused, full_size(rows, columns))
-            depth = self.scratch["output_conv2"](image)[:, 0].exp()
+            depth = self.scratch["output_conv2"](image)[:, 0].float().exp()
             return depth, F.relu(self.scratch["sky_output_conv2"](image)[:, 0])
 
         depth, sky = in_view_chunks(forward_views, layers_npc, views_at_once(layers_npc[0].device))
@@ -180,7 +180,7 @@ class GaussianDPT(Reassemble):
         def forward_views(images: Tensor, *layers: Tensor) -> tuple[Tensor, Tensor]:
             fused = self.scratch["output_conv1"](self.fuse(self.reassemble(layers, rows, columns)))
             image = upsample(fused, full_size(rows, columns)) + self.images_merger(images)
-            add_position_embedding(image, columns / rows)
+            image = add_position_embedding(image, columns / rows)
             logits = self.scratch["output_conv2"](image).permute(0, 2, 3, 1)  # (N, H, W, K + 1)
             return logits[..., :-1], torch.sigmoid(logits[..., -1])
 

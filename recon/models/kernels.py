@@ -46,8 +46,10 @@ def _matmul_transposed(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`, by the faster route. x (..., K), weight (N, K), bias (N,) -> (..., N)."""
-    few_rows = x.numel() < _MIN_ROWS * x.shape[-1]
-    if few_rows or x.dtype != torch.float32 or not _use_onednn(x) or torch.is_autocast_enabled("cpu"):
+    # Sizes are compared last: in an export they may be symbols, which a comparison would bind to an outcome.
+    if x.dtype != torch.float32 or not _use_onednn(x) or torch.is_autocast_enabled("cpu"):
+        return F.linear(x, weight, bias)
+    if x.numel() < _MIN_ROWS * x.shape[-1]:
         return F.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     return _matmul_transposed(rows.contiguous(), weight, bias).view(*x.shape[:-1], -1)
@@ -61,7 +63,7 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """
     b, h, n, d = queries.shape
     needs_grad = torch.is_grad_enabled() and queries.requires_grad
-    if needs_grad or not _MIN_ROWS <= n <= _MAX_KEYS or not _use_onednn(queries):
+    if needs_grad or not _use_onednn(queries) or not _MIN_ROWS <= n <= _MAX_KEYS:
         mixed = F.scaled_dot_product_attention(queries.to(values.dtype), keys.to(values.dtype), values)
         return mixed.transpose(1, 2).reshape(b, n, h * d)  # (B, H, N, D) -> (B, N, H * D)
     with torch.autocast("cpu", enabled=False):

@@ -54,12 +54,12 @@ def choose_ref_view(class_tokens_bvc: Tensor, strategy: str) -> Tensor:
 
 def order_with_first(ref_view: Tensor, views: int) -> Tensor:
     """View order (B, V) that puts each scene's `ref_view` (B,) first and keeps the others in sequence."""
-    index = torch.arange(views, device=ref_view.device).expand(len(ref_view), -1)
+    index = torch.arange(views, device=ref_view.device).expand(ref_view.shape[0], -1)
     keys = torch.where(index == ref_view[:, None], -1, index)
     return keys.argsort(dim=1)
 
 
 def take_views(x: Tensor, order: Tensor) -> Tensor:
     """Views of x (B, V, ...) in the given order (B, V)."""
-    scene = torch.arange(len(order), device=order.device)[:, None]
+    scene = torch.arange(order.shape[0], device=order.device)[:, None]
     return x[scene, order]

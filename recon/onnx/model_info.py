@@ -7,7 +7,8 @@ Metadata, all optional, as this project's export writes it:
 | recon.output_kind | depth or disparity |
 | recon.normalisation | `{"mean": [r, g, b], "std": [r, g, b]}` of RGB in [0, 1]; ImageNet's by default |
 | recon.model | preset; decides on metres and on the size that photos are shown at |
-| recon.licence, recon.source_sha256 | of the weights |
+| recon.licence, recon.source_sha256, recon.weights | of the weights; the last says where they are from |
+| recon.opset, recon.precision | ONNX operator set; fp32 or fp16 |
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ NORMALISATION_KEY = "recon.normalisation"
 MODEL_KEY = "recon.model"
 LICENCE_KEY = "recon.licence"
 SOURCE_KEY = "recon.source_sha256"
+WEIGHTS_KEY = "recon.weights"
+OPSET_KEY = "recon.opset"
+PRECISION_KEY = "recon.precision"
 
 Layout = Literal["NCHW", "NHWC"]
 
