@@ -440,3 +440,7 @@ def _folder_of(result: Path) -> Path:
     """The export folder that `result` was written to by a run, else the folder it lies in."""
     folder = result.expanduser().absolute().parent
     return folder.parent.parent if folder.parent.name == "exports" else folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,7 +29,7 @@ def estimate_focals(database_path: Path, folder: Path, seed: int) -> None:
         if all(camera.has_prior_focal_length for camera in database.read_all_cameras()):
             return
         graph = folder / "overlaps.db"
-        _copy_overlaps(database, graph)
+        copy_overlaps(database, graph)
         options = pycolmap.ViewGraphCalibrationOptions()
         options.random_seed = seed
         options.reestimate_relative_pose = False
@@ -48,8 +48,8 @@ def estimate_focals(database_path: Path, folder: Path, seed: int) -> None:
                 database.update_camera(camera)
 
 
-def _copy_overlaps(database: pycolmap.Database, path: Path) -> None:
-    """Write what calibration reads to a new database; it changes that, and features would make it large."""
+def copy_overlaps(database: pycolmap.Database, path: Path) -> None:
+    """Write everything but descriptors to a new database: calibration changes it, and they would make it large."""
     import pycolmap
 
     with pycolmap.Database.open(path) as copy:
@@ -61,10 +61,14 @@ def _copy_overlaps(database: pycolmap.Database, path: Path) -> None:
             plain = pycolmap.Image(name=image.name, camera_id=image.camera_id)  # its frame follows
             plain.image_id = image.image_id
             copy.write_image(plain, use_image_id=True)
+            if database.exists_keypoints(image.image_id):
+                copy.write_keypoints(image.image_id, database.read_keypoints(image.image_id))
         for frame in database.read_all_frames():
             copy.write_frame(frame, use_frame_id=True)
         for pair_id, geometry in zip(*database.read_two_view_geometries(), strict=True):
-            copy.write_two_view_geometry(*pycolmap.pair_id_to_image_pair(pair_id), geometry)
+            pair = pycolmap.pair_id_to_image_pair(pair_id)
+            copy.write_two_view_geometry(*pair, geometry)
+            copy.write_matches(*pair, database.read_matches(*pair))
 
 
 def start_from(database_path: Path, focal: float) -> None:

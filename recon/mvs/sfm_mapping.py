@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon.mvs.sfm_colmap import run_cancellable
 from recon.mvs.sfm_focal import estimate_focals, start_from
+from recon.mvs.sfm_global import global_models
 from recon.mvs.sfm_lenses import Lenses, distort
 from recon.mvs.sfm_overlaps import Overlaps
 from recon.mvs.sfm_photos import SfmPhoto
@@ -38,9 +39,18 @@ class _Attempt(NamedTuple):
     """To start from, in units of the longer side; None: by EXIF or the overlaps."""
     hold_lenses: bool
     """Refine lenses only after all photos are placed."""
+    all_at_once: bool = False
+    """Complete what global mapping finds, rather than grow from two photos."""
 
 
-_ATTEMPTS = (_Attempt(None, False), _Attempt(None, True), _Attempt(0.75, False), _Attempt(1.4, False))
+_ATTEMPTS = (
+    _Attempt(None, hold_lenses=False, all_at_once=True),
+    _Attempt(None, hold_lenses=False),
+    _Attempt(None, hold_lenses=True),
+    _Attempt(0.75, hold_lenses=False),
+    _Attempt(1.4, hold_lenses=False),
+)
+"""In this order: global mapping is the fastest, and seldom wrong, but it leaves out photos that connect weakly."""
 LENS_FROM = 3
 """Photos that it takes to tell a lens; two photos keep what EXIF, or a guess, says."""
 _PATIENCE = 100
@@ -87,27 +97,27 @@ def build_models(
 ) -> list[pycolmap.Reconstruction]:
     """Place cameras and points; several models where photos fall into groups that do not connect.
 
-    Mapping that ends with few photos, large errors or an impossible lens mostly began with a wrong focal length, so
-    it is tried again from others, and the best of these models are taken.
+    Mapping goes wrong where it begins with a wrong motion or focal length, and shows it by few photos, larger errors
+    or an impossible lens. So it is done in more than one way, and the best model is taken.
 
-    Returns models of at least two photos, the best first; none where no model makes sense. `report` is told how many
-    of the `count` photos are placed.
+    Returns models of at least two photos, from all ways, the best first; none where no model makes sense. `report` is
+    told how many of the `count` photos are placed.
     """
-    if count >= LENS_FROM:
-        estimate_focals(database_path, folder, seed)
-    best: list[pycolmap.Reconstruction] = []
+    models: list[pycolmap.Reconstruction] = []
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     for number, attempt in enumerate(attempts):
         if attempt.focal is not None:
             start_from(database_path, attempt.focal)
+        elif count >= LENS_FROM and not attempt.all_at_once:
+            estimate_focals(database_path, folder, seed)
         found = _map(database_path, folder, count, seed + number, threads, attempt, report)
-        models = sorted((model for model in found if _makes_sense(model, overlaps)), key=_merit, reverse=True)
-        if models and (not best or _merit(models[0]) > _merit(best[0])):
-            best = models
-        if best and best[0].num_reg_images() >= count / 2 and (count > _PATIENCE or _error(best[0]) <= _SMALL_ERROR):
+        models += [model for model in found if _makes_sense(model, overlaps)]
+        models.sort(key=_merit, reverse=True)
+        enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
+        if models and models[0].num_reg_images() >= enough and (count > _PATIENCE or _error(models[0]) <= _SMALL_ERROR):
             break
     report(count)
-    return best
+    return models
 
 
 def _map(
@@ -153,11 +163,16 @@ def _map(
         return list(models.values())
 
     pycolmap.set_random_seed(seed)
+    if attempt.all_at_once:
+        models = run_cancellable(
+            lambda token: global_models(database_path, folder, seed, options.num_threads), watch=lambda: report(placed)
+        )
+        return [completed for model in models for completed in run(_written(model, folder / "begun"))]
     _refine_lenses(options, not attempt.hold_lenses)
     models = run(continued="")
     if attempt.hold_lenses and count >= LENS_FROM:
         _refine_lenses(options, True)
-        models = [refined for model in models for refined in run(_written(model, folder / "held"))]
+        models = [refined for model in models for refined in run(_written(model, folder / "begun"))]
     return models
 
 
@@ -212,10 +227,15 @@ def photos_of(model: pycolmap.Reconstruction) -> list[int]:
 
 
 def groups_apart(models: Sequence[pycolmap.Reconstruction]) -> list[list[int]]:
-    """For each model after the first, its photos that the first does not place; groups of one are no groups."""
+    """For each model after the first, its photos that none before it places; groups of one are no groups."""
     placed = set(photos_of(models[0]))
-    apart = [[index for index in photos_of(model) if index not in placed] for model in models[1:]]
-    return [group for group in apart if len(group) > 1]
+    groups = []
+    for model in models[1:]:
+        group = [index for index in photos_of(model) if index not in placed]
+        if len(group) > 1:
+            groups.append(group)
+            placed.update(group)
+    return groups
 
 
 def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> SfmModel:

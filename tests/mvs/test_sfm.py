@@ -96,7 +96,7 @@ def test_points_lie_on_the_cards(result: SfmResult, truth: np.ndarray):
     assert similarity is not None
     depth = similarity.apply(result.sparse.points)[:, 2]
     nearest = np.abs(depth[:, None] - [9.0, 7.0, 6.0, 5.0, 4.2]).min(axis=1)
-    assert np.median(nearest / depth) < 0.003
+    assert np.median(nearest / depth) < 0.01  # as exact as the focal length, which stretches depth
 
 
 def test_the_same_again(photos: list[SfmPhoto]):
@@ -168,6 +168,29 @@ def test_other_ways_lead_to_the_same_cameras(options: SfmOptions, photos: list[S
     assert fit.centre < 0.02
     focals = found.lenses.intrinsics[:, 0, 0]
     assert (np.ptp(focals) > 0) == (not options.shared_intrinsics)
+
+
+@pytest.mark.parametrize("finds", ["nothing", "too few"])
+def test_mapping_grows_from_a_pair_where_global_mapping_falls_short(
+    finds: str, photos: list[SfmPhoto], truth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    found_globally = sfm_mapping.global_models
+    asked = []
+
+    def fall_short(*arguments):
+        asked.append(arguments)
+        if finds == "nothing":
+            return []
+        (model,) = found_globally(*arguments)
+        for index in range(2):
+            model.deregister_frame(model.images[index + 1].frame_id)
+        return [model]
+
+    monkeypatch.setattr(sfm_mapping, "global_models", fall_short)
+    found = structure_from_motion(photos[:5])
+    assert len(asked) == 1
+    assert found.registered.tolist() == list(range(5))
+    assert misfit(extrinsics(found), truth[:5]).rotation < 0.2
 
 
 def test_an_exif_focal_length_is_where_the_search_starts(photos: list[SfmPhoto]):
@@ -389,19 +412,20 @@ class TestCache:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["courtyard", "table"])
-def test_a_walk_into_a_scene(name: str):
-    """Forward motion without EXIF, which mapping with COLMAP's bounds on the initial pair gets wrong half the time."""
+@pytest.mark.parametrize(("name", "scene_seed"), [("courtyard", 0), ("table", 1)])
+def test_a_walk_into_a_scene(name: str, scene_seed: int):
+    """Forward motion without EXIF: most initial pairs, above all at this table, lead to consistent false models."""
     from recon.eval.synthetic import camera_path, make_scene, pinhole, render_views
 
     size = (300, 400)
-    scene = make_scene(name)
-    truth, intrinsics = camera_path(scene, "forward", 8), pinhole(size, scene.stage.field_of_view)
-    images = render_views(scene, truth, intrinsics, size, samples_per_pixel=1).images
-    found = structure_from_motion(prepared(images))
-    assert len(found.registered) == 8
-    assert misfit(extrinsics(found), truth).rotation < 0.1
-    assert found.lenses.intrinsics[0, 0, 0] == pytest.approx(intrinsics[0, 0], rel=0.02)
+    scene = make_scene(name, scene_seed)
+    truth, intrinsics = camera_path(scene, "forward", 8, scene_seed), pinhole(size, scene.stage.field_of_view)
+    photos = prepared(render_views(scene, truth, intrinsics, size, samples_per_pixel=1).images)
+    for seed in range(3):
+        found = structure_from_motion(photos, SfmOptions(seed=seed))
+        assert len(found.registered) == 8
+        assert misfit(extrinsics(found), truth).rotation < 0.1
+        assert found.lenses.intrinsics[0, 0, 0] == pytest.approx(intrinsics[0, 0], rel=0.02)
 
 
 @pytest.mark.slow
