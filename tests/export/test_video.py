@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from recon.errors import InputError
 from recon.export.video import QUALITIES, check_quality, write_video
@@ -26,7 +27,10 @@ def write(path: Path, frames: Iterable[np.ndarray], fps: int = 5, quality: str =
 
 def read(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as video:
-        return [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+        # Said, not left to PyAV, which reads all colours as BT.601 before its version 17.
+        colours = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
+        frames = (f.reformat(format="rgb24", dst_color_range=ColorRange.JPEG, **colours) for f in video.decode(video=0))
+        return [frame.to_ndarray() for frame in frames]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 7), (13, 27), (48, 64)])
