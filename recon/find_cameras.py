@@ -30,7 +30,12 @@ class FoundCameras:
 
     def undistorted(self, photo: Photo) -> Photo:
         """`photo` as its pinhole camera sees it. Raises InputError for one whose camera was not found."""
-        return Photo(photo.name, self.result.undistort(self._view(photo.name), photo.pixels), photo.exif_focal_35mm)
+        view = self._view(photo.name)
+        try:
+            pixels = self.result.undistort(view, photo.pixels)
+        except InputError as error:
+            raise InputError(f"'{photo.name}': {error}") from None
+        return Photo(photo.name, pixels, photo.exif_focal_35mm)
 
     def cameras(self, names: Sequence[str]) -> Cameras:
         """World-to-camera extrinsics and pinhole intrinsics, in pixels of the originals, of the named photos."""

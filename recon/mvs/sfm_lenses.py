@@ -17,6 +17,8 @@ _BORDER_SAMPLES = 65
 """Along each side of a photo; odd, so that the middle is among them."""
 _ZOOM_RANGE = (0.25, 4.0)
 _BISECTIONS = 40
+_LONGEST_SIDE = 32766
+"""Pixels: OpenCV addresses those of a photo by 16 bits when it warps."""
 _ROWS_AT_ONCE = 512
 """Photos are warped in bands: a map of all pixels would take several times the memory of the photo."""
 
@@ -57,7 +59,7 @@ class Lenses:
     def undistort(self, view: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The photo of `view`, (H, W, 3) or (H, W), as a pinhole camera with `pinhole_intrinsics[view]` sees it.
 
-        Raises InputError if the photo has another size than the one the lens was estimated from.
+        Raises InputError if the photo has another size than the one the lens was estimated from, or is too long.
         """
         width, height = self.sizes[view].tolist()
         if pixels.shape[:2] != (height, width):
@@ -67,6 +69,10 @@ class Lenses:
             )
         if self._displacement(view) < _NEGLIGIBLE:
             return pixels
+        if max(width, height) > _LONGEST_SIDE:
+            raise InputError(
+                f"a photo of {width}×{height} pixels cannot be undistorted: over {_LONGEST_SIDE} a side"
+            )
         source, target = self._with_integer_centres(view)
         warped = np.empty_like(pixels)
         for top in range(0, height, _ROWS_AT_ONCE):

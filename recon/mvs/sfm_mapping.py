@@ -68,6 +68,8 @@ _SHORTEST_FOCAL, _LONGEST_FOCAL = 0.3, 20.0
 """Of lenses that exist, in units of the longer side."""
 _STRONGEST_BEND = 0.4
 """Largest displacement by distortion at the corner, as a share of its distance from the centre."""
+_RADII = 65
+"""From the centre to the corner, at which it is checked that distortion keeps rays in order."""
 
 
 @dataclass(frozen=True)
@@ -203,12 +205,14 @@ def _lens_exists(camera: pycolmap.Camera) -> bool:
     side, focal = max(camera.width, camera.height), camera.mean_focal_length()
     if not _SHORTEST_FOCAL * side <= focal <= _LONGEST_FOCAL * side:
         return False
-    corner = np.array([[camera.width / 2, camera.height / 2]]) / focal
     coefficients = distortion_coefficients([camera])
     if coefficients is None:
         return True
-    bent = distort(corner, coefficients[0])
-    return bool(np.linalg.norm(bent - corner) <= _STRONGEST_BEND * np.linalg.norm(corner))
+    corner = np.array([camera.width / 2, camera.height / 2]) / focal
+    outwards = np.linspace(0, 1, _RADII)[:, None] * corner
+    bent = distort(outwards, coefficients[0])
+    folds = bool((np.diff(np.linalg.norm(bent, axis=1)) <= 0).any())  # two rays would meet in one pixel
+    return not folds and bool(np.linalg.norm(bent[-1] - corner) <= _STRONGEST_BEND * np.linalg.norm(corner))
 
 
 def _merit(model: pycolmap.Reconstruction) -> tuple[int, float]:

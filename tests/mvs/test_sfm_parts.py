@@ -4,11 +4,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pycolmap
 import pytest
 
 from recon.errors import InputError
 from recon.mvs.sfm_features import extract_features, write_cameras
 from recon.mvs.sfm_lenses import Lenses, distort
+from recon.mvs.sfm_mapping import _lens_exists
 from recon.mvs.sfm_pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.mvs.sfm_photos import SfmPhoto, prepare_photo
 from recon.scene.images import Photo
@@ -140,6 +142,19 @@ def test_every_pixel_is_taken_from_where_the_lens_put_it():
         error = lens.undistort(0, coordinate.astype(np.float32)) - expected[..., axis]
         quarters = error.reshape(2, 240, 2, 320).mean(axis=(1, 3))  # single pixels are off by what the kernel does
         assert np.abs(quarters).max() < 0.002
+
+
+@pytest.mark.parametrize(("k1", "exists"), [(-0.2, True), (0.3, True), (-0.35, False), (-0.45, False), (0.9, False)])
+def test_a_lens_that_folds_within_the_photo_is_none(k1: float, exists: bool):
+    """At -1/3 and the corner's radius of 1, the image of a ray is farthest out: beyond, it comes back."""
+    camera = pycolmap.Camera(model="SIMPLE_RADIAL", width=1600, height=1200, params=[1000, 800, 600, k1])
+    assert _lens_exists(camera) == exists
+
+
+def test_a_photo_too_long_to_be_warped_is_refused():
+    width = 40_000
+    with pytest.raises(InputError, match="40000×20 pixels cannot be undistorted"):
+        lenses([-0.2], (width, 20)).undistort(0, np.zeros((20, width, 3), np.uint8))
 
 
 @pytest.mark.parametrize(("distortion", "wider"), [([-0.2], True), ([0.15], False)])
