@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import recon.model_choice
@@ -249,10 +250,16 @@ class TestWrongInput:
         ],
     )
     def test_is_one_line_and_exit_code_2(
-        self, folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+        self,
+        folder: Path,
+        arguments: list[str],
+        message: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         (folder / "bad.yaml").write_text("modle: da3-small")
         (folder / "images").mkdir()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # the tests' machine may have a GPU
         before = sorted(folder.rglob("*"))
         if not {"--model", "--commercial-only", "--weights"} & set(arguments) and arguments[0] == "run":
             arguments = [*arguments, "--model", "da3-small", "--weights", "none"]
@@ -464,6 +471,19 @@ def test_light_commands_import_no_torch(arguments: list[str], tmp_path: Path) ->
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"recon {__version__}\n"
+
+
+@pytest.mark.parametrize("module", ["recon", "recon.cli"])
+def test_as_a_module(module: str, tmp_path: Path) -> None:
+    def python_m(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", module, *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert python_m("--version").stdout == f"recon {__version__}\n"
+    wrong = python_m("run", "absent")
+    assert wrong.returncode == 2
+    assert "absent does not exist" in wrong.stderr
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
