@@ -158,11 +158,14 @@ def resolve_rasterizer(name: Rasterizer) -> Literal["cpu", "gsplat"]:
         raise InputError(f"rasterizer must be one of {', '.join(get_args(Rasterizer))}, got {name!r}")
     if name == "cpu":
         return "cpu"
+    has_gsplat = importlib.util.find_spec("gsplat") is not None
+    if name == "auto" and not has_gsplat:  # without waiting for torch to be imported
+        return "cpu"
     import torch
 
-    has_cuda, has_gsplat = torch.cuda.is_available(), importlib.util.find_spec("gsplat") is not None
+    has_cuda = torch.cuda.is_available()
     if name == "auto":
-        return "gsplat" if has_cuda and has_gsplat else "cpu"
+        return "gsplat" if has_cuda else "cpu"
     if not has_cuda:
         raise InputError("rasterizer 'gsplat' needs a CUDA device and none is found: use 'cpu' or 'auto'")
     if not has_gsplat:

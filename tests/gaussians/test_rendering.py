@@ -280,6 +280,20 @@ def test_rasterizer_is_chosen_by_what_can_run(monkeypatch: pytest.MonkeyPatch, c
             resolve_rasterizer("gsplat")
 
 
+WITHOUT_GSPLAT = """
+import importlib.util, sys
+importlib.util.find_spec = lambda name: None
+from recon.gaussians.rendering import resolve_rasterizer
+assert resolve_rasterizer("auto") == "cpu"
+assert "torch" not in sys.modules
+"""
+
+
+def test_torch_is_not_imported_to_find_that_there_is_no_gsplat() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_GSPLAT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 class FakeGsplat(types.ModuleType):
     """Stands for the gsplat package: notes what it is given, and answers in its shapes."""
 
