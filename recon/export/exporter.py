@@ -8,6 +8,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
+import numpy as np
+
 from recon.errors import InputError
 from recon.types import Prediction
 
@@ -49,15 +51,22 @@ def build_options(name: str, options: type[Options], values: Mapping[str, Any]) 
     Raises InputError for an unknown option, a value of the wrong type, or one its dataclass refuses.
     """
     types = get_type_hints(options)
+    plain: dict[str, Any] = {}
     for key, value in values.items():
         if key not in types:
             known = ", ".join(types) or "none"
             raise InputError(f"unknown option {key!r} for export format {name!r}; known: {known}")
         expected = get_args(types[key]) or (types[key],)  # a union's members, or the one type
-        if Any not in expected and not _is_one_of(value, expected):
+        plain[key] = _plain(value)
+        if Any not in expected and not _is_one_of(plain[key], expected):
             wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in expected)
             raise InputError(f"option {key!r} of export format {name!r} must be {wanted}, got {value!r}")
-    return options(**values)
+    return options(**plain)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as those of Python, everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_one_of(value: Any, types: tuple[type, ...]) -> bool:

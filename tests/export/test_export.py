@@ -89,6 +89,27 @@ def test_an_integer_is_a_good_float_option():
     assert check_options({"glb": {"conf_thresh_percentile": 10}})["glb"].conf_thresh_percentile == 10
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_max_points", np.int64(5)),
+        ("conf_thresh", np.float32(1.5)),
+        ("conf_thresh_percentile", np.int32(10)),
+        ("filter_black_bg", np.bool_(True)),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(name, value):
+    chosen = getattr(check_options({"glb": {name: value}})["glb"], name)
+    assert chosen == value
+    assert type(chosen) in (bool, int, float)
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_max_points", np.float64(5)), ("num_max_points", np.bool_(True))])
+def test_numbers_of_numpy_are_not_mixed_up(name, value):
+    with pytest.raises(InputError, match=r"'num_max_points' of export format 'glb' must be int"):
+        check_options({"glb": {name: value}})
+
+
 def test_every_check_runs_before_the_first_file(make_prediction, tmp_path):
     with pytest.raises(InputError, match="feat_vis needs export_feat_layers"):
         export(make_prediction(), "npz-feat_vis", tmp_path)
