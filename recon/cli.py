@@ -25,6 +25,7 @@ from recon.config import (
     DemoSettings,
     EvalSettings,
     ExportSettings,
+    MonoCommand,
     OnnxExportSettings,
     RunSettings,
     load_settings,
@@ -32,7 +33,6 @@ from recon.config import (
 )
 from recon.errors import InputError
 from recon.messages import collect_warnings
-from recon.mono.run import MonoSettings
 
 if TYPE_CHECKING:
     from recon.models.ready import ReadyModel
@@ -101,20 +101,8 @@ def _wrong_input(message: str) -> int:
     return WRONG_INPUT
 
 
-@dataclass(frozen=True)
-class _MonoCommand(MonoSettings):
-    """Depth of single photos that have nothing to do with each other, by a network in torch or an ONNX file."""
-
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
-    """Photos, or folders of photos."""
-    export_kwargs: tuple[str, ...] = ()
-    """Further options of a format, as FORMAT.OPTION=VALUE."""
-    verbose: bool = False
-    """Show the traceback of an unexpected error."""
-
-
 Settings: TypeAlias = (
-    RunSettings | _MonoCommand | DemoSettings | EvalSettings | ExportSettings | OnnxExportSettings | ModelsSettings
+    RunSettings | MonoCommand | DemoSettings | EvalSettings | ExportSettings | OnnxExportSettings | ModelsSettings
 )
 
 
@@ -128,7 +116,7 @@ def _settings(arguments: list[str]) -> Settings:
 def _carry_out(settings: Settings) -> int:
     if isinstance(settings, RunSettings):
         return run(settings)
-    if isinstance(settings, _MonoCommand):
+    if isinstance(settings, MonoCommand):
         return mono(settings)
     if isinstance(settings, DemoSettings):
         return demo(settings)
@@ -144,7 +132,7 @@ def _carry_out(settings: Settings) -> int:
 def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
     commands: Any = (
         Annotated[RunSettings, tyro.conf.subcommand("run", default=run_defaults)]
-        | Annotated[_MonoCommand, tyro.conf.subcommand("mono")]
+        | Annotated[MonoCommand, tyro.conf.subcommand("mono")]
         | Annotated[DemoSettings, tyro.conf.subcommand("demo")]
         | Annotated[EvalSettings, tyro.conf.subcommand("eval")]
         | Annotated[ModelsSettings, tyro.conf.subcommand("models")]
@@ -215,7 +203,7 @@ def run(settings: RunSettings) -> int:
     return DONE
 
 
-def mono(settings: _MonoCommand) -> int:
+def mono(settings: MonoCommand) -> int:
     """`recon mono`: a folder of files for each photo, and a line for each on stdout."""
     from recon.mono.run import run_mono
     from recon.report import ProgressReport, print_mono, report_warnings
@@ -361,12 +349,12 @@ def export_again(settings: ExportSettings) -> int:
     from recon.export import export, parse_formats, read_npz
     from recon.pipeline import format_options
     from recon.report import ProgressReport, print_exports, report_warnings
-    from recon.run_record import add_exports, read_record
+    from recon.run_record import add_exports, read_record, run_folder
     from recon.splat import with_gaussians
 
     formats = parse_formats(settings.to)
     options = format_options(settings, parse_export_kwargs(settings.export_kwargs))
-    out = settings.out.expanduser() if settings.out is not None else _folder_of(settings.result)
+    out = settings.out.expanduser() if settings.out is not None else run_folder(settings.result)
     record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
         progress.begin(f"read {settings.result.name}")
@@ -434,12 +422,6 @@ def _name_of(inputs: Sequence[Path]) -> str:
         return (first.parent.name if len(parents) == 1 else first.stem) or "photos"
     resolved = first.resolve()
     return (resolved.name if resolved.is_dir() else resolved.stem) or "photos"
-
-
-def _folder_of(result: Path) -> Path:
-    """The export folder that `result` was written to by a run, else the folder it lies in."""
-    folder = result.expanduser().absolute().parent
-    return folder.parent.parent if folder.parent.name == "exports" else folder
 
 
 if __name__ == "__main__":

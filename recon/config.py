@@ -18,18 +18,20 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 import yaml
 
+from recon.choices import DepthFile, MixedSizes, OutputKind, ProcessResMethod, Provider, Rasterizer
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
 from recon.onnx.export_options import OnnxOptions
 
 RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
-ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
-MixedSizes = Literal["crop", "error"]
 Engine = Literal["recon", "reference"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplatSource = Literal["auto", "head", "depth"]
-Rasterizer = Literal["auto", "cpu", "gsplat"]
+
+_OF_ONNX_FILES = ("output_kind", "provider", "threads")
+_OF_TORCH_NETWORKS = ("weights", "revision", "precision", "device")
+"""Options of `MonoSettings` that only one of the two uses."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,7 @@ class ExportChoices:
     """Seed of everything random: made-up weights, cameras from rays, sampling of points."""
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
-            object.__setattr__(self, name, _convert(getattr(self, name), hint, name))
+        _convert_fields(self)
         percentile = self.conf_thresh_percentile
         _require(0 <= percentile <= 100, "conf_thresh_percentile", "0 to 100", percentile)
         _require(self.num_max_points > 0, "num_max_points", "above 0", self.num_max_points)
@@ -240,6 +241,85 @@ class RunSettings(InferenceOptions, _CommandSettings):
         return InferenceOptions(**{f.name: getattr(self, f.name) for f in fields(InferenceOptions)})
 
 
+@dataclass(frozen=True)
+class MonoSettings:
+    """Depth of unrelated photos, each on its own. Wrong values raise `InputError` naming the field."""
+
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
+    """Photos, or folders of photos."""
+    onnx: Path | None = None
+    """ONNX file to run instead of a network in torch."""
+    model: str | None = None
+    """Preset [da3mono-large]; with an ONNX file, the preset it holds where it does not say so itself."""
+    output_kind: OutputKind | None = None
+    """What an ONNX file's output is, where neither the file nor its name says: depth or disparity."""
+    out: Path | None = None
+    """Folder for the results, one folder for each photo in it [outputs/<input name>]."""
+    export: str = "mini_npz-glb-depth_vis"
+    """Formats, joined with '-', for each photo; see `recon run`. Empty: only the depth files."""
+    depth_files: str = "png-npy"
+    """Depth at the photo's resolution: png (16 bit, scale in run.json), npy (float32), png-npy. Empty: none."""
+    focal: float | None = None
+    """Focal length of all photos in pixels of the upright originals [by EXIF, else 60 degrees are assumed]."""
+    cameras: Path | None = None
+    """Intrinsics of each photo instead: .json by image name, or .npz in image order."""
+    batch_size: int = 1
+    """Photos of one size that go through the network together."""
+    process_res: int | None = None
+    """Pixels of the side that process_res_method bounds [as the network was trained]."""
+    process_res_method: ProcessResMethod | None = None
+    """Which side process_res bounds, and whether the other is resized or cropped [as the network was trained]."""
+    gs_budget: int | None = None
+    """Splats of a photo are at most this many: the most important ones."""
+    strict: bool = False
+    """Stop at a photo that cannot be used instead of leaving it out."""
+    seed: int = 0
+    """Of random weights."""
+    provider: Provider = "auto"
+    """Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu."""
+    threads: int | None = None
+    """Threads of an ONNX file on the CPU [all cores]."""
+    weights: str = "official"
+    """Of a network in torch: 'official', 'none' (random), a weights file, a checkpoint folder, or a hub id."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub repository."""
+    commercial_only: bool = False
+    """Refuse weights whose licence forbids commercial use."""
+    precision: Precision = "auto"
+    """Of the encoder of a network in torch; the rest is float32."""
+    device: Device = "auto"
+    """Where a network in torch runs. auto: cuda, else mps, else cpu."""
+
+    def __post_init__(self) -> None:
+        _convert_fields(self)
+        _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _require(self.process_res is None or self.process_res >= 14, "process_res", "at least 14", self.process_res)
+        _require(self.gs_budget is None or self.gs_budget >= 1, "gs_budget", "at least 1", self.gs_budget)
+        known = get_args(DepthFile)
+        for kind in self.depth_kinds:
+            _require(kind in known, "depth_files", f"{' or '.join(known)}, joined with '-'", repr(kind))
+        of_onnx = self.onnx is not None
+        for name in _OF_TORCH_NETWORKS if of_onnx else _OF_ONNX_FILES:
+            if getattr(self, name) != getattr(MonoSettings, name):
+                other = "a network in torch, not for an ONNX file" if of_onnx else "an ONNX file, and none is given"
+                raise InputError(f"{name} is for {other}")
+
+    @property
+    def depth_kinds(self) -> tuple[str, ...]:
+        """Endings of the depth files."""
+        return tuple(dict.fromkeys(self.depth_files.split("-"))) if self.depth_files else ()
+
+
+@dataclass(frozen=True)
+class MonoCommand(MonoSettings):
+    """Depth of single photos that have nothing to do with each other, by a network in torch or an ONNX file."""
+
+    export_kwargs: tuple[str, ...] = ()
+    """Further options of a format, as FORMAT.OPTION=VALUE."""
+    verbose: bool = False
+    """Show the traceback of an unexpected error."""
+
+
 def load_settings(name_or_path: str) -> RunSettings:
     """Read run settings from a YAML file, or from the file of that name in configs/run.
 
@@ -305,6 +385,12 @@ def _find_settings(name_or_path: str) -> Path:
 def _hints(cls: type) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {f.name: hints[f.name] for f in fields(cls)}
+
+
+def _convert_fields(settings: object) -> None:
+    """Bring every field of a frozen dataclass to the type it is annotated with."""
+    for name, hint in _hints(type(settings)).items():
+        object.__setattr__(settings, name, _convert(getattr(settings, name), hint, name))
 
 
 def _require(holds: bool, name: str, expected: str, value: object) -> None:

@@ -134,7 +134,7 @@ def _call(
 
 
 def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units) -> Prediction:
-    from recon.models.sky import SKY_THRESHOLD
+    from recon.models.single_view import SKY_THRESHOLD
 
     aux: dict[str, Any] = {f"feat_layer_{layer}": _numpy(tensor) for layer, tensor in output.features.items()}
     gaussians = None if output.gaussians is None else _to_gaussians(output.gaussians)

@@ -13,19 +13,19 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import MixedSizes, ProcessResMethod
 from recon.errors import InputError
 from recon.messages import warn
 from recon.scene.images import Photo
 
 PATCH = 14
-PROCESS_RES_METHODS = ("upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop")
-MixedSizes = Literal["crop", "error"]
+PROCESS_RES_METHODS = get_args(ProcessResMethod)
 
 MAX_PROCESSED_PIXELS = 50_000_000
 """Largest processed image: a lower bound on the short side lets an elongated photo grow without limit."""

@@ -78,6 +78,12 @@ def export_entries(exported: Mapping[str, Exported], folder: Path) -> dict[str, 
     }
 
 
+def run_folder(result: Path) -> Path:
+    """The folder of the run that wrote the `results.npz` at `result`, else the folder it lies in."""
+    folder = result.expanduser().absolute().parent
+    return folder.parent.parent if folder.parent.name == "exports" else folder
+
+
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write `run.json` into `folder`, whole or not at all, and return its path."""
     path = folder / FILE_NAME

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -59,13 +60,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
 RECON = "import sys; from recon.cli import main; sys.exit(main())"
 
 
-def imports_torch(*arguments: str, cwd: Path) -> bool:
-    """Whether a command that succeeds has imported torch by its end."""
+def imported(modules: Sequence[str], *arguments: str, cwd: Path) -> bool:
+    """Whether a command that succeeds has imported any of these modules by its end."""
     program = (
         "import sys\nfrom recon.cli import main\n"
         "try:\n    code = main()\n"
         "except SystemExit as stop:\n    code = stop.code\n"
-        "sys.exit(code or (3 if 'torch' in sys.modules else 0))"
+        f"sys.exit(code or (3 if {set(modules)!r} & set(sys.modules) else 0))"
     )
     done = in_new_process(*arguments, cwd=cwd, program=program)
     assert done.returncode in (0, 3), done.stderr
@@ -438,7 +439,7 @@ class TestExport:
 
     def test_no_torch_is_needed(self, run: Path) -> None:
         arguments = ("export", "run/exports/npz/results.npz", "--to", "ply-glb", "--out", "o")
-        assert not imports_torch(*arguments, cwd=run.parent)
+        assert not imported(("torch",), *arguments, cwd=run.parent)
         assert (run.parent / "o" / "scene.glb").is_file()
 
 
@@ -463,9 +464,9 @@ class TestModels:
         assert all(name in output for name in preset_names())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["models"]])
-def test_light_commands_import_no_torch(arguments: list[str], tmp_path: Path) -> None:
-    assert not imports_torch(*arguments, cwd=tmp_path)
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["mono", "--help"], ["--version"], ["models"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    assert not imported(("torch", "cv2", "numba", "recon.export", "recon.gaussians"), *arguments, cwd=tmp_path)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 
 from recon.config import (
-    Engine,
     ExportChoices,
     InferenceOptions,
-    Precision,
-    ProcessResMethod,
-    RefViewStrategy,
     RunSettings,
     load_settings,
     parse_export_kwargs,
@@ -22,23 +18,12 @@ from recon.config import (
 )
 from recon.errors import InputError
 from recon.export import EXPORTERS
-from recon.models.precision import PRECISIONS
-from recon.models.ready import ENGINES
-from recon.models.reference_view import REF_VIEW_STRATEGIES
-from recon.preprocess import PROCESS_RES_METHODS
 
 
 def write(folder: Path, text: str) -> str:
     path = folder / "settings.yaml"
     path.write_text(text, encoding="utf-8")
     return str(path)
-
-
-def test_choices_are_those_of_the_parts() -> None:
-    assert get_args(RefViewStrategy) == REF_VIEW_STRATEGIES
-    assert get_args(ProcessResMethod) == PROCESS_RES_METHODS
-    assert get_args(Precision) == PRECISIONS
-    assert get_args(Engine) == ENGINES
 
 
 def test_help_names_every_format_and_every_bundled_file() -> None:
@@ -168,14 +153,10 @@ def test_malformed_export_kwargs(item: str) -> None:
 
 def test_names_are_those_the_parts_check_against() -> None:
     """Types of settings are written out for the command line; what they allow must be what the parts know."""
-    from typing import get_args
-
     from recon import config, preprocess
     from recon.models import precision, presets, ready, reference_view
 
     assert get_args(config.RefViewStrategy) == reference_view.REF_VIEW_STRATEGIES
-    assert get_args(config.ProcessResMethod) == preprocess.PROCESS_RES_METHODS
-    assert get_args(config.MixedSizes) == get_args(preprocess.MixedSizes)
     assert get_args(config.Precision) == precision.PRECISIONS
     assert get_args(config.Engine) == ready.ENGINES
     assert preprocess.PATCH == presets.PATCH_SIZE

@@ -11,9 +11,9 @@ from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
 from recon.eval.evaluate import Evaluation, evaluate
 from recon.eval.ground_truth import GroundTruth, is_ground_truth, read_ground_truth
-from recon.eval.results import read_result, run_folder
+from recon.eval.results import read_result
 from recon.files import atomic_write
-from recon.run_record import read_record, to_json
+from recon.run_record import read_record, run_folder, to_json
 
 FILE_NAME = "eval.json"
 _UNKNOWN = "–"

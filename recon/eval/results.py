@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.run_record import read_record
+from recon.run_record import read_record, run_folder
 from recon.types import FloatArray, Gaussians
 
 _FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
@@ -84,12 +84,6 @@ def _file_of_run(folder: Path) -> Path | None:
 def _is_of_run(format_name: str, record: Mapping[str, Any] | None) -> bool:
     """Whether files of that format belong to the run of the record, rather than to an earlier one; True without one."""
     return record is None or format_name in record["exports"]
-
-
-def run_folder(file: Path) -> Path:
-    """The folder of the run that wrote the `results.npz` at `file`."""
-    folder = file.absolute().parent
-    return folder.parent.parent if folder.parent.name == "exports" else folder
 
 
 def _load(file: Path) -> dict[str, NDArray[Any]]:

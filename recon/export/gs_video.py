@@ -6,11 +6,12 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import Rasterizer
 from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, DEPTH_COLORS, INVALID_COLOR
 from recon.export.exporter import Exported
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 COLOR_MODES = ("RGB", "RGB+D", "RGB+ED")
 DEPTH_LAYOUTS = ("hcat", "vcat", "none")
-RASTERIZERS = ("auto", "cpu", "gsplat")
 NEAR_PLANE = 0.01
 """Share of the near depth of the input views in front of which splats are cut off."""
 _LEAST_ALPHA = 0.5
@@ -75,7 +75,7 @@ class GsVideoOptions:
         check_quality(self.video_quality)
         _check_choice("color_mode", self.color_mode, COLOR_MODES)
         _check_choice("vis_depth", self.vis_depth or "none", DEPTH_LAYOUTS)
-        _check_choice("rasterizer", self.rasterizer, RASTERIZERS)
+        _check_choice("rasterizer", self.rasterizer, get_args(Rasterizer))
         for name in ("chunk_size", "fps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")

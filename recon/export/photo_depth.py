@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import DepthFile
 from recon.errors import InputError
 from recon.export.depth_vis import quantise_depth
 from recon.export.exporter import Exported
@@ -15,7 +17,7 @@ from recon.export.pictures import write_png16
 from recon.files import atomic_write
 from recon.types import Prediction
 
-KINDS = ("png", "npy")
+KINDS = get_args(DepthFile)
 
 
 def write_photo_depth(prediction: Prediction, view: int, stem: Path, kinds: tuple[str, ...] = KINDS) -> Exported:

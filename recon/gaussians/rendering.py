@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import Rasterizer
 from recon.errors import InputError, MissingExtraError
 from recon.geometry.spherical_harmonics import MAX_DEGREE
 from recon.types import Cameras, Gaussians
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from recon.gaussians.gsplat_rasterizer import GsplatRasterizer
 
 RenderMode = Literal["RGB", "RGB+D", "RGB+ED"]
-Rasterizer = Literal["auto", "cpu", "gsplat"]
 
 _LARGEST_SKEW = 1e-6
 """Of a camera without skew, as a fraction of the focal length."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SKY_THRESHOLD = 0.3
-"""Pixels with at least this sky score are sky."""
+from recon.models.single_view import CANONICAL_FOCAL, SKY_THRESHOLD
+
 _FEW_PIXELS = 10
 """Up to this many pixels say nothing."""
 _FAR_QUANTILE = 0.99
 _NESTED_SKY_DEPTH = 200.0
 """Sky of metric scenes is never put farther than this, in metres."""
-_CANONICAL_FOCAL = 300.0
-"""Focal length in pixels that the metric network's depth is for."""
 _MIN_DEPTH = 1e-3
 _MIN_METRIC_DEPTH = 1e-2
 
@@ -59,7 +57,7 @@ def fill_metric_sky(depth: Tensor, conf: Tensor, sky: Tensor) -> tuple[Tensor, T
 def metres_from_canonical(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """The metric network's depth (B, V, H, W) in metres, given intrinsics (B, V, 3, 3) of the processed images."""
     focal = (intrinsics[..., 0, 0] + intrinsics[..., 1, 1]) / 2  # (B, V)
-    return depth * (focal / _CANONICAL_FOCAL)[..., None, None]
+    return depth * (focal / CANONICAL_FOCAL)[..., None, None]
 
 
 def metric_scale(depth: Tensor, conf: Tensor, sky: Tensor, metres: Tensor) -> Tensor:

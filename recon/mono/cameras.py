@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.geometry.located_depth import ASSUMED_HORIZONTAL_FIELD_OF_VIEW
 from recon.messages import warn
-from recon.mono.conventions import CANONICAL_FOCAL
+from recon.models.single_view import CANONICAL_FOCAL
 from recon.scene.images import Photo
-
-_DIAGONAL_35MM = math.hypot(36, 24)
+from recon.scene.pixels import focal_in_pixels
 
 CameraSource = Literal["given", "exif", "assumed"]
 
@@ -68,10 +67,10 @@ class KnownCameras:
 
 
 def camera_of_photo(photo: Photo) -> PhotoCamera:
-    """By EXIF's 35 mm equivalent, which compares diagonals (CIPA DCG-001); else an assumed field of view."""
+    """By EXIF, else with an assumed field of view."""
     width, height = photo.width, photo.height
     if photo.exif_focal_35mm is not None:
-        focal = photo.exif_focal_35mm / _DIAGONAL_35MM * math.hypot(width, height)
+        focal = focal_in_pixels(photo.exif_focal_35mm, width, height)
         return PhotoCamera(centred_intrinsics(focal, width, height), "exif")
     focal = width / 2 / math.tan(math.radians(ASSUMED_HORIZONTAL_FIELD_OF_VIEW) / 2)
     return PhotoCamera(centred_intrinsics(focal, width, height), "assumed")

@@ -5,20 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from recon.choices import OutputKind
 from recon.errors import InputError
 
 if TYPE_CHECKING:
     from recon.models.presets import Preset
 
-OutputKind = Literal["depth", "disparity"]
-"""What a network's map holds: `depth` (near is small) or `disparity` (near is large, zero is infinitely far)."""
 DepthScale = Literal["relative", "canonical", "metric"]
-"""Units of depth: free, metres for a focal length of `CANONICAL_FOCAL`, or metres."""
-
-CANONICAL_FOCAL = 300.0
-"""Focal length, in pixels of the processed image, that Depth Anything 3's metric network gives metres for."""
-SKY_THRESHOLD = 0.3
-"""Pixels with at least this sky score are sky; as in `recon.models.sky`, which needs torch."""
+"""Units of depth: free, metres for a focal length of `recon.models.single_view.CANONICAL_FOCAL`, or metres."""
 
 
 @dataclass(frozen=True)

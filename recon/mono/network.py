@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recon.models.memory import reuse_freed_memory
 from recon.models.precision import resolve_precision
 from recon.models.ready import ReadyModel
-from recon.models.sky import SKY_THRESHOLD
+from recon.models.single_view import SKY_THRESHOLD
 from recon.mono.conventions import Conventions, conventions_of
 from recon.mono.predict import DepthMaps
 from recon.preprocess import normalise

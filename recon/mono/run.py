@@ -18,24 +18,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from recon.config import ExportChoices, MonoSettings
 from recon.errors import InputError
 from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
-from recon.export.photo_depth import KINDS, write_photo_depth
+from recon.export.photo_depth import write_photo_depth
 from recon.messages import collect_warnings
 from recon.mono.cameras import KnownCameras, PhotoCamera
-from recon.mono.conventions import OutputKind
 from recon.mono.photos import MonoPhoto, PhotoReader, list_photos
 from recon.mono.predict import FittedSingle, SingleViewModel, check_fit, fit_single, predict_singles
-from recon.onnx.session import Provider
-from recon.preprocess import PATCH, PROCESS_RES_METHODS
 from recon.run_record import discard_record, export_entries, image_entries, versions, write_record
 from recon.scene.images import Photo, check_folders_apart
 from recon.types import Prediction, Units
 
 Item = TypeVar("Item")
-ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called as photos go into the network, with their names, how many came before them, and how many there are."""
 ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -43,83 +40,6 @@ ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 DEFAULT_MODEL = "da3mono-large"
 PHOTO_DEPTH = "photo_depth"
 """What `depth.png` and `depth.npy` are called among the exports."""
-
-_OF_ONNX_FILES: tuple[str, ...] = ("output_kind", "provider", "threads")
-_OF_TORCH_NETWORKS: tuple[str, ...] = ("weights", "revision", "precision", "device")
-
-
-@dataclass(frozen=True)
-class MonoSettings:
-    """Depth of unrelated photos, each on its own. Wrong values raise `InputError` naming the field."""
-
-    inputs: tuple[Path, ...] = ()
-    """Photos, or folders of photos."""
-    onnx: Path | None = None
-    """ONNX file to run instead of a network in torch."""
-    model: str | None = None
-    """Preset [da3mono-large]; with an ONNX file, the preset it holds where it does not say so itself."""
-    output_kind: OutputKind | None = None
-    """What an ONNX file's output is, where neither the file nor its name says: depth or disparity."""
-    out: Path | None = None
-    """Folder for the results, one folder for each photo in it [outputs/<input name>]."""
-    export: str = "mini_npz-glb-depth_vis"
-    """Formats, joined with '-', for each photo; see `recon run`. Empty: only the depth files."""
-    depth_files: str = "png-npy"
-    """Depth at the photo's resolution: png (16 bit, scale in run.json), npy (float32), png-npy. Empty: none."""
-    focal: float | None = None
-    """Focal length of all photos in pixels of the upright originals [by EXIF, else 60 degrees are assumed]."""
-    cameras: Path | None = None
-    """Intrinsics of each photo instead: .json by image name, or .npz in image order."""
-    batch_size: int = 1
-    """Photos of one size that go through the network together."""
-    process_res: int | None = None
-    """Pixels of the side that process_res_method bounds [as the network was trained]."""
-    process_res_method: ProcessResMethod | None = None
-    """Which side process_res bounds, and whether the other is resized or cropped [as the network was trained]."""
-    gs_budget: int | None = None
-    """Splats of a photo are at most this many: the most important ones."""
-    strict: bool = False
-    """Stop at a photo that cannot be used instead of leaving it out."""
-    seed: int = 0
-    """Of random weights."""
-    provider: Provider = "auto"
-    """Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu."""
-    threads: int | None = None
-    """Threads of an ONNX file on the CPU [all cores]."""
-    weights: str = "official"
-    """Of a network in torch: 'official', 'none' (random), a weights file, a checkpoint folder, or a hub id."""
-    revision: str | None = None
-    """Branch, tag or commit of the hub repository."""
-    commercial_only: bool = False
-    """Refuse weights whose licence forbids commercial use."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the encoder of a network in torch; the rest is float32."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where a network in torch runs. auto: cuda, else mps, else cpu."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
-        if self.process_res is not None and self.process_res < PATCH:
-            raise InputError(f"process_res must be at least {PATCH}, got {self.process_res}")
-        if self.process_res_method not in (None, *PROCESS_RES_METHODS):
-            known = ", ".join(PROCESS_RES_METHODS)
-            raise InputError(f"process_res_method must be one of {known}, got {self.process_res_method!r}")
-        if self.gs_budget is not None and self.gs_budget < 1:
-            raise InputError(f"gs_budget must be at least 1, got {self.gs_budget}")
-        for kind in self.depth_kinds:
-            if kind not in KINDS:
-                raise InputError(f"depth_files must be {' or '.join(KINDS)}, joined with '-', got {kind!r}")
-        of_onnx = self.onnx is not None
-        for name in _OF_TORCH_NETWORKS if of_onnx else _OF_ONNX_FILES:
-            if getattr(self, name) != getattr(MonoSettings, name):
-                other = "a network in torch, not for an ONNX file" if of_onnx else "an ONNX file, and none is given"
-                raise InputError(f"{name} is for {other}")
-
-    @property
-    def depth_kinds(self) -> tuple[str, ...]:
-        """Endings of the depth files."""
-        return tuple(dict.fromkeys(self.depth_files.split("-"))) if self.depth_files else ()
 
 
 @dataclass(frozen=True)
@@ -282,7 +202,6 @@ class _Writer:
     def complete(self, prediction: Prediction) -> Prediction:
         """With the splats that the formats need. Raises InputError where it cannot be written in one of them."""
         if any(name in SPLAT_FORMATS for name in self.formats):
-            from recon.config import ExportChoices
             from recon.splat import add_gaussians
 
             prediction = add_gaussians(prediction, ExportChoices(gs_budget=self.gs_budget))

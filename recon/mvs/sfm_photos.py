@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.scene.images import Photo
+from recon.scene.pixels import focal_in_pixels
 
 MAX_FEATURE_SIDE = 1600
 """Longer side, in pixels, of the pictures that features are searched in; larger photos are shrunk to it."""
 
-_DIAGONAL_35MM = math.hypot(36, 24)
 _ASSUMED_FOCAL = 1.0
 """Focal length to start from where EXIF says nothing, in units of the longer side: 53° across it."""
 
@@ -46,12 +45,11 @@ class SfmPhoto:
 
     @property
     def focal_guess(self) -> float:
-        """Focal length in pixels of `gray`: by EXIF (whose 35 mm equivalent compares diagonals, CIPA DCG-001), else
-        a common one."""
+        """Focal length in pixels of `gray`: by EXIF, else a common one."""
         width, height = self.original_size
         if self.exif_focal_35mm is None:
             return _ASSUMED_FOCAL * max(width, height) * self.scale
-        return self.exif_focal_35mm / _DIAGONAL_35MM * math.hypot(width, height) * self.scale
+        return focal_in_pixels(self.exif_focal_35mm, width, height) * self.scale
 
 
 def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:

@@ -23,9 +23,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import OutputKind
 from recon.errors import InputError
 from recon.messages import warn
-from recon.mono.conventions import DA2, DA2_METRIC, DA3_METRIC, DA3_MONO, Conventions, OutputKind, conventions_of
+from recon.mono.conventions import DA2, DA2_METRIC, DA3_METRIC, DA3_MONO, Conventions, conventions_of
 from recon.preprocess import IMAGENET_MEAN, IMAGENET_STD, PATCH
 
 OUTPUT_KIND_KEY = "recon.output_kind"

@@ -12,14 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import OutputKind, Provider
 from recon.errors import InputError
 from recon.geometry.disparity import depth_from_disparity
 from recon.messages import collect_warnings
+from recon.models.single_view import SKY_THRESHOLD
 from recon.mono.cameras import KnownCameras
-from recon.mono.conventions import SKY_THRESHOLD, Conventions, OutputKind
+from recon.mono.conventions import Conventions
 from recon.mono.predict import DepthMaps, FittedSingle, fill_sky, fit_single, predict_singles
 from recon.onnx.model_info import SOURCE_KEY, ModelInfo, read_info
-from recon.onnx.session import Provider, open_session
+from recon.onnx.session import open_session
 from recon.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalise
 from recon.scene.images import ImageLike, PhotoSource, load_photos
 from recon.types import FloatArray, Prediction

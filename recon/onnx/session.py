@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from recon.choices import Provider
 from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
 
 if TYPE_CHECKING:
     import onnxruntime
-
-Provider = Literal["auto", "cpu", "cuda", "coreml", "tensorrt"]
 
 _CPU = "CPUExecutionProvider"
 _EXECUTION_PROVIDERS = {

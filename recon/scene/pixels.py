@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 
 _EXIF_IFD = 0x8769
 _FOCAL_LENGTH_IN_35MM_FILM = 0xA405
+_DIAGONAL_35MM = math.hypot(36, 24)
 
 _pillow_limit = threading.Lock()
 
@@ -110,6 +112,11 @@ def focal_35mm(image: Image.Image) -> float | None:
     except SyntaxError:
         return None
     return float(value) if isinstance(value, int) and value > 0 else None
+
+
+def focal_in_pixels(focal: float, width: int, height: int) -> float:
+    """Focal length in pixels of a photo from `focal_35mm`, which compares diagonals (CIPA DCG-001)."""
+    return focal / _DIAGONAL_35MM * math.hypot(width, height)
 
 
 def _open(path: Path) -> Image.Image:

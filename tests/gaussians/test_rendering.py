@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -290,7 +291,8 @@ assert "torch" not in sys.modules
 
 
 def test_torch_is_not_imported_to_find_that_there_is_no_gsplat() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT_GSPLAT], capture_output=True, text=True)
+    repository = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_GSPLAT], capture_output=True, text=True, cwd=repository)
     assert done.returncode == 0, done.stderr
 
 

@@ -18,7 +18,7 @@ from recon.models.presets import (
     NetworkConfig,
     SingleViewConfig,
 )
-from recon.models.sky import SKY_THRESHOLD
+from recon.models.single_view import SKY_THRESHOLD
 
 _HEAD = HeadConfig(features=32, channels=(16, 24, 32, 48))
 _ANY_VIEW_ENCODER = EncoderConfig(dim=64, depth=8, heads=2, taken_layers=(3, 5, 6, 7), cross_view_from=4)

@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.config import InferenceOptions
+from recon.config import InferenceOptions, MonoSettings
 from recon.errors import InputError
 from recon.export import read_npz
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
-from recon.mono.conventions import CANONICAL_FOCAL, SKY_THRESHOLD
 from recon.mono.network import NetworkModel
 from recon.mono.predict import fit_single
-from recon.mono.run import MonoRun, MonoSettings, open_model, run_mono
+from recon.mono.run import MonoRun, open_model, run_mono
 from recon.predict import predict
 from recon.preprocess import combine
 from recon.scene.cameras_file import write_cameras
@@ -353,11 +352,6 @@ class TestNetwork:
         assert model.describe()["preset"] == "depth-anything-v2-small"
         assert model.warnings
 
-    def test_constants_are_those_of_the_networks(self) -> None:
-        import recon.models.sky as sky
-
-        assert (CANONICAL_FOCAL, SKY_THRESHOLD) == (sky._CANONICAL_FOCAL, sky.SKY_THRESHOLD)
-
 
 WITHOUT_TORCH = """
 import sys
@@ -369,7 +363,8 @@ class NoTorch:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, NoTorch())
-from recon.mono.run import MonoSettings, run_mono
+from recon.config import MonoSettings
+from recon.mono.run import run_mono
 formats = "mini_npz-npz-glb-ply-depth_vis-gs_ply-spz"
 settings = MonoSettings(inputs=(Path(sys.argv[2]),), onnx=Path(sys.argv[1]), focal=100.0, export=formats)
 result = run_mono(settings, Path(sys.argv[3]))
@@ -383,3 +378,9 @@ def test_everything_is_written_without_torch(folder: Path, graph: Path, tmp_path
     done = subprocess.run(program, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "d" / "scene.glb").exists()
+
+
+def test_onnx_is_imported_for_onnx_files_only() -> None:
+    program = "import recon.mono.run, sys; sys.exit(any(name.startswith('recon.onnx') for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    assert done.returncode == 0

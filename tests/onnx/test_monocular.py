@@ -185,7 +185,8 @@ class TestSky:
     def test_is_filled_as_in_torch(self, tmp_path: Path) -> None:
         import torch
 
-        from recon.models.sky import SKY_THRESHOLD, fill_single_view_sky
+        from recon.models.single_view import SKY_THRESHOLD
+        from recon.models.sky import fill_single_view_sky
 
         prediction = predict(with_sky(tmp_path / "graph.onnx"), photo(70, 42))
         values = torch.from_numpy(expected_map(prediction.processed_images[0])).float()
