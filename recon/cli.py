@@ -13,7 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -33,6 +33,7 @@ from recon.config import (
 )
 from recon.errors import InputError
 from recon.messages import collect_warnings
+from recon.usage_errors import in_one_line
 
 if TYPE_CHECKING:
     from recon.models.ready import ReadyModel
@@ -109,7 +110,9 @@ Settings: TypeAlias = (
 def _settings(arguments: list[str]) -> Settings:
     settings = _parse(arguments, RunSettings())
     if isinstance(settings, RunSettings) and settings.config is not None:
-        settings = _parse(arguments, load_settings(settings.config))
+        given = {name: () for name in ("export_kwargs", "export_feat_layers") if getattr(settings, name)}
+        # Flags would add to the lists of the file; they are to win over it, as everywhere.
+        settings = _parse(arguments, replace(load_settings(settings.config), **given))
     return settings
 
 
@@ -147,15 +150,13 @@ def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
     except SystemExit as stop:
         if stop.code == DONE:
             return parse()  # once more, to show the help
-        # A field that refuses its value, else what tyro finds wrong: a box that is folded into one line.
+        # A field that refuses its value, else what tyro finds wrong.
         cause: BaseException | None = stop
         while cause is not None:
             if isinstance(cause, InputError):
                 raise cause from None
             cause = cause.__context__
-        lines = [line.strip("│╭╮╰╯─ ") for line in unseen.getvalue().splitlines()]
-        _title, *said = [line for line in lines if line.strip("-") and not line.endswith("--help")]
-        raise InputError(" ".join(said)) from None
+        raise InputError(in_one_line(unseen.getvalue())) from None
 
 
 def run(settings: RunSettings) -> int:

@@ -90,8 +90,8 @@ class InferenceOptions(ExportChoices):
     """Which side process_res bounds, and whether the other is resized or cropped to a multiple of 14."""
     mixed_sizes: MixedSizes = "crop"
     """Photos of different shapes: crop to the smallest, or refuse."""
-    export_feat_layers: tuple[int, ...] = ()
-    """Encoder blocks whose features are returned (and drawn by feat_vis)."""
+    export_feat_layers: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
+    """Encoder block whose features are returned (and drawn by feat_vis); may be given several times."""
     strict: bool = False
     """Stop at a photo that cannot be read instead of leaving it out."""
 
@@ -113,8 +113,8 @@ class _CommandSettings:
     any-view preset whose weights are there or can be downloaded, else mvs."""
     export: str = "mini_npz-glb-depth_vis"
     """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video."""
-    export_kwargs: tuple[str, ...] = ()
-    """Further options of a format, as FORMAT.OPTION=VALUE: glb.filter_black_bg=true glb.camera_size=0.05."""
+    export_kwargs: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Further option of a format, as FORMAT.OPTION=VALUE: glb.camera_size=0.05; may be given several times."""
     out: Path | None = None
     """Folder for the results [outputs/<input name>]. Files of an earlier run with the same names are replaced."""
     config: str | None = None
@@ -148,8 +148,8 @@ class _ReexportSettings:
     """exports/npz/results.npz of a run."""
     to: str
     """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video."""
-    export_kwargs: tuple[str, ...] = ()
-    """Further options of a format, as FORMAT.OPTION=VALUE: glb.filter_black_bg=true glb.camera_size=0.05."""
+    export_kwargs: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Further option of a format, as FORMAT.OPTION=VALUE: glb.camera_size=0.05; may be given several times."""
     out: Path | None = None
     """Folder for the files [the folder of the run]."""
     verbose: bool = False
@@ -314,8 +314,8 @@ class MonoSettings:
 class MonoCommand(MonoSettings):
     """Depth of single photos that have nothing to do with each other, by a network in torch or an ONNX file."""
 
-    export_kwargs: tuple[str, ...] = ()
-    """Further options of a format, as FORMAT.OPTION=VALUE."""
+    export_kwargs: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Further option of a format, as FORMAT.OPTION=VALUE: glb.camera_size=0.05; may be given several times."""
     verbose: bool = False
     """Show the traceback of an unexpected error."""
 

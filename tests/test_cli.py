@@ -117,9 +117,10 @@ class TestRun:
             "--model da3-giant --weights none --engine reference --precision bf16 --device cpu --revision v1 "
             "--commercial-only --seed 5 --out here --export npz-ply --infer-gs --use-ray-pose --process-res 70 "
             "--process-res-method lower_bound_crop --ref-view-strategy middle --mixed-sizes error "
-            "--export-feat-layers 3 4 --conf-thresh-percentile 10 --num-max-points 99 --no-show-cameras "
+            "--export-feat-layers 3 --export-feat-layers 4 --conf-thresh-percentile 10 --num-max-points 99 "
+            "--no-show-cameras "
             "--feat-vis-fps 7 --strict --no-align-to-input-ext-scale "
-            "--export-kwargs glb.camera_size=0.1 ply.filter_white_bg=true"
+            "--export-kwargs glb.camera_size=0.1 --export-kwargs ply.filter_white_bg=true"
         )
         assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 0
         assert made == [
@@ -153,6 +154,28 @@ class TestRun:
         }
         assert {name: settings[name] for name in expected} == expected
         assert len(read_npz(folder / "here" / "exports" / "npz" / "results.npz").depth) == 2
+
+    def test_photos_may_come_after_any_option(self, folder: Path, made: list[dict]) -> None:
+        flags = (
+            "--export-kwargs glb.camera_size=0.1 --export-feat-layers 3 --export glb-feat_vis --process-res 70 "
+            "--export-kwargs feat_vis.fps=5 --export-feat-layers 4 --out o"
+        )
+        assert main(["run", *flags.split(), "--export-kwargs", "glb.filter_white_bg=true", "photos"]) == 0
+        settings = json.loads((folder / "o" / "run.json").read_text())["settings"]
+        assert settings["inputs"] == ["photos"]
+        assert settings["export_feat_layers"] == [3, 4]
+        expected = {"glb": {"camera_size": 0.1, "filter_white_bg": True}, "feat_vis": {"fps": 5}}
+        assert settings["export_kwargs"] == expected
+
+    def test_lists_of_flags_win_over_those_of_a_file(self, folder: Path, made: list[dict]) -> None:
+        (folder / "mine.yaml").write_text("export_feat_layers: [1]\nexport_kwargs: [glb.camera_size=0.2]\nexport: glb")
+        arguments = ["run", "--config", "mine.yaml", "--process-res", "70"]
+        assert main([*arguments, "--export-feat-layers", "2", "photos", "--out", "a"]) == 0
+        settings = json.loads((folder / "a" / "run.json").read_text())["settings"]
+        assert (settings["export_feat_layers"], settings["export_kwargs"]) == ([2], {"glb": {"camera_size": 0.2}})
+        assert main([*arguments, "--export-kwargs", "glb.num_max_points=9", "photos", "--out", "b"]) == 0
+        settings = json.loads((folder / "b" / "run.json").read_text())["settings"]
+        assert (settings["export_feat_layers"], settings["export_kwargs"]) == ([1], {"glb": {"num_max_points": 9}})
 
     def test_every_parameter_of_inference_has_a_flag(self) -> None:
         parameters = set(inspect.signature(DepthAnything3.inference).parameters)
@@ -281,7 +304,11 @@ class TestWrongInput:
             (["run", "photos", "--modle", "x"], "--model"),
             (["run", "photos", "--process-res", "big"], "--process-res"),
             (["run", "photos", "--ref-view-strategy", "last"], "invalid choice 'last'"),
-            (["export", "a.npz"], "--to"),
+            (["run", "photos", "--modle", "x"], "did you mean --model?"),
+            (["run", "photos", "--process-res", "big"], "invalid literal for int() with base 10: 'big'"),
+            (["run", "photos", "--render-hw", "3"], "Error parsing --render-hw: no type matching {INT INT} could be"),
+            (["export", "a.npz"], "Missing from recon export: --to STR"),
+            (["export"], "Missing from recon export: RESULT.npz, --to STR"),
         ],
     )
     def test_of_the_command_line_itself(
@@ -291,6 +318,9 @@ class TestWrongInput:
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("recon: error: ")
         assert said in line
+        # Nothing of the help texts, of another command's option of that name, of markup or of a hint cut short.
+        assert not any(words in line for words in ("(default", "helptext", "required)", "[bold]", "NoneType"))
+        assert line.count("--process-res") <= 1
 
     def test_the_hub_out_of_reach_is_one_line(self, folder: Path) -> None:
         done = in_new_process(
