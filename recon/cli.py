@@ -29,7 +29,6 @@ from recon.config import (
     OnnxExportSettings,
     RunSettings,
     load_settings,
-    parse_export_kwargs,
 )
 from recon.errors import InputError
 from recon.messages import collect_warnings
@@ -162,6 +161,7 @@ def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
 def run(settings: RunSettings) -> int:
     """`recon run`: photos to files, and a table of what was written."""
     from recon.export import check_options, parse_formats
+    from recon.export.option_texts import parse_export_kwargs
     from recon.model_choice import MVS
     from recon.models.presets import load_preset
     from recon.pipeline import SFM, check_request, format_options, reconstruct
@@ -206,6 +206,7 @@ def run(settings: RunSettings) -> int:
 
 def mono(settings: MonoCommand) -> int:
     """`recon mono`: a folder of files for each photo, and a line for each on stdout."""
+    from recon.export.option_texts import parse_export_kwargs
     from recon.mono.run import run_mono
     from recon.report import ProgressReport, print_mono, report_warnings
 
@@ -348,6 +349,7 @@ def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyM
 def export_again(settings: ExportSettings) -> int:
     """`recon export`: formats from a result that holds everything, and a note in the run's `run.json`."""
     from recon.export import export, parse_formats, read_npz
+    from recon.export.option_texts import parse_export_kwargs
     from recon.pipeline import format_options
     from recon.report import ProgressReport, print_exports, report_warnings
     from recon.run_record import add_exports, read_record, run_folder

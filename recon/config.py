@@ -347,21 +347,6 @@ def load_settings(name_or_path: str) -> RunSettings:
         raise InputError(f"{path}: {error}") from error
 
 
-def parse_export_kwargs(items: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`FORMAT.OPTION=VALUE` items as `{format: {option: value}}`, values read as YAML. Raises `InputError`."""
-    parsed: dict[str, dict[str, Any]] = {}
-    for item in items:
-        target, equals, value = item.partition("=")
-        export_format, dot, option = target.partition(".")
-        if not (equals and dot and export_format and option):
-            raise InputError(f"export_kwargs must look like glb.camera_size=0.05, got {item!r}")
-        try:
-            parsed.setdefault(export_format, {})[option] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"export_kwargs: the value of {item!r} cannot be read") from None
-    return parsed
-
-
 def settings_names() -> tuple[str, ...]:
     """Names that `--config` understands without a path."""
     from recon.paths import configs_folder

@@ -13,7 +13,6 @@ from recon.config import (
     InferenceOptions,
     RunSettings,
     load_settings,
-    parse_export_kwargs,
     settings_names,
 )
 from recon.errors import InputError
@@ -137,18 +136,6 @@ def test_bundled_files_can_be_used(name: str) -> None:
     assert not (settings.commercial_only and preset.non_commercial)
     assert not (settings.infer_gs and not preset.has_gaussians)
     assert settings != RunSettings()
-
-
-def test_export_kwargs_of_the_command_line() -> None:
-    items = ["glb.camera_size=0.05", "glb.filter_black_bg=true", "feat_vis.fps=3"]
-    expected = {"glb": {"camera_size": 0.05, "filter_black_bg": True}, "feat_vis": {"fps": 3}}
-    assert parse_export_kwargs(items) == expected
-
-
-@pytest.mark.parametrize("item", ["glb", "glb.camera_size", "camera_size=1", ".a=1", "glb.=1", "glb.camera_size=["])
-def test_malformed_export_kwargs(item: str) -> None:
-    with pytest.raises(InputError, match="export_kwargs"):
-        parse_export_kwargs([item])
 
 
 def test_names_are_those_the_parts_check_against() -> None:
