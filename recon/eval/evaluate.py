@@ -29,6 +29,7 @@ from recon.eval.novel_views import ViewScores, cameras_to_render, novel_view_sco
 from recon.eval.results import Result
 from recon.eval.surface_metrics import SurfaceScores, surface_scores, thin
 from recon.eval.true_surface import surface_sizes, true_points
+from recon.eval.view_alignment import align_views
 from recon.geometry.cameras import to_4x4
 from recon.geometry.similarity import Similarity, align_cameras
 from recon.geometry.unprojection import unproject_depth
@@ -291,16 +292,20 @@ def _surface(
 def _novel_views(
     matched: _Matched, truth: GroundTruth, to_truth: Similarity | None, options: EvalOptions, notes: list[str]
 ) -> ViewScores | None:
-    gaussians = matched.result.gaussians
-    if gaussians is None or options.novel_views == 0:
+    result = matched.result
+    if result.gaussians is None or options.novel_views == 0:
         return None
-    if to_truth is None:
+    if to_truth is None or result.extrinsics is None:
         notes.append("novel views: the result has no cameras that place it in the true world")
         return None
-    given = [*matched.indices, *match_names(matched.result.dropped, truth.image_names)]
-    _, height, width = matched.result.depth.shape
+    given = [*matched.indices, *match_names(result.dropped, truth.image_names)]
+    _, height, width = result.depth.shape
     cameras = cameras_to_render(truth, given, int(matched.indices[0]), options.novel_views)
     if len(cameras) == 0:
         notes.append("novel views: every true picture was given to the run")
         return None
-    return novel_view_scores(gaussians, truth, cameras, to_truth, (height, width), matched.to_image[0])
+    seen = result.depth[usable(result.depth)]
+    if len(seen):
+        distance = float(np.median(seen)) * to_truth.scale
+        to_truth = align_views(matched.extrinsics, result.extrinsics, to_truth, distance)
+    return novel_view_scores(result.gaussians, truth, cameras, to_truth, (height, width), matched.to_image[0])
