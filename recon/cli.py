@@ -109,7 +109,9 @@ Settings: TypeAlias = (
 def _settings(arguments: list[str]) -> Settings:
     settings = _parse(arguments, RunSettings())
     if isinstance(settings, RunSettings) and settings.config is not None:
-        given = {name: () for name in ("export_kwargs", "export_feat_layers") if getattr(settings, name)}
+        given: dict[str, Any] = {
+            name: () for name in ("export_kwargs", "export_feat_layers") if getattr(settings, name)
+        }
         # Flags would add to the lists of the file; they are to win over it, as everywhere.
         settings = _parse(arguments, replace(load_settings(settings.config), **given))
     return settings

@@ -162,7 +162,7 @@ class TestRun:
         )
         assert main(["run", *flags.split(), "--export-kwargs", "glb.filter_white_bg=true", "photos"]) == 0
         settings = json.loads((folder / "o" / "run.json").read_text())["settings"]
-        assert settings["inputs"] == ["photos"]
+        assert settings["inputs"] == [str(folder / "photos")]
         assert settings["export_feat_layers"] == [3, 4]
         expected = {"glb": {"camera_size": 0.1, "filter_white_bg": True}, "feat_vis": {"fps": 5}}
         assert settings["export_kwargs"] == expected

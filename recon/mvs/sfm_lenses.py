@@ -70,9 +70,7 @@ class Lenses:
         if self._displacement(view) < _NEGLIGIBLE:
             return pixels
         if max(width, height) > _LONGEST_SIDE:
-            raise InputError(
-                f"a photo of {width}×{height} pixels cannot be undistorted: over {_LONGEST_SIDE} a side"
-            )
+            raise InputError(f"a photo of {width}×{height} pixels cannot be undistorted: over {_LONGEST_SIDE} a side")
         source, target = self._with_integer_centres(view)
         warped = np.empty_like(pixels)
         for top in range(0, height, _ROWS_AT_ONCE):
