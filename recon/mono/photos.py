@@ -14,7 +14,7 @@ from recon.errors import InputError
 from recon.messages import warn
 from recon.mono.predict import FittedSingle
 from recon.run_record import FILE_NAME
-from recon.scene.images import Photo, list_images, load_each
+from recon.scene.images import Loaded, Photo, list_images, load_each
 
 _READERS = 4
 
@@ -29,9 +29,9 @@ class MonoPhoto:
     folder: str
     """Name of a folder for its results, which no other photo of the run has."""
 
-    def read(self) -> Photo:
-        """Raises InputError as `recon.scene.images.load_each`."""
-        return load_each(self.source, lambda photo: replace(photo, name=self.name)).photos[0]
+    def read(self, convert: Callable[[Photo], Loaded]) -> Loaded:
+        """What `convert` makes of it; raises InputError as `recon.scene.images.load_each`."""
+        return load_each(self.source, lambda photo: convert(replace(photo, name=self.name))).photos[0]
 
 
 def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
@@ -128,6 +128,6 @@ class PhotoReader:
     def _outcome(self, index: int) -> FittedSingle | InputError:
         """A failure is returned, for `leave_out` to deal with in the caller's thread."""
         try:
-            return self._prepare(self.photos[index].read(), index)
+            return self.photos[index].read(lambda photo: self._prepare(photo, index))
         except InputError as error:
             return error

@@ -18,6 +18,7 @@ from PIL import Image
 
 from recon.errors import InputError
 from recon.messages import warn
+from recon.scene.in_flight import IN_FLIGHT, Admit
 from recon.scene.pixels import HEIC_SUFFIXES, focal_35mm, pixels_from_array, pixels_from_pil, read_image
 
 MIN_SIDE = 14
@@ -86,7 +87,7 @@ def load_photos(source: PhotoSource, strict: bool = False) -> LoadedPhotos[Photo
 
 
 def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: bool = False) -> LoadedPhotos[Loaded]:
-    """Read photos, several files at a time, and keep of each only what `convert` makes of it.
+    """Read photos, several files at a time as far as memory allows, and keep of each only what `convert` makes of it.
 
     Args:
         source: path of an image or of a folder (its images in natural order: img2 before img10; hidden and other files
@@ -106,7 +107,8 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
     def load(item: _Item, name: str) -> Loaded | InputError:
         """Failures are returned, for the caller to raise or to warn about in its own thread."""
         try:
-            return convert(_load(item, name))
+            with IN_FLIGHT.share() as admit:
+                return convert(_load(item, name, admit))
         except InputError as error:
             return error
 
@@ -224,19 +226,19 @@ def _file(item: _Item) -> Path | None:
     return Path(os.fsdecode(name)) if name else None
 
 
-def _load(item: _Item, name: str) -> Photo:
+def _load(item: _Item, name: str, admit: Admit) -> Photo:
     label = f"'{item}'" if isinstance(item, Path) else f"image '{name}'"
-    photo = _photo(item, name, label)
+    photo = _photo(item, name, label, admit)
     if min(photo.width, photo.height) < MIN_SIDE:
         raise InputError(f"{label} is {photo.width}×{photo.height} pixels; both sides must be at least {MIN_SIDE}")
     return photo
 
 
-def _photo(item: _Item, name: str, label: str) -> Photo:
+def _photo(item: _Item, name: str, label: str, admit: Admit) -> Photo:
     if isinstance(item, Photo):
         return item
     if isinstance(item, Path):
-        return Photo(name, *read_image(item))
+        return Photo(name, *read_image(item, admit))
     if isinstance(item, np.ndarray):
         return Photo(name, pixels_from_array(item, label))
     try:

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
+from recon.scene.in_flight import Admit
 
 MAX_PIXELS = 400_000_000
 """Largest picture read: twice the largest camera sensor, well under what a decompression bomb claims."""
@@ -26,8 +27,12 @@ _DIAGONAL_35MM = math.hypot(36, 24)
 _pillow_limit = threading.Lock()
 
 
-def read_image(path: Path) -> tuple[NDArray[np.uint8], float | None]:
+def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
     """Decode an image file.
+
+    Args:
+        path: of the file.
+        admit: waits until there is room for its pixels; called before any is decoded.
 
     Returns:
         pixels: (H, W, 3) uint8 RGB, upright.
@@ -40,8 +45,7 @@ def read_image(path: Path) -> tuple[NDArray[np.uint8], float | None]:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"'{path}' is empty (0 bytes), not an image")
-        with _open(path) as image:
-            _check_size(image.size, f"'{path}'")
+        with _open(path, admit) as image:
             return pixels_from_pil(image, f"'{path}'"), focal_35mm(image)
     except InputError:
         raise
@@ -76,7 +80,7 @@ def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.
         if upright.has_transparency_data:
             white = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(white, upright.convert("RGBA"))
-        return np.asarray(upright.convert("RGB"))
+        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except ValueError as error:
         raise InputError(f"{label} has colour mode {image.mode}, which has no conversion; save it as RGB") from error
 
@@ -119,20 +123,24 @@ def focal_in_pixels(focal: float, width: int, height: int) -> float:
     return focal / _DIAGONAL_35MM * math.hypot(width, height)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, admit: Admit) -> Image.Image:
+    """A file whose size is known and admitted."""
     if path.suffix.lower() in HEIC_SUFFIXES:
-        return _open_heic(path)
+        return _open_heic(path, admit)
     # Pillow refuses from 179 megapixels on and warns from 89, which cameras exceed: MAX_PIXELS takes the place of its
     # limit, a global, for the moment of opening. Nothing is decoded until later.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path)
+            image = Image.open(path)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+    _check_size(image.size, f"'{path}'")
+    admit(image.width * image.height)
+    return image
 
 
-def _open_heic(path: Path) -> Image.Image:
+def _open_heic(path: Path, admit: Admit) -> Image.Image:
     try:
         import pillow_heif
     except ImportError as error:
@@ -141,6 +149,7 @@ def _open_heic(path: Path) -> Image.Image:
         raise UnidentifiedImageError(path)
     heic = pillow_heif.open_heif(path)
     _check_size(heic.size, f"'{path}'")
+    admit(heic.size[0] * heic.size[1])
     return heic.to_pillow()
 
 

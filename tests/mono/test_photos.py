@@ -48,7 +48,7 @@ class TestListing:
             (tmp_path / "y" / "img2.jpg").as_posix(),
         ]
         assert [photo.folder for photo in listed] == ["0000-img2.jpg", "img10", "0002-img2.jpg"]
-        assert [photo.read().name for photo in listed] == [photo.name for photo in listed]
+        assert [photo.read(lambda read: read.name) for photo in listed] == [photo.name for photo in listed]
 
     def test_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no photos given"):
