@@ -317,15 +317,15 @@ def _model_name(settings: RunSettings) -> str:
 def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyModel | StereoModel:
     """The model of that name. Torch is imported, and weights are downloaded, only here."""
     from recon.messages import warn
-    from recon.model_choice import AUTO, MVS, WITHOUT_WEIGHTS
+    from recon.model_choice import AUTO, MVS, without_weights
 
     if name == MVS:
         from recon.mvs.model import StereoModel
         from recon.mvs.stereo import StereoOptions
 
-        if settings.model == AUTO:
-            warn(WITHOUT_WEIGHTS)
-        said = (WITHOUT_WEIGHTS,) if settings.model == AUTO else ()
+        said = (without_weights(settings.commercial_only),) if settings.model == AUTO else ()
+        for message in said:
+            warn(message)
         return StereoModel(StereoOptions(fill=settings.fill), warnings=said)
 
     from recon.models.device import choose_device

@@ -11,11 +11,6 @@ MVS = "mvs"
 _PREFERRED = ("da3-large", "da3-base", "da3-small")
 """In this order, before all other networks that see several views."""
 
-WITHOUT_WEIGHTS = (
-    "no weights of Depth Anything 3 on this machine and no hub to get them from: depth by multi-view stereo (mvs) "
-    "instead; with a network, `--model da3-small` downloads them once, or `--weights FOLDER` takes them from a folder"
-)
-
 
 def choose_model(commercial_only: bool = False) -> str:
     """Name of an any-view preset whose weights are in the cache or can be downloaded now, else `mvs`.
@@ -27,6 +22,15 @@ def choose_model(commercial_only: bool = False) -> str:
         if is_cached(preset.hub_repo, files=preset.hub_files):
             return preset.name
     return usable[0].name if is_reachable(usable[0].hub_repo) else MVS
+
+
+def without_weights(commercial_only: bool = False) -> str:
+    """What to say where `choose_model` finds none."""
+    which = "weights of Depth Anything 3" + (" for commercial use" if commercial_only else "")
+    return (
+        f"no {which} on this machine and no hub to get them from: depth by multi-view stereo (mvs) instead; with a "
+        "network, `--model da3-small` downloads them once, or `--weights FOLDER` takes them from a folder"
+    )
 
 
 def _any_view_presets() -> list[Preset]:

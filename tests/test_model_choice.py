@@ -56,18 +56,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"), [([], "no weights of Depth Anything 3 on"), (["--commercial-only"], "3 for commercial use on")]
+)
 def test_without_weights_the_command_says_how_to_get_them(
-    there, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    there,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    said: str,
 ) -> None:
-    there()
+    there(*(["da3-large"] if flags else []))
 
     def stop(*_: object) -> None:
         raise InputError("found nothing")
 
     monkeypatch.setattr(recon.mvs.sfm, "structure_from_motion", stop)
-    assert main(["run", "photos"]) == 2
+    assert main(["run", "photos", *flags]) == 2
     warning, *_, error = capsys.readouterr().err.splitlines()
     assert warning.startswith("recon: warning: no weights of Depth Anything 3")
+    assert said in warning
     assert "--weights FOLDER" in warning
     assert error == "recon: error: found nothing"
 
