@@ -205,7 +205,9 @@ class DepthAnything3(nn.Module):
             export_format: formats joined with `-`: mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz,
                 gs_video.
             export_feat_layers: encoder blocks whose features come back in `aux`.
-            conf_thresh_percentile: percentage of least confident pixels that point clouds leave out.
+            conf_thresh_percentile: percentage of least confident pixels that point clouds leave out. As in the official
+                package, that is raised to those of a confidence below 1.05, and lowered to 90
+                (`recon.export.points.PointOptions`).
             num_max_points: most points of a point cloud.
             show_cameras: draw the cameras into `scene.glb`.
             feat_vis_fps: frames per second of the feature videos.
@@ -220,9 +222,8 @@ class DepthAnything3(nn.Module):
         video_options = {name: value for name, value in to_render.items() if value is not None}
         if video_options and (export_dir is None or "gs_video" not in parse_formats(export_format)):
             raise InputError(f"{next(iter(video_options))} is for the export format gs_video, which is not asked for")
-        if video_options:
-            export_kwargs = {**(export_kwargs or {})}
-            export_kwargs["gs_video"] = {**video_options, **export_kwargs.get("gs_video", {})}
+        points = {"conf_thresh_percentile": conf_thresh_percentile}
+        defaults = {"glb": points, "ply": points, "gs_video": video_options}
         options = InferenceOptions(
             align_to_input_ext_scale=align_to_input_ext_scale,
             infer_gs=infer_gs,
@@ -231,7 +232,6 @@ class DepthAnything3(nn.Module):
             process_res=process_res,
             process_res_method=process_res_method,  # type: ignore[arg-type]
             export_feat_layers=() if export_feat_layers is None else export_feat_layers,  # type: ignore[arg-type]
-            conf_thresh_percentile=conf_thresh_percentile,
             num_max_points=num_max_points,
             show_cameras=show_cameras,
             feat_vis_fps=feat_vis_fps,
@@ -247,9 +247,20 @@ class DepthAnything3(nn.Module):
             options=options,
             export_dir=None if export_dir is None else Path(export_dir),
             export_format=export_format,
-            export_kwargs=export_kwargs,
+            export_kwargs=_over(defaults, export_kwargs or {}),
         )
         return result.prediction
+
+
+def _over(
+    defaults: Mapping[str, Mapping[str, Any]], given: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """`{format: {option: value}}` of `defaults`, and over it what is `given`."""
+    merged = {**defaults, **given}
+    for name, values in defaults.items():
+        if isinstance(merged[name], Mapping):  # else it is refused when options are checked
+            merged[name] = {**values, **merged[name]}
+    return {name: values for name, values in merged.items() if values != {}}
 
 
 def _as_dict(output: NetworkOutput) -> dict[str, Any]:

@@ -38,8 +38,9 @@ _OF_TORCH_NETWORKS = ("weights", "revision", "precision", "device")
 class ExportChoices:
     """What goes into the exported files. Wrong values raise `InputError` naming the field."""
 
-    conf_thresh_percentile: float = 40.0
-    """Point clouds leave out this percentage of pixels: the least confident ones."""
+    conf_thresh_percentile: float | None = None
+    """Point clouds leave out just this percentage of pixels: the least confident ones [40, but up to 90 where fewer
+    reach a confidence of 1.05]."""
     num_max_points: int = 1_000_000
     """Point clouds hold at most this many points."""
     show_cameras: bool = True
@@ -55,7 +56,8 @@ class ExportChoices:
     render_cameras: Path | None = None
     """Cameras of the Gaussian video, instead of a path of its own: .json or .npz as for --cameras."""
     render_hw: tuple[int, int] | None = None
-    """Height and width of the Gaussian video [those of the processed images]."""
+    """Height and width of the Gaussian video [those of the processed images; with render_cameras those of their file].
+    Cameras of a file are stretched to another shape."""
     poster: bool = False
     """Also write the middle frame of the Gaussian video as a JPEG."""
     seed: int = 0
@@ -64,7 +66,7 @@ class ExportChoices:
     def __post_init__(self) -> None:
         _convert_fields(self)
         percentile = self.conf_thresh_percentile
-        _require(0 <= percentile <= 100, "conf_thresh_percentile", "0 to 100", percentile)
+        _require(percentile is None or 0 <= percentile <= 100, "conf_thresh_percentile", "0 to 100", percentile)
         _require(self.num_max_points > 0, "num_max_points", "above 0", self.num_max_points)
         _require(self.feat_vis_fps > 0, "feat_vis_fps", "above 0", self.feat_vis_fps)
         _require(self.gs_budget is None or self.gs_budget > 0, "gs_budget", "above 0", self.gs_budget)

@@ -3,12 +3,14 @@
 | key | contents |
 | --- | --- |
 | versions | of recon, torch, numpy and Python |
-| model | preset, engine, weights (source, seed, file, sha256, repo, revision, licence), precision, device |
+| model | preset, engine, weights (source, seed, file, sha256, repo, revision, licence), precision, device; of |
+| | multi-view stereo instead: name and options |
 | settings | everything that was chosen, defaults included |
 | units, scale_factor | as in `Prediction` |
 | ref_view | index of the reference view among `images`; null where none was chosen |
 | gaussians | source (`head` or `depth`) and count; null where there are none |
-| cameras | for extrinsics and intrinsics: `given`, `predicted`, or null where there are none |
+| cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
+| | under that name what structure from motion found, which is kept for other runs in `cache/` beside this file |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3) |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |

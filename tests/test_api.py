@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,26 @@ def test_inference_is_the_pipeline(model: DepthAnything3, tmp_path: Path) -> Non
     assert (tmp_path / "run.json").is_file()
     again = model.inference(images, process_res=70)
     np.testing.assert_array_equal(again.depth, prediction.depth)
+
+
+def test_the_percentile_of_confidence_is_the_official_one(model: DepthAnything3, tmp_path: Path) -> None:
+    """Of the least confident pixels, at most 90 % are left out; settings of the command line know no such limit."""
+    images, size = photos(2), {"process_res": 70, "export_format": "ply", "export_dir": tmp_path}
+
+    def points() -> int:
+        return json.loads((tmp_path / "run.json").read_text())["exports"]["ply"]["details"]["points"]
+
+    count = model.inference(images, process_res=70).depth.size
+    for percentile, overrides, left_out in [
+        (99.0, {}, 0.9),
+        (99.0, {"ply": {"ensure_thresh_percentile": 95.0}}, 0.95),
+        (99.0, {"ply": {"conf_thresh_percentile": 50}}, 0.5),
+    ]:
+        model.inference(images, conf_thresh_percentile=percentile, export_kwargs=overrides, **size)
+        assert points() == pytest.approx((1 - left_out) * count, abs=2)
+    for name, wrong in (("conf_thresh_percentile", 101.0), ("export_kwargs", {"glb": 3})):
+        with pytest.raises(InputError, match=f"{name}.* must"):
+            model.inference(images, **{name: wrong})
 
 
 def test_paths_pillow_images_and_arrays_are_alike(model: DepthAnything3, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from recon import DepthAnything3, __version__
 from recon.cli import main
 from recon.config import RunSettings
 from recon.eval.ground_truth import read_ground_truth
-from recon.export import read_npz
+from recon.export import export, read_npz
 from recon.models.presets import load_preset, preset_names
 from recon.models.ready import ReadyModel
 from recon.scene.cameras_file import write_cameras
@@ -453,7 +453,17 @@ class TestExport:
             json.loads((run.parent / name / "run.json").read_text())["exports"]["ply"]["details"]["points"]
             for name in ("few", "many")
         ]
-        assert points[0] < points[1]
+        count = read_npz(run / "exports" / "npz" / "results.npz").depth.size
+        assert points == [pytest.approx(0.01 * count, abs=2), count]
+
+    def test_pixels_without_confidence_are_left_out_only_unless_asked_otherwise(self, run: Path) -> None:
+        prediction = read_npz(run / "exports" / "npz" / "results.npz")
+        conf = np.linspace(1, 1.04, prediction.depth.size, dtype=np.float32).reshape(prediction.depth.shape)
+        export(replace(prediction, conf=conf), "npz", run)
+        for flags, left in ((["--conf-thresh-percentile", "25"], 0.75), ([], 0.1)):
+            assert main(["export", "run/exports/npz/results.npz", "--to", "ply", "--out", "o", *flags]) == 0
+            record = json.loads((run.parent / "o" / "run.json").read_text())
+            assert record["exports"]["ply"]["details"]["points"] == pytest.approx(left * conf.size, abs=2)
 
     def test_a_result_that_holds_too_little(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["export", "run/exports/mini_npz/results.npz", "--to", "glb"]) == 2

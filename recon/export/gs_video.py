@@ -53,7 +53,7 @@ class GsVideoOptions:
     enable_tqdm: bool = True
     """Show progress."""
     output_name: str = ""
-    """Name of the file without suffix; by default `0000_` and the camera path, or `0000_render` with `render_exts`."""
+    """Name of the file without suffix; by default `0000_` and the camera path, or `0000_render_exts` with those."""
     video_quality: str = "high"
     """`high`, `medium` or `low`."""
     poster: bool = False
