@@ -32,7 +32,7 @@ from recon.models.presets import PATCH_SIZE, MonocularConfig, Preset
 from recon.models.ready import ReadyModel
 from recon.onnx.export_check import MAX_ERROR, MAX_ERROR_FP16, check_file, describe_errors
 from recon.onnx.export_file import OPSET, write_file
-from recon.onnx.export_graphs import Graph, Signature, graph_of
+from recon.onnx.export_graphs import Graph, Signature, graph_of, to_half
 from recon.onnx.export_options import OnnxOptions
 from recon.onnx.model_info import (
     LICENCE_KEY,
@@ -208,7 +208,7 @@ def _example_images(
 
 def _half_copy(graph: Graph) -> Graph:
     half = copy.deepcopy(graph)
-    half.to_half()
+    to_half(half)
     return half
 
 

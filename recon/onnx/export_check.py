@@ -74,8 +74,9 @@ def describe_errors(errors: Mapping[str, float]) -> str:
 
 
 def relative_error(actual: NDArray[np.floating[Any]], expected: NDArray[np.floating[Any]]) -> float:
-    """Largest difference, relative to the expected value or, where that is larger, to the mean magnitude of them all.
+    """Largest difference, relative to the expected value or, where that is larger, to the mean magnitude.
 
+    The mean is over values that are not zero: a map that is cut off at zero would count as smaller than it is.
     Infinite where the shapes differ, or the places of numbers that are not finite.
     """
     if actual.shape != expected.shape or (np.isfinite(actual) != np.isfinite(expected)).any():
@@ -85,4 +86,5 @@ def relative_error(actual: NDArray[np.floating[Any]], expected: NDArray[np.float
         return 0.0
     wanted = expected[finite].astype(np.float64)
     magnitude = np.abs(wanted)
-    return float((np.abs(actual[finite] - wanted) / np.maximum(magnitude, max(magnitude.mean(), 1e-12))).max())
+    mean = magnitude.sum() / max(np.count_nonzero(magnitude), 1)
+    return float((np.abs(actual[finite] - wanted) / np.maximum(magnitude, max(mean, 1e-12))).max())

@@ -19,6 +19,8 @@ from recon.models.presets import PATCH_SIZE
 
 _STRATEGY = "saddle_balanced"
 """How the reference view is chosen, as in `recon run` by default."""
+_FLOAT32_PARTS = ("cam_enc", "cam_dec")
+"""Modules of a network that stay float32 in files of half precision."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,6 @@ class SingleViewGraph(nn.Module):
         maps = self.network.head(_layers(_encode(encoder, images[:, None])), *_grid(images))
         return tuple(values[:, None].float() for values in maps[: len(self.signature.outputs)])
 
-    def to_half(self) -> None:
-        """Bring encoder and head to float16, in place."""
-        self.network.half()
-
 
 class MonocularGraph(nn.Module):
     """Images (N, 3, H, W) to disparity, or to depth in metres, (N, H, W)."""
@@ -68,10 +66,6 @@ class MonocularGraph(nn.Module):
         values = self.network.depth_head(_layers(encoded), *_grid(images)).float()
         max_depth = self.network.max_depth
         return (values.relu() if max_depth is None else max_depth * values.sigmoid(),)
-
-    def to_half(self) -> None:
-        """Bring encoder and head to float16, in place."""
-        self.network.half()
 
 
 class AnyViewGraph(nn.Module):
@@ -95,14 +89,8 @@ class AnyViewGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         encoded = _encode(self.network.backbone.pretrained, images)
         maps = self.network.head(_layers(encoded), *_grid(images))
-        # The cameras stay float32 throughout.
-        extrinsics, intrinsics = self.network.cam_dec(encoded.camera_tokens.float(), *images.shape[-2:])
-        return maps.depth.float()[None], maps.depth_conf.float()[None], extrinsics, intrinsics
-
-    def to_half(self) -> None:
-        """Bring encoder and head to float16, in place."""
-        self.network.backbone.half()
-        self.network.head.half()
+        extrinsics, intrinsics = self.network.cam_dec(encoded.camera_tokens, *images.shape[-2:])
+        return maps.depth[None], maps.depth_conf[None], extrinsics, intrinsics
 
 
 Graph = SingleViewGraph | MonocularGraph | AnyViewGraph
@@ -126,9 +114,24 @@ def graph_of(network: Network, *, sky: bool = False) -> Graph:
     )
 
 
+def to_half(graph: Graph) -> None:
+    """Bring the linear layers and convolutions of encoder and head to float16, in place.
+
+    As under torch's autocast, what rounding would add up in stays float32: the tokens from block to block, the norms,
+    the position embedding, and the exponential and sigmoid at the end. So do the cameras.
+    """
+    halved = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    for name, module in graph.network.named_modules():
+        if name.split(".")[0] in _FLOAT32_PARTS:
+            continue
+        if isinstance(module, halved):
+            module.half().register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
+        elif isinstance(module, nn.LayerNorm):
+            module.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+
+
 def _encode(encoder: Encoder, images_bvchw: Tensor) -> EncoderOutput:
-    """Run the encoder in the type of its weights."""
-    return encoder(images_bvchw.to(encoder.patch_embed.proj.weight.dtype), None, (), _STRATEGY)
+    return encoder(images_bvchw, None, (), _STRATEGY)
 
 
 def _layers(encoded: EncoderOutput) -> list[Tensor]:

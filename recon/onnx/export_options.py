@@ -19,7 +19,7 @@ class OnnxOptions:
     views: int | None = None
     """Views of a scene that a file of an any-view model takes [any number]."""
     fp16: bool = False
-    """Half the size: weights and arithmetic of encoder and head in float16. Input and outputs stay float32."""
+    """Half the size: matrix products and convolutions in float16. Input and outputs stay float32."""
     sky: bool = False
     """Give the sky score as a second output; da3mono-large and da3metric-large have it."""
 
