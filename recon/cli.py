@@ -180,7 +180,7 @@ def run(settings: RunSettings) -> int:
     name = _model_name(settings)
     preset = None if name == MVS else load_preset(name)
     check_request(preset, inputs, options, parse_formats(settings.export), out)
-    if preset is None and len(inputs) == 1 and inputs[0].expanduser().is_file():
+    if preset is None and _is_one_photo(inputs):
         raise InputError(
             f"{inputs[0]}: one photo shows no depth to multi-view stereo, it takes several or a network; "
             "`--model da3-small` downloads one, or `--weights FOLDER` takes it from a folder"
@@ -427,6 +427,13 @@ def _name_of(inputs: Sequence[Path]) -> str:
         return (first.parent.name if len(parents) == 1 else first.stem) or "photos"
     resolved = first.resolve()
     return (resolved.name if resolved.is_dir() else resolved.stem) or "photos"
+
+
+def _is_one_photo(inputs: Sequence[Path]) -> bool:
+    from recon.scene.images import list_images
+
+    path = inputs[0].expanduser()
+    return len(inputs) == 1 and (path.is_file() or len(list_images(path)) == 1)
 
 
 if __name__ == "__main__":

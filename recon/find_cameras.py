@@ -54,6 +54,7 @@ class FoundCameras:
         result = self.result
         return {
             "registered": list(result.registered_names),
+            "unregistered": list(result.unregistered_names),
             "other_models": [list(names) for names in result.other_models],
             "points": len(result.sparse.points),
             "mean_reprojection_error": float(np.nanmean(result.reprojection_errors)),
@@ -90,7 +91,8 @@ def find_cameras(
     cache_folder = None if export_dir is None else export_dir / CACHE_FOLDER
     result = structure_from_motion(photos, SfmOptions(seed=seed % 2**31), cache_folder, progress)
     if strict and result.unregistered_names:
-        raise InputError(f"the cameras of some photos could not be found: {', '.join(result.unregistered_names)}")
-    for shortfall in result.shortfalls():
-        warn(shortfall)
+        names = ", ".join(result.unregistered_names)
+        raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")
+    for line in result.shortfalls():  # the photos left out are named as they are read again
+        warn(line)
     return FoundCameras(result)

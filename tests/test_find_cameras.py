@@ -84,7 +84,7 @@ def test_photos_that_do_not_register_are_named_and_left_out(finds, tmp_path: Pat
     with pytest.warns(ReconWarning) as warned:
         result = reconstruct(fake_model(), photos(5), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
     said = [str(warning.message) for warning in warned]
-    assert "2 photos form a group apart from the 3 used, and are left out: 0001, 0004" in said
+    assert any("2 photos form a group apart from the 3 used, and are left out: 0001, 0004" in line for line in said)
     assert any("left out: '0001': its camera could not be found" in line for line in said)
     assert len(result.prediction.depth) == 3
     np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(5)[[0, 2, 3], :3].astype(np.float32))

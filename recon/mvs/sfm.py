@@ -131,7 +131,7 @@ class SfmResult:
         """One line on each thing that a careful user wants to know, beside which photos have no camera."""
         lines = [
             f"{len(names)} photos form a group apart from the {len(self.registered)} used, and are left out: "
-            f"{_listed(names)}"
+            f"{_listed(names)}; photos that show both would join them"
             for names in self.other_models
         ]
         if self.assumed_lens:

@@ -24,6 +24,8 @@ _EXIF_IFD = 0x8769
 _FOCAL_LENGTH_IN_35MM_FILM = 0xA405
 _DIAGONAL_35MM = math.hypot(36, 24)
 
+_ORIENTATION = 0x0112
+
 _pillow_limit = threading.Lock()
 
 
@@ -65,7 +67,8 @@ def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.
     """
     image.load()
     try:
-        upright = ImageOps.exif_transpose(image)
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
+        upright = ImageOps.exif_transpose(image) if turned else image  # which copies an upright image too
     except SyntaxError as error:
         warn(f"{label} has EXIF data that cannot be read ({error}); it is taken to be upright")
         upright = image
