@@ -217,7 +217,7 @@ class _Stages:
 
 def format_options(choices: ExportChoices, overrides: ExportOptions | None = None) -> dict[str, dict[str, Any]]:
     """Options of each format: what `choices` say, then `overrides`. Made anew for each call."""
-    points = {"num_max_points": choices.num_max_points, "seed": choices.seed}
+    points: dict[str, Any] = {"num_max_points": choices.num_max_points, "seed": choices.seed}
     if choices.conf_thresh_percentile is not None:  # one that was asked for counts alone, without other thresholds
         points |= {
             "conf_thresh_percentile": choices.conf_thresh_percentile,
