@@ -21,7 +21,7 @@ import yaml
 from recon.choices import DepthFile, MixedSizes, OutputKind, ProcessResMethod, Provider, Rasterizer
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
-from recon.onnx.export_options import OnnxOptions
+from recon.onnx_options import OnnxOptions
 
 RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
 Engine = Literal["recon", "reference"]

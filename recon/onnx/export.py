@@ -33,7 +33,6 @@ from recon.models.ready import ReadyModel
 from recon.onnx.export_check import MAX_ERROR, MAX_ERROR_FP16, check_file, describe_errors
 from recon.onnx.export_file import OPSET, write_file
 from recon.onnx.export_graphs import Graph, Signature, graph_of, to_half
-from recon.onnx.export_options import OnnxOptions
 from recon.onnx.model_info import (
     LICENCE_KEY,
     MODEL_KEY,
@@ -44,6 +43,7 @@ from recon.onnx.model_info import (
     SOURCE_KEY,
     WEIGHTS_KEY,
 )
+from recon.onnx_options import OnnxOptions
 from recon.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 _EXTRA = "onnx-export"

@@ -381,6 +381,6 @@ def test_everything_is_written_without_torch(folder: Path, graph: Path, tmp_path
 
 
 def test_onnx_is_imported_for_onnx_files_only() -> None:
-    program = "import recon.mono.run, sys; sys.exit(any(name.startswith('recon.onnx') for name in sys.modules))"
+    program = "import recon.mono.run, sys; sys.exit(any(name.startswith('recon.onnx.') for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
     assert done.returncode == 0

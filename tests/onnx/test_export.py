@@ -24,7 +24,7 @@ from recon.onnx import MonocularModel, export, export_file
 from recon.onnx.export import OnnxFile, export_onnx
 from recon.onnx.export_check import MAX_ERROR_FP16, ExportError, check_file, relative_error
 from recon.onnx.export_graphs import graph_of
-from recon.onnx.export_options import OnnxOptions
+from recon.onnx_options import OnnxOptions
 from recon.types import Prediction
 from tests.models.tiny import TINY, images, tiny_network
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recon.errors import InputError
-from recon.preprocess import PATCH
+from recon.models.presets import PATCH_SIZE
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class OnnxOptions:
         if self.size is not None:
             if self.dynamic:
                 raise InputError("size is that of a fixed input, and dynamic is for any size: leave one of them out")
-            if len(self.size) != 2 or any(side < PATCH or side % PATCH for side in self.size):
+            if len(self.size) != 2 or any(side < PATCH_SIZE or side % PATCH_SIZE for side in self.size):
                 given = " ".join(map(str, self.size))
-                raise InputError(f"size must be a height and a width that are multiples of {PATCH}, got {given}")
+                raise InputError(f"size must be a height and a width that are multiples of {PATCH_SIZE}, got {given}")
         if self.views is not None and self.views < 1:
             raise InputError(f"views must be at least 1, got {self.views}")
