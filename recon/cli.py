@@ -233,7 +233,8 @@ def demo(settings: DemoSettings) -> int:
         raise InputError(f"no sample scene {name!r}; there are {', '.join(names)}")
     scene = scenes_folder() / name
     out = Path("outputs") / "demo" / name if settings.out is None else settings.out
-    run(RunSettings(inputs=(scene / "images",), model="mvs", cameras="sfm", export=_DEMO_FORMATS, out=out))
+    photos = (scene / "images",)
+    run(RunSettings(inputs=photos, model="mvs", cameras="sfm", export=_DEMO_FORMATS, poster=True, out=out))
     comparison = compare({name: out}, scene)
     print()
     print_comparison(comparison)
