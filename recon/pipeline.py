@@ -16,6 +16,7 @@ from recon.align import align_to_given_extrinsics
 from recon.config import ExportChoices, InferenceOptions
 from recon.errors import InputError
 from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
+from recon.export.gs_video import check_skew
 from recon.export.progress import listen
 from recon.find_cameras import FoundCameras, find_cameras
 from recon.geometry.cameras import warn_if_camera_to_world, warn_if_float32_is_too_coarse
@@ -124,6 +125,8 @@ def reconstruct(
             _check_cameras_suffice(preset, known, len(loaded.photos), formats)
             views = combine(loaded.photos, options.mixed_sizes)
             if known.intrinsics is not None:
+                if "gs_video" in formats:
+                    check_skew(known.intrinsics, checked["gs_video"])
                 known = Cameras(known.extrinsics, map_intrinsics(known.intrinsics, views.processed_to_original))
         with stages("predict"):
             if isinstance(model, StereoModel):

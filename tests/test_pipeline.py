@@ -305,6 +305,14 @@ class TestRefusedBeforeTheNetworkRuns:
         assert not (tmp_path / "out").exists()
         assert model.network.calls == []
 
+    def test_a_video_from_cameras_with_skew(self, tmp_path: Path) -> None:
+        intrinsics = np.tile([[140.0, 3, 70], [0, 140, 56], [0, 0, 1]], (3, 1, 1))
+        model, wish = fake_model(), {"options": SMALL, "export_dir": tmp_path / "out"}
+        with pytest.raises(InputError, match=r"gs_video: splats are rendered without skew"):
+            reconstruct(model, photos(3), user_cameras(3), intrinsics, export_format="mini_npz-gs_video", **wish)
+        assert not (tmp_path / "out").exists()
+        assert model.network.calls == []
+
     def test_bad_cameras_name_their_file(self, tmp_path: Path) -> None:
         path = tmp_path / "cameras.npz"
         np.savez(path, extrinsics=np.full((2, 4, 4), np.nan))

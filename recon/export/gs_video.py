@@ -21,7 +21,7 @@ from recon.export.splats import check_splats
 from recon.export.video import check_quality, check_size, write_video
 from recon.gaussians.surroundings import NEAR_PERCENT, Surroundings
 from recon.gaussians.trajectories import check_mode, make_path, used_mode
-from recon.geometry.cameras import to_4x4
+from recon.geometry.cameras import has_skew, to_4x4
 from recon.geometry.located_depth import check_points, with_cameras
 from recon.messages import warn
 from recon.types import Cameras, FloatArray, Prediction
@@ -104,6 +104,21 @@ def check(prediction: Prediction, options: GsVideoOptions) -> None:
     check_size(height * (1 + (options.depth_layout == "vcat")), width * (1 + (options.depth_layout == "hcat")))
     if options.render_exts is None or options.render_ixts is None:
         _check_cameras(prediction)
+    if prediction.intrinsics is not None:
+        check_skew(prediction.intrinsics, options)
+
+
+def check_skew(intrinsics: FloatArray, options: GsVideoOptions) -> None:
+    """Raise InputError where the video is to be rendered from (N, 3, 3) `intrinsics` of the views, and with skew."""
+    if options.render_ixts is not None:
+        return
+    used = intrinsics if options.render_exts is None else intrinsics[:1]
+    if has_skew(used).any():
+        view = int(np.argmax(has_skew(used)))
+        raise InputError(
+            f"gs_video: splats are rendered without skew, and intrinsics[{view}] have some ([0, 1] is "
+            f"{used[view, 0, 1]:g}); leave the video out, or render it from cameras of its own (--render-cameras)"
+        )
 
 
 def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Exported:
@@ -200,9 +215,12 @@ def _given_cameras(extrinsics: Any, intrinsics: Any) -> Cameras:
     if count == 0:
         raise InputError("render_exts must hold at least one camera, as (M, 4, 4) or (M, 3, 4)")
     try:
-        return Cameras.from_arrays(extrinsics, intrinsics, count)
+        cameras = Cameras.from_arrays(extrinsics, intrinsics, count)
     except InputError as error:
         raise InputError(f"render_exts and render_ixts: {error}") from error
+    if cameras.intrinsics is not None and has_skew(cameras.intrinsics).any():
+        raise InputError("render_ixts must have no skew: [0, 1] and [1, 0] must be 0")
+    return cameras
 
 
 def _check_cameras(prediction: Prediction) -> None:

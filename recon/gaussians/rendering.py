@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from recon.choices import Rasterizer
 from recon.errors import InputError, MissingExtraError
+from recon.geometry.cameras import has_skew
 from recon.geometry.spherical_harmonics import MAX_DEGREE
 from recon.types import Cameras, Gaussians
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from recon.gaussians.gsplat_rasterizer import GsplatRasterizer
 
 RenderMode = Literal["RGB", "RGB+D", "RGB+ED"]
-
-_LARGEST_SKEW = 1e-6
-"""Of a camera without skew, as a fraction of the focal length."""
 
 
 class Rendering(NamedTuple):
@@ -196,9 +194,9 @@ def _checked_cameras(cameras: Cameras) -> tuple[NDArray[np.float64], NDArray[np.
     checked = Cameras.from_arrays(cameras.extrinsics, cameras.intrinsics, len(cameras.extrinsics))
     assert checked.extrinsics is not None
     assert checked.intrinsics is not None
-    skew = np.abs(checked.intrinsics[:, [0, 1], [1, 0]]).max(axis=1, initial=0) / checked.intrinsics[:, 0, 0]
-    if (skew > _LARGEST_SKEW).any():
-        index = int(np.argmax(skew > _LARGEST_SKEW))
+    skewed = has_skew(checked.intrinsics)
+    if skewed.any():
+        index = int(np.argmax(skewed))
         raise InputError(f"intrinsics[{index}] must have no skew: [0, 1] and [1, 0] must be 0")
     return checked.extrinsics, checked.intrinsics
 

@@ -13,6 +13,8 @@ from recon.types import FloatArray
 
 Float = TypeVar("Float", bound=np.floating[Any])
 
+_LARGEST_SKEW = 1e-6
+"""Of a camera without skew, as a fraction of the focal length."""
 _SMALLEST_SCENE = 0.1
 """Centre distances below this are not blown up to 1 (the network was trained so)."""
 
@@ -46,6 +48,12 @@ def invert_rigid(transform: NDArray[Float]) -> NDArray[Float]:
     inverse[..., :3, :3] = transposed
     inverse[..., :3, 3:] = -transposed @ transform[..., :3, 3:]
     return inverse
+
+
+def has_skew(intrinsics: FloatArray) -> NDArray[np.bool_]:
+    """(N,) True where (N, 3, 3) intrinsics have more of it than rounding leaves."""
+    skew = np.abs(intrinsics[:, [0, 1], [1, 0]]).max(axis=1, initial=0)
+    return np.asarray(skew > _LARGEST_SKEW * intrinsics[:, 0, 0])
 
 
 def camera_centres(world_to_camera: NDArray[Float]) -> NDArray[Float]:

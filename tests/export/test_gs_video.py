@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from recon.errors import InputError
-from recon.export import gs_video, progress
+from recon.export import export, gs_video, progress
 from recon.export.depth_vis import DEPTH_COLORS
 from recon.export.exporter import Exporter, build_options
 from recon.export.gs_video import GsVideoOptions, fit_intrinsics
@@ -341,6 +341,21 @@ def test_what_cannot_be_shown_is_refused(scene, make_prediction):
         gs_video.check(broken, options)
     with pytest.raises(InputError, match="16384 pixels wide and high at most, this is 20000×10"):
         gs_video.check(scene(), GsVideoOptions(render_hw=(10, 10_000)))
+
+
+def test_skew_is_refused_before_anything_is_written(scene, tmp_path):
+    straight = scene()
+    intrinsics = straight.intrinsics.copy()
+    intrinsics[1, 0, 1] = 2.5
+    skewed = replace(straight, intrinsics=intrinsics)
+    with pytest.raises(InputError, match=r"gs_video: .* without skew, and intrinsics\[1\] .*2\.5.*--render-cameras"):
+        export(skewed, "mini_npz-gs_video", tmp_path)
+    with pytest.raises(InputError, match="render_ixts must have no skew"):
+        GsVideoOptions(render_exts=straight.extrinsics, render_ixts=intrinsics)
+    assert not list(tmp_path.rglob("*"))
+    gs_video.check(skewed, GsVideoOptions(render_exts=straight.extrinsics))  # takes the first view's
+    own = GsVideoOptions(render_exts=straight.extrinsics, render_ixts=straight.intrinsics)
+    gs_video.check(replace(skewed, intrinsics=intrinsics[[1, 1, 1]]), own)
 
 
 def test_output_name(scene, renderer, tmp_path):
