@@ -24,6 +24,7 @@ from recon import __version__
 from recon.config import (
     DemoSettings,
     EvalSettings,
+    ExportChoices,
     ExportSettings,
     MonoCommand,
     OnnxExportSettings,
@@ -31,7 +32,7 @@ from recon.config import (
     load_settings,
 )
 from recon.errors import InputError
-from recon.messages import collect_warnings
+from recon.messages import collect_warnings, warn
 from recon.usage_errors import in_one_line
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def run(settings: RunSettings) -> int:
     from recon.export.option_texts import parse_export_kwargs
     from recon.model_choice import MVS
     from recon.models.presets import load_preset
+    from recon.option_use import check_use, parts_of_run
     from recon.pipeline import SFM, check_request, format_options, reconstruct
     from recon.report import ProgressReport, print_summary, report_warnings
 
@@ -179,7 +181,10 @@ def run(settings: RunSettings) -> int:
         raise InputError(f"--cameras {settings.cameras}: no such file")
     name = _model_name(settings)
     preset = None if name == MVS else load_preset(name)
-    check_request(preset, inputs, options, parse_formats(settings.export), out)
+    formats = parse_formats(settings.export)
+    check_request(preset, inputs, options, formats, out)
+    file = None if settings.config is None else load_settings(settings.config)
+    in_vain = check_use(settings, parts_of_run(preset, options, formats), export_kwargs, file)
     if preset is None and _is_one_photo(inputs):
         raise InputError(
             f"{inputs[0]}: one photo shows no depth to multi-view stereo, it takes several or a network; "
@@ -188,6 +193,10 @@ def run(settings: RunSettings) -> int:
 
     with report_warnings(), ProgressReport() as progress:
         model = _ready(name, settings, progress)
+        said = [f"{settings.config}: {message}" for message in in_vain]
+        for message in said:
+            warn(message)
+        model = replace(model, warnings=(*model.warnings, *said))
         result = reconstruct(
             model,
             inputs,
@@ -208,8 +217,10 @@ def run(settings: RunSettings) -> int:
 
 def mono(settings: MonoCommand) -> int:
     """`recon mono`: a folder of files for each photo, and a line for each on stdout."""
+    from recon.export import check_options, parse_formats
     from recon.export.option_texts import parse_export_kwargs
     from recon.mono.run import run_mono
+    from recon.option_use import check_use
     from recon.report import ProgressReport, print_mono, report_warnings
 
     if not settings.inputs:
@@ -217,6 +228,8 @@ def mono(settings: MonoCommand) -> int:
     out = settings.out if settings.out is not None else Path("outputs") / _name_of(settings.inputs)
     with report_warnings(), ProgressReport() as progress:
         export_kwargs = parse_export_kwargs(settings.export_kwargs)
+        check_options(export_kwargs)
+        check_use(ExportChoices(), parse_formats(settings.export) if settings.export else (), export_kwargs)
         result = run_mono(settings, out, export_kwargs=export_kwargs, progress=progress)
     print_mono(out, result)
     return DONE
@@ -250,6 +263,9 @@ def evaluate(settings: EvalSettings) -> int:
     from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
     from recon.report import report_warnings
 
+    for option in ("cameras", "weights"):
+        if not settings.model and getattr(settings, option) != getattr(EvalSettings, option):
+            raise InputError(f"{option} is for runs of a --model, and none is named")
     comparisons: dict[Path, tuple[dict[str, Path], Path | None]] = {}
     if settings.model:
         for scene, name in zip(settings.paths, _names_apart(settings.paths), strict=True):
@@ -269,6 +285,7 @@ def evaluate(settings: EvalSettings) -> int:
 def _run_on_scene(scene: Path, settings: EvalSettings, out: Path) -> dict[str, Path]:
     """The results of each model on the photos of a scene with ground truth, by model, in folders under `out`."""
     from recon.eval.ground_truth import read_ground_truth
+    from recon.model_choice import MVS
 
     paths = read_ground_truth(scene).image_paths
     photos = tuple(path for path in paths if path.is_file() and path.parent.name != "held_out")
@@ -281,7 +298,7 @@ def _run_on_scene(scene: Path, settings: EvalSettings, out: Path) -> dict[str, P
                 inputs=photos,
                 model=name,
                 cameras=settings.cameras,
-                weights=settings.weights,
+                weights="official" if name == MVS else settings.weights,
                 export="npz-gs_ply",
                 out=folder,
             )
@@ -317,17 +334,21 @@ def _model_name(settings: RunSettings) -> str:
 
 def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyModel | StereoModel:
     """The model of that name. Torch is imported, and weights are downloaded, only here."""
-    from recon.messages import warn
     from recon.model_choice import AUTO, MVS, without_weights
 
     if name == MVS:
+        if settings.device not in ("auto", "cpu"):  # before the photos are matched; else torch is not needed
+            from recon.models.device import choose_device
+
+            choose_device(settings.device)
         from recon.mvs.model import StereoModel
         from recon.mvs.stereo import StereoOptions
 
         said = (without_weights(settings.commercial_only),) if settings.model == AUTO else ()
         for message in said:
             warn(message)
-        return StereoModel(StereoOptions(fill=settings.fill), warnings=said)
+        options = StereoOptions(fill=settings.fill, device=settings.device)  # type: ignore[arg-type]  # which checks it
+        return StereoModel(options, warnings=said)
 
     from recon.models.device import choose_device
     from recon.models.precision import resolve_precision
@@ -351,15 +372,19 @@ def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyM
 
 def export_again(settings: ExportSettings) -> int:
     """`recon export`: formats from a result that holds everything, and a note in the run's `run.json`."""
-    from recon.export import export, parse_formats, read_npz
+    from recon.export import check_options, export, parse_formats, read_npz
     from recon.export.option_texts import parse_export_kwargs
+    from recon.option_use import check_use, parts_of_export
     from recon.pipeline import format_options
     from recon.report import ProgressReport, print_exports, report_warnings
     from recon.run_record import add_exports, read_record, run_folder
     from recon.splat import with_gaussians
 
     formats = parse_formats(settings.to)
-    options = format_options(settings, parse_export_kwargs(settings.export_kwargs))
+    export_kwargs = parse_export_kwargs(settings.export_kwargs)
+    options = format_options(settings, export_kwargs)
+    check_options(options)
+    check_use(settings, parts_of_export(formats), export_kwargs)
     out = settings.out.expanduser() if settings.out is not None else run_folder(settings.result)
     record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:

@@ -54,6 +54,10 @@ def with_gaussians(prediction: Prediction, choices: ExportChoices, formats: Sequ
         return prediction
     if choices.gaussians == "head" and prediction.gaussian_source != "head":
         raise InputError("gaussians: this result holds no Gaussians of a head; 'depth' makes splats from its depth")
+    if choices.gs_budget is not None and choices.gaussians != "depth" and prediction.gaussian_source == "head":
+        raise InputError(
+            "gs_budget: this result holds Gaussians of a head, which are not thinned; gaussians 'depth' makes others"
+        )
     stored = prediction.gaussians is not None and choices.gaussians in ("auto", prediction.gaussian_source)
     if stored and (prediction.gaussian_source == "head" or choices.gs_budget is None):
         return prediction

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from PIL import Image
 
 import recon.model_choice
 import recon.models.ready
+import recon.pipeline
 from recon import DepthAnything3, __version__
 from recon.cli import main
-from recon.config import RunSettings
+from recon.config import InferenceOptions, RunSettings
+from recon.errors import InputError
 from recon.eval.ground_truth import read_ground_truth
 from recon.export import export, read_npz
 from recon.models.presets import load_preset, preset_names
@@ -56,6 +59,45 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     monkeypatch.setattr(recon.model_choice, "choose_model", lambda commercial_only: "da3-large")
     return calls
 
+
+GIVEN: dict[str, tuple[str, Any]] = {
+    "model": ("--model da3-giant", "da3-giant"),
+    "export": ("--export npz-ply-glb-feat_vis-gs_video", "npz-ply-glb-feat_vis-gs_video"),
+    "export_kwargs": (
+        "--export-kwargs glb.camera_size=0.1 --export-kwargs ply.filter_white_bg=true",
+        ("glb.camera_size=0.1", "ply.filter_white_bg=true"),
+    ),
+    "out": ("--out here", Path("here")),
+    "cameras": ("--cameras cameras.json", "cameras.json"),
+    "weights": ("--weights none", "none"),
+    "revision": ("--revision v1", "v1"),
+    "commercial_only": ("--commercial-only", True),
+    "engine": ("--engine reference", "reference"),
+    "precision": ("--precision bf16", "bf16"),
+    "device": ("--device cpu", "cpu"),
+    "verbose": ("--verbose", True),
+    "align_to_input_ext_scale": ("--no-align-to-input-ext-scale", False),
+    "infer_gs": ("--infer-gs", True),
+    "use_ray_pose": ("--use-ray-pose", True),
+    "ref_view_strategy": ("--ref-view-strategy middle", "middle"),
+    "process_res": ("--process-res 70", 70),
+    "process_res_method": ("--process-res-method lower_bound_crop", "lower_bound_crop"),
+    "mixed_sizes": ("--mixed-sizes error", "error"),
+    "export_feat_layers": ("--export-feat-layers 3 --export-feat-layers 4", (3, 4)),
+    "strict": ("--strict", True),
+    "conf_thresh_percentile": ("--conf-thresh-percentile 10", 10.0),
+    "num_max_points": ("--num-max-points 99", 99),
+    "show_cameras": ("--no-show-cameras", False),
+    "feat_vis_fps": ("--feat-vis-fps 7", 7),
+    "gaussians": ("--gaussians depth", "depth"),
+    "gs_budget": ("--gs-budget 50", 50),
+    "rasterizer": ("--rasterizer cpu", "cpu"),
+    "render_cameras": ("--render-cameras cameras.json", Path("cameras.json")),
+    "render_hw": ("--render-hw 28 42", (28, 42)),
+    "poster": ("--poster", True),
+    "seed": ("--seed 5", 5),
+}
+"""A flag for every setting of a run, and what it sets; of `fill` apart, which needs another model."""
 
 RECON = "import sys; from recon.cli import main; sys.exit(main())"
 
@@ -112,17 +154,30 @@ class TestRun:
         assert plain[1].startswith("recon: [1/6] load")
         assert plain[-1].startswith("recon: [6/6] export depth_vis")
 
-    def test_every_option_has_a_flag_that_arrives(self, folder: Path, made: list[dict]) -> None:
-        flags = (
-            "--model da3-giant --weights none --engine reference --precision bf16 --device cpu --revision v1 "
-            "--commercial-only --seed 5 --out here --export npz-ply --infer-gs --use-ray-pose --process-res 70 "
-            "--process-res-method lower_bound_crop --ref-view-strategy middle --mixed-sizes error "
-            "--export-feat-layers 3 --export-feat-layers 4 --conf-thresh-percentile 10 --num-max-points 99 "
-            "--no-show-cameras "
-            "--feat-vis-fps 7 --strict --no-align-to-input-ext-scale "
-            "--export-kwargs glb.camera_size=0.1 --export-kwargs ply.filter_white_bg=true"
-        )
-        assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 0
+    def test_every_option_has_a_flag_that_arrives(
+        self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert set(GIVEN) | {"inputs", "config", "fill"} == {field.name for field in fields(RunSettings)}
+        assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
+        write_cameras(folder / "cameras.json", ["0.png", "1.png"], [[140, 112]] * 2, user_cameras(2), None)
+        arrived: list[dict] = []
+
+        def stop(model: object, inputs: object, **arguments: Any) -> None:
+            arrived.append({"model": model, "inputs": inputs, **arguments})
+            raise InputError("far enough")
+
+        monkeypatch.setattr(recon.pipeline, "reconstruct", stop)
+        flags = " ".join(flag for flag, _ in GIVEN.values())
+        assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 2
+        (run,) = arrived
+        expected = {name: value for name, (_, value) in GIVEN.items()}
+        assert {name: run["settings"][name] for name in GIVEN} == expected
+        options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
+        assert options == {name: value for name, value in expected.items() if name in options}
+        assert run["inputs"] == [Path("photos/0.png"), Path("photos/1.png")]
+        assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])
+        assert run["export_dir"] == Path("here")
+        assert run["export_kwargs"] == {"glb": {"camera_size": 0.1}, "ply": {"filter_white_bg": True}}
         assert made == [
             {
                 "name": "da3-giant",
@@ -134,26 +189,9 @@ class TestRun:
                 "commercial_only": True,
             }
         ]
-        settings = json.loads((folder / "here" / "run.json").read_text())["settings"]
-        expected = {
-            "seed": 5,
-            "infer_gs": True,
-            "use_ray_pose": True,
-            "process_res": 70,
-            "process_res_method": "lower_bound_crop",
-            "ref_view_strategy": "middle",
-            "mixed_sizes": "error",
-            "export_feat_layers": [3, 4],
-            "conf_thresh_percentile": 10.0,
-            "num_max_points": 99,
-            "show_cameras": False,
-            "feat_vis_fps": 7,
-            "strict": True,
-            "align_to_input_ext_scale": False,
-            "export_kwargs": {"glb": {"camera_size": 0.1}, "ply": {"filter_white_bg": True}},
-        }
-        assert {name: settings[name] for name in expected} == expected
-        assert len(read_npz(folder / "here" / "exports" / "npz" / "results.npz").depth) == 2
+
+        assert main(["run", "photos", "--model", "mvs", "--fill"]) == 2
+        assert arrived[1]["model"].options.fill
 
     def test_photos_may_come_after_any_option(self, folder: Path, made: list[dict]) -> None:
         flags = (

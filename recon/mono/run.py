@@ -94,6 +94,8 @@ def run_mono(
     formats = parse_formats(settings.export) if settings.export else ()
     if "feat_vis" in formats:
         raise InputError("feat_vis draws the features of an encoder, which are not kept for single photos")
+    if settings.gs_budget is not None and not set(formats) & set(SPLAT_FORMATS):
+        raise InputError("gs_budget is for the formats of splats, and none of them is asked for")
     writer = _Writer(formats, export_kwargs or {}, settings.depth_kinds, settings.gs_budget, out)
     cameras = KnownCameras(settings.focal, settings.cameras)
     check_folders_apart(settings.inputs, out)
