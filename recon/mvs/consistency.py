@@ -1,14 +1,24 @@
-"""Depth maps of several views held against each other, and patches too small to be trusted removed."""
+"""Depth maps of several views held against each other, and what of one is kept then."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from recon.mvs.stereo_images import Warp, in_bands
+
+
+class Agreement(NamedTuple):
+    """How far sources bear out the depth of a view."""
+
+    with_each: NDArray[np.float32]
+    """(S, H, W): 1 for perfect agreement, falling to 0 at the tolerance; 0 where there is none."""
+    within: NDArray[np.uint8]
+    """(H, W) how many sources have the pixel's surface point within their image."""
 
 
 def agreement(
@@ -19,7 +29,7 @@ def agreement(
     tolerance: float,
     pixels: float,
     pool: ThreadPoolExecutor,
-) -> NDArray[np.float32]:
+) -> Agreement:
     """How well each pixel's depth agrees with each source's depth map, there and back again.
 
     A pixel is sent into the source by its own depth, and from there back by the depth the source has found at that
@@ -34,11 +44,10 @@ def agreement(
         tolerance: relative difference of depth.
         pixels: distance in the reference view.
         pool: what the bands of rows are worked on by.
-
-    Returns:
-        (S, H, W): 1 for perfect agreement, falling to 0 at the tolerance; 0 where there is none.
     """
-    result = np.zeros(source_inverse_depths.shape, np.float32)
+    result = Agreement(
+        np.zeros(source_inverse_depths.shape, np.float32), np.zeros(source_inverse_depths.shape[1:], np.uint8)
+    )
     in_bands(
         pool,
         len(inverse_depth),
@@ -54,14 +63,17 @@ def agreement(
             back.shift,
             np.float32(tolerance),
             np.float32(pixels),
-            result,
+            result.with_each,
+            result.within,
         ),
     )
     return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _agree(first, last, inverse_depth, others, matrix, shift, back_matrix, back_shift, tolerance, pixels, result):  # type: ignore[no-untyped-def]
+def _agree(  # type: ignore[no-untyped-def]
+    first, last, inverse_depth, others, matrix, shift, back_matrix, back_shift, tolerance, pixels, result, within
+):
     count, height, width = others.shape
     for y in range(first, last):
         for x in range(width):
@@ -80,6 +92,7 @@ def _agree(first, last, inverse_depth, others, matrix, shift, back_matrix, back_
                     continue
                 if not (np.float32(-0.5) <= v < height - np.float32(0.5)):
                     continue
+                within[y, x] += 1
                 w_there = _interpolate(others[s], u, v, w / z, tolerance)
                 if not w_there > 0:
                     continue
@@ -117,6 +130,43 @@ def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-u
                 total += share_x * share_y * w
                 weights += share_x * share_y
     return total / weights if weights > np.float32(0.1) else np.float32(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], tolerance: float) -> None:
+    """Add, in place, the candidates that go on with the surface beside them, and those beside them in turn.
+
+    A candidate must come within a share `tolerance` of three of its eight neighbours. As thresholds with hysteresis do
+    (Canny, PAMI 1986), this keeps weak pixels beside strong ones alone; the order of pixels does not matter.
+
+    Args:
+        inverse_depth: (H, W), 0 where unknown.
+        candidates: (H, W) inverse depth, 0 where there is none.
+        tolerance: relative difference.
+    """
+    height, width = inverse_depth.shape
+    stack = [(-1, -1)]
+    for y in range(height):
+        for x in range(width):
+            if inverse_depth[y, x] == 0 and candidates[y, x] > 0:
+                stack.append((y, x))
+    while len(stack) > 1:
+        y, x = stack.pop()
+        w = candidates[y, x]
+        if inverse_depth[y, x] > 0:
+            continue
+        near = 0
+        for row in range(max(y - 1, 0), min(y + 2, height)):
+            for column in range(max(x - 1, 0), min(x + 2, width)):
+                there = inverse_depth[row, column]
+                near += there > 0 and abs(there - w) < tolerance * w
+        if near < 3:
+            continue
+        inverse_depth[y, x] = w
+        for row in range(max(y - 1, 0), min(y + 2, height)):
+            for column in range(max(x - 1, 0), min(x + 2, width)):
+                if inverse_depth[row, column] == 0 and candidates[row, column] > 0:
+                    stack.append((row, column))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -19,8 +19,9 @@ STEEPEST = 5.0
 DAMPING = 0.01
 SLOPE_DAMPING = 0.3
 """Added to the normal equations, in shares of their diagonal; that of the slopes in shares of what the depth has."""
-COLOUR_SCALE = 18.0
-"""Distance in RGB from the centre's colour at which a pixel of the window weighs a quarter."""
+COLOUR_SCALE = 22.0
+"""Distance in RGB from the centre's colour at which a pixel of the window weighs an eighth. Far colours have to weigh
+so little that they add little to the variance too: else the edge of a roof is all that matters in the sky beside it."""
 NEGLIGIBLE = 0.02
 """Change in units at the window's rim below which a hypothesis is the one already there."""
 WORTH_FITTING = 0.6
@@ -123,7 +124,7 @@ def _fill_window(reference, colours, x, y, count, noise, window):  # type: ignor
         off_red, off_green = int(colours[row, column, 0]) - red, int(colours[row, column, 1]) - green
         off_blue = int(colours[row, column, 2]) - blue
         away = np.float32(off_red * off_red + off_green * off_green + off_blue * off_blue) * scale
-        weight = np.float32(1) / ((np.float32(1) + away) * (np.float32(1) + away))
+        weight = np.float32(1) / ((np.float32(1) + away) * (np.float32(1) + away) * (np.float32(1) + away))
         window[2, k] = weight
         total += weight
     share = np.float32(1) / total

@@ -50,7 +50,7 @@ class _Windows(TorchViews):
             columns = (torch.arange(width, device=device) + x).clamp(0, width - 1)
             away = ((colours[rows, columns] - colours) ** 2).sum(dim=-1) / COLOUR_SCALE**2
             values.append(self.reference[rows, columns])
-            weights.append(1 / (1 + away) ** 2)
+            weights.append(1 / (1 + away) ** 3)
         self.values = torch.stack(values)
         self.weights = torch.stack(weights)
         self.weights /= self.weights.sum(dim=0)
@@ -92,7 +92,7 @@ class _Windows(TorchViews):
                 sums[k] += weight * part
         variance = (sums[1] - sums[0] ** 2).clamp(min=0) + self.noise
         correlation = (sums[2] - sums[0] * self.mean) / (self.deviation * variance.sqrt())
-        return torch.where(self.visible(u0, v0, z0), correlation, NO_SCORE), sums
+        return torch.where(self.visible(u0, v0, z0), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
 
 
 def _spread(

@@ -19,8 +19,9 @@ from recon.mvs.stereo_images import Matching, in_bands, pack_quads
 _BAND = 32
 """Rows swept at a time: small enough that the sums of all sources stay in the cache of a core."""
 
-NO_SCORE = -1.0
-"""Score where fewer sources see a pixel than have to agree, or where no peak was found."""
+NO_SCORE = 0.0
+"""Correlation with a source that does not show the pixel, and the least one there is: what does not correlate cannot
+be worse than hidden. Score where no peak was found."""
 
 # Sums may be reordered and products fused; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "nsz", "contract", "arcp"}
@@ -32,7 +33,7 @@ class Sweep(NamedTuple):
     inverse_depth: NDArray[np.float32]
     """(2, h, w) best first, interpolated between the planes."""
     score: NDArray[np.float32]
-    """(2, h, w) in [-1, 1]."""
+    """(2, h, w) in [0, 1]."""
 
 
 def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, pool: ThreadPoolExecutor) -> Sweep:

@@ -30,7 +30,7 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
             variance = (_box(sample**2, window) - average**2).clamp(min=0) + noise
             covariance = _box(sample * views.reference, window) - average * mean
             correlation = covariance / (deviation * variance.sqrt())
-            correlations.append(torch.where(views.visible(u, v, z), correlation, NO_SCORE))
+            correlations.append(torch.where(views.visible(u, v, z), correlation.clamp(min=NO_SCORE), NO_SCORE))
         after = torch.stack(correlations).topk(matching.agreeing, dim=0).values.mean(dim=0)
         if plane >= 2:
             bend = before - 2 * peak + after

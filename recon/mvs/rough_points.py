@@ -67,7 +67,8 @@ def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: 
         if len(sources) == 0:
             continue
         there, back = warp_between(cameras, view, sources), warp_back(cameras, view, sources)
-        agreed = agreement(found[view], found[sources], there, back, _TOLERANCE, _PIXELS, pool) > 0  # (S, h, w)
+        near = agreement(found[view], found[sources], there, back, _TOLERANCE, _PIXELS, pool)
+        agreed = near.with_each > 0  # (S, h, w)
         kept = np.asarray(agreed.any(axis=0))
         indices = total + np.arange(int(kept.sum()))
         points.append(_unproject(found[view], kept, cameras, view))

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.messages import warn
-from recon.mvs.consistency import agreement, remove_speckles
+from recon.mvs.consistency import agreement, extend, remove_speckles
+from recon.mvs.contours import clear_contours
 from recon.mvs.filling import fill
 from recon.mvs.plane_refinement import Bounds
 from recon.mvs.rough_points import rough_points
@@ -49,7 +50,7 @@ class StereoOptions:
     window: int = 9
     """Odd diameter in pixels of the window that is matched."""
     sources: int = 4
-    """Views that each view is matched with; a pixel must be found in two of them."""
+    """Views that each view is matched with; a pixel's score is the mean over the two that match it best."""
     refinements: int = 4
     """Passes in which pixels take over their neighbours' planes and fit their own."""
     noise: float = 0.5
@@ -59,13 +60,14 @@ class StereoOptions:
     witnesses: int = 6
     """Views whose depth maps may bear out a pixel."""
     agreeing: int = 2
-    """Witnesses that must; one fewer where there are no more than these, but at least one."""
+    """Witnesses that must; where no more than these have the pixel's point in their image, all but one of them, but at
+    least one. Where a surface goes on beside pixels kept so, one is enough."""
     tolerance: float = 0.01
     """Largest relative difference of depth between views that agree."""
     pixel_tolerance: float = 1.0
     """Largest distance in pixels after the way there and back."""
     smallest_patch: int = 30
-    """Pixels: smaller connected patches of depth are removed as speckle."""
+    """Pixels: smaller connected patches of depth are removed as speckle, and smaller holes show nothing behind."""
     depth_range: tuple[float, float] | None = None
     """Nearest and farthest depth, in the units of the cameras; None takes it from the points, view by view."""
     fill: bool = False
@@ -159,7 +161,7 @@ def multi_view_depth(
         for view, plan in enumerate(plans):
             kept = np.zeros((height, width), np.float32)
             if plan is not None:
-                kept, borne_out = _borne_out(view, inverse_depth, cameras, plan, options, pool)
+                kept, borne_out = _borne_out(view, images[view], inverse_depth, cameras, plan, options, pool)
                 conf[view] *= borne_out
             conf[view] = np.where(kept > 0, 1 + conf[view], 1)
             if options.fill:
@@ -272,6 +274,7 @@ def _match(
 
 def _borne_out(
     view: int,
+    image: NDArray[np.uint8],
     inverse_depth: NDArray[np.float32],
     cameras: Cameras,
     plan: ViewPlan,
@@ -284,7 +287,12 @@ def _borne_out(
         inverse_depth[view], inverse_depth[plan.witnesses], there, back,
         options.tolerance, options.pixel_tolerance, pool,
     )  # fmt: skip
-    needed = min(options.agreeing, max(1, len(plan.witnesses) - 1))
-    kept = np.where((agreed > 0).sum(axis=0) >= needed, inverse_depth[view], 0)
+    count = (agreed.with_each > 0).sum(axis=0)
+    # Where a pixel lies in few witnesses' images, all of them but one must bear it out, and at least one.
+    needed = np.clip(agreed.within.astype(np.intp) - 1, 1, options.agreeing)
+    kept = np.where(count >= needed, inverse_depth[view], 0)
     remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)
-    return kept, agreed.sum(axis=0)
+    extend(kept, np.where(count > 0, inverse_depth[view], 0), options.tolerance)
+    clear_contours(kept, image, options.smallest_patch)
+    remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)
+    return kept, agreed.with_each.sum(axis=0)

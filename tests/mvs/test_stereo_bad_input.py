@@ -153,7 +153,7 @@ def test_points_that_all_lie_at_one_depth_are_range_enough():
 
 
 def test_two_views_suffice():
-    views = see([WALL], row(2))
+    views = see([WALL], row(2, 1.0))
     found = multi_view_depth(views.images, views.cameras, None)
     kept = found.depth > 0
     assert kept.mean() > 0.5

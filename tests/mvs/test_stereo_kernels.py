@@ -134,7 +134,7 @@ def _score_volume(matching: Matching, inverse_depths: NDArray[np.float32], windo
             variances = ((samples**2).mean(axis=(2, 3)) + NOISE**2) * ((reference**2).mean(axis=(2, 3)) + NOISE**2)
             score = covariance / np.sqrt(variances)
             scores.append(np.where(seen(homogeneous, image.shape), score, NO_SCORE))
-        volume.append(np.sort(scores, axis=0)[-matching.agreeing :].mean(axis=0))
+        volume.append(np.sort(scores, axis=0)[-matching.agreeing :].clip(min=NO_SCORE).mean(axis=0))
     return np.stack(volume)
 
 
@@ -186,7 +186,7 @@ def _weighted(matching: Matching, plane: NDArray[np.float32], x: int, y: int) ->
     dx, dy = np.array(offsets).T
     columns, rows = (x + dx).clip(0, width - 1), (y + dy).clip(0, height - 1)
     away = ((matching.colours[rows, columns].astype(int) - matching.colours[y, x].astype(int)) ** 2).sum(axis=1)
-    weights = (1 + away / COLOUR_SCALE**2) ** -2.0
+    weights = (1 + away / COLOUR_SCALE**2) ** -3.0
     weights /= weights.sum()
     values = matching.reference[rows, columns].astype(np.float64)
     scores = []
@@ -199,7 +199,7 @@ def _weighted(matching: Matching, plane: NDArray[np.float32], x: int, y: int) ->
         variances = [(weights * part**2).sum() - (weights * part).sum() ** 2 + NOISE**2 for part in (samples, values)]
         centre = project(matching, source, np.full(SIZE, float(plane[0])))[:, y, x]
         scores.append(covariance / np.sqrt(variances[0] * variances[1]) if seen(centre, SIZE) else NO_SCORE)
-    return float(np.mean(np.sort(scores)[-matching.agreeing :]))
+    return float(np.mean(np.sort(scores)[-matching.agreeing :].clip(min=NO_SCORE)))
 
 
 def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
@@ -212,7 +212,7 @@ def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
         found, score = plane_refinement.refine(case.matching, start, bounds, WINDOW, passes, pool)
         errors.append(np.median(np.abs(found / truth - 1)))
         scores.append(score.mean())
-    assert errors[-1] < 0.1 * np.median(np.abs(start / truth - 1))
+    assert errors[-1] < 0.125 * np.median(np.abs(start / truth - 1))
     assert errors[-1] <= errors[0]
     assert scores == sorted(scores)
 

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from recon.geometry.cameras import invert_rigid
-from recon.mvs.consistency import agreement, remove_speckles
+from recon.mvs.consistency import agreement, extend, remove_speckles
+from recon.mvs.contours import clear_contours
 from recon.mvs.filling import fill
 from recon.mvs.rough_points import rough_points
 from recon.mvs.sparse import SparsePoints
@@ -31,7 +32,7 @@ def agree(views: Views, inverse_depth: NDArray[np.float32], pool: ThreadPoolExec
     """Agreement (S, H, W) of the first of the views with the others."""
     sources = np.arange(1, len(views.depth))
     there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
-    return agreement(inverse_depth[0], inverse_depth[1:], there, back, 0.01, 1.0, pool)
+    return agreement(inverse_depth[0], inverse_depth[1:], there, back, 0.01, 1.0, pool).with_each
 
 
 def test_true_depth_agrees_except_where_it_is_hidden_or_out_of_the_picture(pool):
@@ -95,6 +96,83 @@ def test_nothing_agrees_with_unknown_depth(pool):
     assert (agreed[0] == 0).all()
     assert (agreed[:, :40] == 0).all()
     assert (agreed[1, 40:] > 0).mean() > 0.7
+
+
+def test_agreement_counts_the_views_that_have_a_point_in_their_image(pool):
+    views = see([card(0, (0, 0, 6.0), 30.0)], row(4))
+    sources = np.array([1, 2, 3])
+    there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    inverse_depth[0, :10] = 0
+    nothing = np.zeros_like(inverse_depth[1:])
+    within = agreement(inverse_depth[0], nothing, there, back, 0.01, 1.0, pool).within
+    expected = np.sum([_shown(views, 0, source) for source in sources], axis=0)  # nothing is hidden here
+    assert (within[10:] == expected[10:]).mean() > 0.98  # but for the rims
+    assert (within[:10] == 0).all()
+    assert set(np.unique(within)) == {0, 1, 2, 3}
+
+
+def test_surfaces_go_on_over_candidates_that_continue_them():
+    """Inverse depth rises by 0.2 % a pixel; candidates continue it, lie 3 % off it, or are on their own."""
+    plane = (0.2 * 1.002 ** np.arange(40) * np.ones((20, 1))).astype(np.float32)
+    kept = np.where(np.arange(40) < 15, plane, 0).astype(np.float32)
+    candidates = plane.copy()
+    candidates[:, 30:33] = 0
+    candidates[4:6, 18:25] *= 1.03
+    expected = candidates.copy()
+    expected[4:6, 18:25] = 0
+    expected[:, 33:] = 0
+    before = kept.copy()
+    extend(kept, candidates, 0.01)
+    np.testing.assert_array_equal(kept, expected)
+    np.testing.assert_array_equal(kept[:, :15], before[:, :15])
+    turned_kept = np.ascontiguousarray(before[::-1])
+    extend(turned_kept, np.ascontiguousarray(candidates[::-1]), 0.01)
+    np.testing.assert_array_equal(turned_kept[::-1], kept)
+
+
+@pytest.mark.parametrize("behind", [0.0, 0.15])
+def test_a_swollen_contour_is_taken_back_to_the_edge_of_the_colour(behind: float):
+    """A dark pillar whose depth reaches 3 pixels into what is behind it: a sky without depth, or a wall."""
+    generator = np.random.default_rng(0)
+    image = np.full((40, 60, 3), 200)
+    image[:, 20:35] = 60
+    image = (image + generator.normal(scale=4, size=image.shape)).clip(0, 255).astype(np.uint8)
+    inverse_depth = np.full((40, 60), behind, np.float32)
+    inverse_depth[:, 17:38] = 0.3
+    expected = inverse_depth.copy()
+    expected[:, 17:20] = expected[:, 35:38] = 0
+    clear_contours(inverse_depth, image, 30)
+    np.testing.assert_array_equal(inverse_depth, expected)
+
+
+def test_contours_stay_where_both_sides_look_alike_and_beside_small_holes():
+    generator = np.random.default_rng(0)
+    image = (90 + generator.normal(scale=4, size=(40, 60, 3))).astype(np.uint8)
+    half = np.where(np.arange(60) < 30, np.float32(0.3), np.float32(0)) * np.ones((40, 1), np.float32)
+    kept = half.copy()
+    clear_contours(kept, image, 30)
+    np.testing.assert_array_equal(kept, half)
+
+    image[10:14, 10:17] = 220  # a spot
+    holes = np.full((40, 60), 0.3, np.float32)
+    holes[11:13, 11:14] = 0  # of which a part was not found
+    kept = holes.copy()
+    clear_contours(kept, image, 30)
+    np.testing.assert_array_equal(kept, holes)
+    clear_contours(kept, image, 6)  # were it a hole to see through, the rest of the spot would lie beyond
+    assert (kept[10:14, 10:17] == 0).all()
+    assert (kept > 0).sum() == kept.size - 28
+
+
+def test_things_too_thin_to_have_an_inside_stay():
+    image = np.full((40, 60, 3), 200, np.uint8)
+    image[:, 30:32] = 60
+    inverse_depth = np.zeros((40, 60), np.float32)
+    inverse_depth[:, 29:33] = 0.3
+    before = inverse_depth.copy()
+    clear_contours(inverse_depth, image, 30)
+    np.testing.assert_array_equal(inverse_depth, before)
 
 
 def test_speckles_are_patches_smaller_than_asked_for():
