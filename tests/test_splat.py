@@ -8,6 +8,7 @@ import pytest
 from recon.config import ExportChoices, InferenceOptions
 from recon.errors import InputError
 from recon.export import SPLAT_FORMATS, export, read_npz
+from recon.gaussians.depth_splats import DepthSplatOptions, splats_from_depth
 from recon.models.presets import load_preset
 from recon.pipeline import reconstruct
 from recon.splat import gaussian_source, with_gaussians
@@ -54,7 +55,11 @@ def test_splats_of_depth_lie_on_the_depth(tmp_path: Path) -> None:
     assert not model.network.calls[0]["infer_gs"]
     assert prediction.gaussian_source == "depth"
     assert prediction.aux["gaussians"] is prediction.gaussians
-    np.testing.assert_allclose(prediction.gaussians.means[:, 2], 4.0, rtol=1e-4)  # the wall of the fake network
+    first = splats_from_depth(prediction, DepthSplatOptions(backing=False)).gaussians.means
+    np.testing.assert_allclose(first[:, 2], 4.0, rtol=1e-4)  # the wall of the fake network
+    np.testing.assert_array_equal(prediction.gaussians.means[: len(first)], first)
+    behind = prediction.gaussians.means[len(first) :, 2]
+    assert ((behind > 4) & (behind < 4.4)).all()
     assert list(result.seconds) == ["load", "predict", "align", "splat", "export npz", "export gs_ply"]
     stored = read_npz(tmp_path / "exports" / "npz" / "results.npz")
     assert stored.gaussian_source == "depth"

@@ -14,6 +14,8 @@ from recon.types import FloatArray
 SIGMA = 0.35
 """Standard deviation of a splat, in pixels of its own view. Less renders that view sharper; more closes the gaps that
 open where a novel view comes nearer than the own one."""
+BACKED_SIGMA = 0.2
+"""The same where larger splats behind close the gaps."""
 THICKNESS = 0.1
 """Extent along the normal as a share of the shorter one on the surface."""
 DILATION = 0.3
@@ -36,10 +38,11 @@ def cover_footprints(
     slopes: FloatArray,
     pixels: FloatArray,
     spacing: FloatArray,
+    sigma: float,
     intrinsics: FloatArray,
     camera_to_world: FloatArray,
 ) -> Ellipsoids:
-    """Ellipsoids that look round from the view whose pixels they cover, of deviation `SIGMA` for neighbouring pixels.
+    """Ellipsoids that look round from the view whose pixels they cover, of deviation `sigma` for neighbouring pixels.
 
     A step of one pixel moves the point on a pixel's plane by the columns of J = z [∂r/∂x - a r, ∂r/∂y - b r] for the
     ray r through it (z = 1) and the slopes a, b of its inverse depth. The covariance is that of J with the deviation on
@@ -50,6 +53,7 @@ def cover_footprints(
         slopes: (2, P) of `recon.gaussians.surface.measure_slopes`.
         pixels: (2, P) x and y of the pixel centres.
         spacing: (P,) distance between splats in pixels, ≥ 1: rendered, they overlap as those of neighbouring pixels do.
+        sigma: standard deviation in pixels of splats that are one pixel apart, such as `SIGMA`.
         intrinsics: (3, 3) in pixels.
         camera_to_world: (3, 4) or (4, 4).
     """
@@ -73,8 +77,8 @@ def cover_footprints(
     rotations = quaternions.from_matrix(camera_to_world[:3, :3].astype(np.float32) @ axes)
 
     longer = np.minimum(longer, LARGEST_STRETCH * shorter)
-    sigma = np.sqrt((SIGMA**2 + DILATION) * spacing**2 - DILATION).astype(np.float32)
-    scales = np.stack([longer * sigma, shorter * sigma, shorter * np.float32(THICKNESS * SIGMA)], axis=1)
+    extent = np.sqrt((sigma**2 + DILATION) * spacing**2 - DILATION).astype(np.float32)
+    scales = np.stack([longer * extent, shorter * extent, shorter * np.float32(THICKNESS * sigma)], axis=1)
     scales *= depth[:, None]
     return Ellipsoids(scales, rotations)
 

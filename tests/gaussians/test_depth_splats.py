@@ -19,7 +19,9 @@ from recon.messages import ReconWarning
 from recon.types import Cameras, Gaussians, Prediction
 from tests.gaussians.depth_scene import RADIUS, SPHERE, make_prediction
 
-ALL = DepthSplatOptions(thin=False)
+FIRST = DepthSplatOptions(backing=False)
+"""The layer that has a splat per pixel, alone; `test_backing` is about the other."""
+ALL = DepthSplatOptions(thin=False, backing=False)
 ANGLE = 1 / 300
 
 
@@ -71,7 +73,7 @@ def psnr(gaussians: Gaussians, views: Prediction) -> np.ndarray:
 @pytest.mark.parametrize("tilt", [(0, 0), (0.5, 0.2), (-1.5, 0.7), (0.1, -4.0)])
 def test_splats_of_a_plane_lie_in_it(tilt: tuple[float, float]) -> None:
     normal = np.array([*tilt, 1]) / np.linalg.norm([*tilt, 1])
-    splats = from_depth(one_view(plane_depth(normal, 40, 60, 300)))
+    splats = from_depth(one_view(plane_depth(normal, 40, 60, 300)), FIRST)
     assert len(splats) == 40 * 60
     np.testing.assert_allclose(np.abs(to_matrix(splats.rotations)[:, :, 2] @ normal), 1, atol=2e-5)
     thin = splats.scales[:, 2] / splats.scales[:, 1]
@@ -79,7 +81,7 @@ def test_splats_of_a_plane_lie_in_it(tilt: tuple[float, float]) -> None:
 
 
 def test_splats_look_round_and_equal_from_their_own_view() -> None:
-    """The projected covariance, to first order, is that of a circle of SIGMA pixels."""
+    """The projected covariance, to first order, is that of a circle of the deviation that was asked for."""
     normal = np.array([0.8, -1.1, 1.0])
     prediction = one_view(plane_depth(normal, 30, 40, 200), focal=200.0)
     k = prediction.intrinsics[0].astype(np.float64)
@@ -89,7 +91,8 @@ def test_splats_look_round_and_equal_from_their_own_view() -> None:
     y, x = np.mgrid[:30, :40].reshape(2, -1).astype(np.float32) + np.float32(0.5)
     pixels = np.stack([x, y])
     z = depth.ravel().astype(np.float32)
-    shape = ellipsoids.cover_footprints(z, slopes, pixels, np.ones(len(z), np.float32), k, np.eye(3, 4))
+    spacing = np.ones(len(z), np.float32)
+    shape = ellipsoids.cover_footprints(z, slopes, pixels, spacing, 0.35, k, np.eye(3, 4))
     axes = to_matrix(shape.rotations.astype(np.float64)) * shape.scales[:, None]
     points = (np.linalg.inv(k) @ np.stack([x, y, np.ones_like(x)])).T * z[:, None]
     jacobian = np.zeros((len(z), 2, 3))  # of (x, y) = K X / z
@@ -98,7 +101,7 @@ def test_splats_look_round_and_equal_from_their_own_view() -> None:
     axes[:, :, 2] = 0  # the thickness is not part of the footprint
     projected = jacobian @ axes  # (P, 2, 3)
     covariance = projected @ projected.swapaxes(1, 2)
-    np.testing.assert_allclose(covariance, ellipsoids.SIGMA**2 * np.tile(np.eye(2), (len(z), 1, 1)), atol=2e-3)
+    np.testing.assert_allclose(covariance, 0.35**2 * np.tile(np.eye(2), (len(z), 1, 1)), atol=2e-3)
 
 
 def test_normals_of_a_sphere(scene: Prediction) -> None:
@@ -120,13 +123,13 @@ def test_noise_hardly_tilts_normals() -> None:
     normal = np.array([0.4, -0.3, 1.0]) / np.linalg.norm([0.4, -0.3, 1.0])
     depth = plane_depth(normal, 60, 80, 300)
     noisy = depth * (1 + 0.002 * np.random.default_rng(0).normal(size=depth.shape))
-    normals = to_matrix(from_depth(one_view(noisy)).rotations)[:, :, 2]
+    normals = to_matrix(from_depth(one_view(noisy), FIRST).rotations)[:, :, 2]
     assert np.median(np.degrees(np.arccos(np.clip(np.abs(normals @ normal), 0, 1)))) < 8
 
 
 def test_clean_step_keeps_both_sides_and_their_normals() -> None:
     depth = np.where(np.arange(40) < 20, 2.0, 3.0) * np.ones((30, 1))
-    splats = splats_from_depth(one_view(depth))
+    splats = splats_from_depth(one_view(depth), FIRST)
     assert len(splats.gaussians) == depth.size
     np.testing.assert_allclose(np.abs(to_matrix(splats.gaussians.rotations)[:, 2, 2]), 1, atol=1e-5)
 
@@ -152,7 +155,7 @@ def test_thin_things_and_grazing_floors_are_no_edges() -> None:
 def test_means_are_the_points_of_the_cloud(scene: Prediction) -> None:
     everything = PointOptions(conf_thresh_percentile=0, conf_thresh=0, num_max_points=10**9)
     cloud = select_points(scene, everything)
-    splats = splats_from_depth(scene)
+    splats = splats_from_depth(scene, FIRST)
     np.testing.assert_array_equal(cloud.pixels, np.arange(scene.depth.size))
     np.testing.assert_array_equal(splats.gaussians.means, cloud.points[splats.pixels])
     colors = splats.gaussians.harmonics[:, :, 0] * 0.28209479177387814 + 0.5
@@ -174,8 +177,8 @@ def test_scaling_the_scene_scales_means_and_scales_exactly(scene: Prediction, po
 def test_scaling_by_any_factor(scene: Prediction) -> None:
     scaled = scene.extrinsics.copy()
     scaled[:, :, 3] *= 3.3
-    splats = splats_from_depth(scene)
-    larger = splats_from_depth(replace(scene, depth=scene.depth * np.float32(3.3), extrinsics=scaled))
+    splats = splats_from_depth(scene, FIRST)
+    larger = splats_from_depth(replace(scene, depth=scene.depth * np.float32(3.3), extrinsics=scaled), FIRST)
     common, mine, other = np.intersect1d(splats.pixels, larger.pixels, return_indices=True)
     assert len(common) > 0.999 * max(len(splats.pixels), len(larger.pixels))  # rounding decides a few
     before, after = splats.gaussians, larger.gaussians
@@ -224,7 +227,7 @@ def test_both_sides_of_a_sheet_stay() -> None:
 
 
 def test_thinned_splats_leave_no_gap(scene: Prediction) -> None:
-    splats = splats_from_depth(scene)
+    splats = splats_from_depth(scene, FIRST)
     assert 0.2 * scene.depth.size < splats.thinned < 0.7 * scene.depth.size
     cameras = Cameras(to_4x4(scene.extrinsics.astype(np.float64)), scene.intrinsics.astype(np.float64))
     alpha = render(splats.gaussians, cameras, scene.depth.shape[1:], rasterizer="cpu").alpha
@@ -275,7 +278,8 @@ def test_counts_add_up_and_nothing_is_changed() -> None:
     conf[:, 20, :7] = np.nan
     prediction = replace(scene, depth=depth, sky=sky, conf=conf)
     before = [array.tobytes() for array in (depth, sky, conf, scene.processed_images)]
-    splats = splats_from_depth(prediction, DepthSplatOptions(budget=3000))
+    options = DepthSplatOptions(conf_thresh_percentile=10, budget=3000, backing=False)
+    splats = splats_from_depth(prediction, options)
     assert [array.tobytes() for array in (depth, sky, conf, scene.processed_images)] == before
     assert splats.without_depth == 3 * (9 + 5 + 4 + 7)
     assert splats.sky == 3 * 5 * 80
@@ -284,18 +288,28 @@ def test_counts_add_up_and_nothing_is_changed() -> None:
     assert left_out + splats.thinned + splats.over_budget + len(splats.gaussians) == depth.size
     usable = np.isfinite(depth) & (depth > 0) & np.isfinite(conf) & ~sky
     assert usable.ravel()[splats.pixels].all()
-    assert same_bytes(splats.gaussians, from_depth(prediction, DepthSplatOptions(budget=3000)))
+    assert same_bytes(splats.gaussians, from_depth(prediction, options))
+
+
+def test_confidence_leaves_out_a_tenth_where_nothing_else_has_been() -> None:
+    depth = np.full((20, 30), 3.0)
+    conf = (1 + np.random.default_rng(0).permutation(600).reshape(1, 20, 30)).astype(np.float32)
+    assert splats_from_depth(one_view(depth, conf=conf)).low_confidence == 60
+    depth[0, 0] = 0
+    assert splats_from_depth(one_view(depth, conf=conf)).low_confidence == 0
+    given = DepthSplatOptions(conf_thresh_percentile=50)
+    assert splats_from_depth(one_view(depth, conf=conf), given).low_confidence == pytest.approx(300, abs=1)
 
 
 def test_opacity_follows_confidence() -> None:
     prediction = one_view(np.full((30, 40), 3.0))
-    assert (from_depth(prediction).opacities == np.float32(OPACITY)).all()
+    assert (from_depth(prediction, FIRST).opacities == np.float32(OPACITY)).all()
     constant = replace(prediction, conf=np.ones((1, 30, 40), np.float32))
-    splats = from_depth(constant)
+    splats = from_depth(constant, FIRST)
     assert len(splats) == 1200
     assert (splats.opacities == np.float32(OPACITY)).all()
     conf = (1 + np.random.default_rng(0).gamma(1, 5, (1, 30, 40))).astype(np.float32)
-    splats = splats_from_depth(replace(prediction, conf=conf))
+    splats = splats_from_depth(replace(prediction, conf=conf), FIRST)
     order = np.argsort(conf.ravel()[splats.pixels])
     assert (np.diff(splats.gaussians.opacities[order]) >= 0).all()
     assert splats.gaussians.opacities.min() < 0.8 < OPACITY - 0.01 < np.median(splats.gaussians.opacities)
@@ -304,7 +318,7 @@ def test_opacity_follows_confidence() -> None:
 def test_single_view_without_cameras_assumes_some() -> None:
     prediction = one_view(np.full((20, 30), 2.0), extrinsics=None, intrinsics=None)
     with pytest.warns(ReconWarning, match="field of view"):
-        splats = from_depth(prediction)
+        splats = from_depth(prediction, FIRST)
     assert len(splats) == 600
     np.testing.assert_allclose(splats.means[:, 2], 2)
 
@@ -331,7 +345,7 @@ def test_any_depth_gives_finite_splats() -> None:
 def test_a_rule_that_would_leave_nothing_is_dropped() -> None:
     view = one_view(np.full((20, 30), 2.0), sky=np.ones((1, 20, 30), bool))
     with pytest.warns(ReconWarning, match="sky"):
-        assert len(from_depth(view)) == 600
+        assert len(from_depth(view, FIRST)) == 600
 
 
 @pytest.mark.parametrize(
