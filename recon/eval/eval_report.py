@@ -47,12 +47,13 @@ def compare(results: Mapping[str, Path], truth: Path | None = None, options: Eva
     if not results:
         raise InputError("no results to evaluate; give the folder of a run")
     options = EvalOptions() if options is None else options
+    first = next(iter(results.values()))
+    if truth is None and is_ground_truth(first):
+        raise InputError(f"{first} is a scene with ground truth, not a result: name a model to run on it, --model mvs")
     loaded = {label: read_result(path) for label, path in results.items()}
+    truth = truth_of_run(first) if truth is None else truth
     if truth is None:
-        first = next(iter(results.values()))
-        truth = truth_of_run(first)
-        if truth is None:
-            raise InputError(f"the photos of {first} have no ground truth beside them; name the scene with --truth")
+        raise InputError(f"the photos of {first} have no ground truth beside them; name the scene with --truth FOLDER")
     known = read_ground_truth(truth)
     return Comparison(
         truth=known,

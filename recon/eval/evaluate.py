@@ -283,7 +283,14 @@ def _surface(
     if options.surface == "tsdf":
         from recon.eval.tsdf import fuse_depth
 
-        predicted: FloatArray = fuse_depth(depth, result.intrinsics, extrinsics, sizes.voxel, sizes.truncation)
+        try:
+            predicted: FloatArray = fuse_depth(depth, result.intrinsics, extrinsics, sizes.voxel, sizes.truncation)
+        except InputError as error:
+            if options.voxel is not None:
+                raise
+            # Depth far from the truth, of one result among several: the others are to be compared all the same.
+            notes.append(f"surface: {error}; --surface cloud does without")
+            return None
     else:
         predicted = unproject_depth(depth, result.intrinsics, extrinsics)[depth > 0]
     return surface_scores(thin(predicted, sizes.voxel), points, sizes.threshold, sizes.outlier_distance)

@@ -511,7 +511,7 @@ def test_ground_truth_is_found_where_the_photos_lie(tmp_path: Path) -> None:
     assert truth_of_run(one) == scene
     lost = write_run(tmp_path / "lost", prediction, inputs=[tmp_path / "photos"])
     assert truth_of_run(lost) is None
-    with pytest.raises(InputError, match="name the scene with --truth"):
+    with pytest.raises(InputError, match="name the scene with --truth FOLDER"):
         compare({"lost": lost})
     with pytest.raises(InputError, match="no results"):
         compare({})
