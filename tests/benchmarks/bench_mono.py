@@ -29,8 +29,8 @@ from recon.mono.conventions import SKY_THRESHOLD
 from recon.mono.predict import DepthMaps, fill_sky
 from recon.onnx.export import export_onnx
 from recon.onnx.export_check import relative_error
-from recon.onnx.export_options import OnnxOptions
 from recon.onnx.session import open_session
+from recon.onnx_options import OnnxOptions
 
 SIDE = 504
 PRESET_OF_SIZE = {"small": "depth-anything-v2-small", "large": "da3mono-large"}

@@ -62,7 +62,7 @@ def export(path: Path) -> Path:
     """Depth Anything 2 small at 504×504 with random weights."""
     from recon.models.ready import ready_model
     from recon.onnx.export import export_onnx
-    from recon.onnx.export_options import OnnxOptions
+    from recon.onnx_options import OnnxOptions
 
     model = ready_model("depth-anything-v2-small", weights=None)
     return export_onnx(model, path, OnnxOptions(size=(504, 504))).path
