@@ -17,7 +17,7 @@ from recon.mvs.sfm_mapping import SfmModel
 from recon.mvs.sfm_photos import SfmPhoto
 from recon.mvs.sparse import SparsePoints
 
-_FORMAT = 2
+_FORMAT = 3
 """To be raised with every change that makes equal input yield another outcome."""
 
 Outcome = tuple[SfmModel, list[list[int]]]

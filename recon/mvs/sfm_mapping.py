@@ -60,7 +60,7 @@ _SMALL_ERROR = 0.5
 _DOUBTFUL_ERROR = 0.75
 """The same, from which on a model is said to be doubtful."""
 _FEW_POINTS_PER_VIEW = 10
-"""Models with fewer points per photo are doubtful too."""
+"""Models with fewer points per photo are doubtful too, and worse than any others."""
 _LARGE_ERROR = 2.0
 """Models with larger errors are discarded."""
 _FEWEST_POINTS = 20
@@ -116,7 +116,9 @@ def build_models(
         models += [model for model in found if _makes_sense(model, overlaps)]
         models.sort(key=_merit, reverse=True)
         enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
-        if models and models[0].num_reg_images() >= enough and (count > _PATIENCE or _error(models[0]) <= _SMALL_ERROR):
+        if not models or models[0].num_reg_images() < enough or not _is_supported(models[0]):
+            continue
+        if count > _PATIENCE or _error(models[0]) <= _SMALL_ERROR:
             break
     report(count)
     return models
@@ -215,9 +217,14 @@ def _lens_exists(camera: pycolmap.Camera) -> bool:
     return not folds and bool(np.linalg.norm(bent[-1] - corner) <= _STRONGEST_BEND * np.linalg.norm(corner))
 
 
-def _merit(model: pycolmap.Reconstruction) -> tuple[int, float]:
-    """Orders models: more photos are better, then smaller errors."""
-    return model.num_reg_images(), -_error(model)
+def _merit(model: pycolmap.Reconstruction) -> tuple[bool, int, float]:
+    """Orders models: those with enough points are better, then those with more photos, then with smaller errors."""
+    return _is_supported(model), model.num_reg_images(), -_error(model)
+
+
+def _is_supported(model: pycolmap.Reconstruction) -> bool:
+    """Whether there are enough points to hold the cameras; a few fit any."""
+    return bool(model.num_points3D() >= _FEW_POINTS_PER_VIEW * model.num_reg_images())
 
 
 def _error(model: pycolmap.Reconstruction) -> float:
@@ -269,7 +276,7 @@ def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> Sf
         lenses,
         in_original_pixels,
         errors,
-        doubtful=_error(model) > _DOUBTFUL_ERROR or len(sparse) < _FEW_POINTS_PER_VIEW * len(images),
+        doubtful=_error(model) > _DOUBTFUL_ERROR or not _is_supported(model),
     )
 
 

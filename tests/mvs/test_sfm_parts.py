@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from recon.errors import InputError
 from recon.mvs.sfm_features import extract_features, write_cameras
 from recon.mvs.sfm_lenses import Lenses, distort
-from recon.mvs.sfm_mapping import _lens_exists
+from recon.mvs.sfm_mapping import _lens_exists, _merit
 from recon.mvs.sfm_pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.mvs.sfm_photos import SfmPhoto, prepare_photo
 from recon.scene.images import Photo
@@ -189,3 +190,26 @@ def test_undistort_takes_the_upright_original_only():
 def test_lenses_of_a_wrong_shape():
     with pytest.raises(ValueError, match=r"distortion must have shape \(1, 8\)"):
         Lenses(np.eye(3)[None], np.zeros((1, 4)), np.array([[4, 4]]))
+
+
+@dataclass(frozen=True)
+class Model:
+    """As much of a COLMAP model as its merit takes."""
+
+    photos: int
+    points: int
+    error: float
+
+    def num_reg_images(self) -> int:
+        return self.photos
+
+    def num_points3D(self) -> int:
+        return self.points
+
+    def compute_mean_reprojection_error(self) -> float:
+        return self.error
+
+
+def test_the_better_of_two_models():
+    worst_first = [Model(22, 26, 0.0), Model(5, 400, 0.3), Model(8, 400, 1.1), Model(8, 400, 0.3)]
+    assert sorted(worst_first, key=_merit) == worst_first
