@@ -77,6 +77,12 @@ def color_depth(depth: FloatArray, measured: NDArray[np.bool_]) -> NDArray[np.ui
     if not measured.any():
         return np.full((*depth.shape, 3), INVALID_COLOR, np.uint8)
     low, high = np.percentile(disparity[measured], [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
+    return color_disparity(disparity, measured, (low, high))
+
+
+def color_disparity(disparity: FloatArray, measured: NDArray[np.bool_], ends: tuple[float, float]) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB of (H, W) values of 1 / depth from the far to the near one of `ends`; black outside `measured`."""
+    low, high = ends
     nearness = (disparity - low) / (high - low) if high > low else np.full_like(disparity, 0.5)
     colored = np.take(DEPTH_COLORS, np.rint(nearness.clip(0, 1) * 255).astype(np.uint8), axis=0)
     colored[~measured] = INVALID_COLOR

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon.choices import Rasterizer
 from recon.errors import InputError
-from recon.export.depth_vis import CLIPPED_PERCENT, DEPTH_COLORS, INVALID_COLOR
+from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
 from recon.export.exporter import Exported
 from recon.export.pictures import write_jpeg
 from recon.export.progress import track
@@ -281,13 +281,6 @@ def _frame(view: RenderedView, layout: str, disparities: tuple[float, float]) ->
     if layout == "none" or view.depth is None:
         return picture
     measured = (view.depth > 0) & (view.alpha >= _LEAST_ALPHA)
-    colored = _color_disparity(np.divide(1, view.depth, out=np.zeros_like(view.depth), where=measured), disparities)
-    colored[~measured] = INVALID_COLOR
+    disparity = np.divide(1, view.depth, out=np.zeros_like(view.depth), where=measured)
+    colored = color_disparity(disparity, measured, disparities)
     return np.concatenate([picture, colored], axis=1 if layout == "hcat" else 0)
-
-
-def _color_disparity(disparity: FloatArray, ends: tuple[float, float]) -> NDArray[np.uint8]:
-    """(H, W, 3) the colours of `recon.export.depth_vis` between two disparities, the nearer one second."""
-    low, high = ends
-    nearness = (disparity - low) / (high - low) if high > low else np.full_like(disparity, 0.5)
-    return np.take(DEPTH_COLORS, np.rint(nearness.clip(0, 1) * 255).astype(np.uint8), axis=0)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from recon.choices import Rasterizer
 from recon.errors import InputError, MissingExtraError
+from recon.gaussians.parameters import check_gaussians
 from recon.geometry.cameras import has_skew
 from recon.geometry.spherical_harmonics import MAX_DEGREE
 from recon.types import Cameras, Gaussians
@@ -123,6 +124,8 @@ def iter_render(
     Arguments and errors as for `render`; they are checked now, not when the first view is asked for.
     """
     check_gaussians(gaussians)
+    if gaussians.sh_degree > MAX_DEGREE:
+        raise InputError(f"harmonics must be of degree {MAX_DEGREE} at most to be rendered, got {gaussians.sh_degree}")
     extrinsics, intrinsics = _checked_cameras(cameras)
     height, width = _checked_size(size)
     if mode not in get_args(RenderMode):
@@ -169,21 +172,6 @@ def resolve_rasterizer(name: Rasterizer) -> Literal["cpu", "gsplat"]:
     if not has_gsplat:
         raise MissingExtraError("rasterizer 'gsplat'", "gsplat", "gsplat")
     return "gsplat"
-
-
-def check_gaussians(gaussians: Gaussians) -> None:
-    """Raise InputError, naming the field, for parameters that cannot be rendered: not finite, or out of their range."""
-    for name in ("means", "scales", "rotations", "harmonics", "opacities"):
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(np.asarray(getattr(gaussians, name), np.float32))
-        if not finite.all():
-            index = int(np.argmin(finite.reshape(len(gaussians), -1).all(axis=1)))
-            raise InputError(f"gaussians.{name} must be finite: number {index} of {len(gaussians)} has NaN or infinity")
-    outside = (gaussians.opacities < 0) | (gaussians.opacities > 1)
-    if outside.any():
-        raise InputError(f"gaussians.opacities must be between 0 and 1, got {gaussians.opacities[np.argmax(outside)]}")
-    if gaussians.sh_degree > MAX_DEGREE:
-        raise InputError(f"gaussians.harmonics must be of degree {MAX_DEGREE} at most, got {gaussians.sh_degree}")
 
 
 def _checked_cameras(cameras: Cameras) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
