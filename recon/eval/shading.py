@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.compiled import compiled
 from recon.eval.intersection import BOX, CYLINDER, FAR, MESH, SPHERE, Hit, cast, surface
 from recon.eval.noise import octaves, smooth_step, uniform
 from recon.eval.raycast import SceneArrays
@@ -19,7 +20,6 @@ from recon.eval.vectors import (
     across,
     along,
     dot,
-    entrance,
     inner,
     minus,
     mix,
@@ -159,7 +159,7 @@ def _reflected(albedo: Vector, scene: SceneArrays, from_lamp: float, indirect: V
     )
 
 
-@entrance
+@compiled()
 def bake_samples(
     scene: SceneArrays,
     points: NDArray[np.float64],
@@ -235,7 +235,7 @@ def _surface_color(
     return _reflected(albedo, scene, from_lamp, _indirect_light(scene, hit, local, local_normal))
 
 
-@entrance
+@compiled()
 def render_rows(
     scene: SceneArrays,
     pixel_to_ray: NDArray[np.float64],

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from recon.compiled import compiled
 
-@njit(cache=True)
+
+@compiled()
 def integrate_view(
     blocks: NDArray[np.int64],
     depth: NDArray[np.float32],

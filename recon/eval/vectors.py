@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from numba import njit
 
-from recon.messages import warn
 from recon.types import FloatArray
 
 Vector: TypeAlias = tuple[float, float, float]
@@ -19,23 +18,9 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def inner(function: Function) -> Function:
     """Decorate what only compiled code calls: it has no door to Python, which halves the time to compile it."""
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def entrance(function: Function) -> Function:
-    """Decorate what Python calls: compiled when first called, kept on disk, and run without the interpreter's lock.
-
-    The kept code is renewed when the function's own file changes, not when another one does that it calls into.
-    """
-    try:
-        return _compiled(function, cache=True)
-    except RuntimeError:  # numba may write neither in the package's folder nor in the user's cache
-        warn("no folder can hold the compiled ray caster: set NUMBA_CACHE_DIR to a folder that can be written")
-        return _compiled(function)
-
-
-def _compiled(function: Function, **options: Any) -> Function:
-    compile_lazily: Callable[[Function], Function] = njit(nogil=True, error_model="numpy", **options)
+    compile_lazily: Callable[[Function], Function] = njit(
+        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
     return compile_lazily(function)
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.gaussians.cpu_kernels import kernel
+from recon.compiled import FUSED, compiled
 from recon.gaussians.cpu_projection import (
     COLOR_FIELDS,
     CUTOFF,
@@ -45,7 +45,7 @@ _C3, _C4, _C5 = 0.055504083190568335, 0.009617997206197592, 0.001332970656176813
 _C6, _C7, _C8 = 0.00015337029380044304, 1.4574943504405053e-05, 9.372709128909328e-07
 
 
-@kernel(fused=True)
+@compiled(fastmath=FUSED)
 def blend_tiles(
     splats: NDArray[np.float64],
     colors: NDArray[np.float32],
@@ -95,7 +95,7 @@ def blend_tiles(
         _write_tile(state, top, left, background, expected_depth, color_image, depth_image, alpha_image)
 
 
-@kernel(fused=True)
+@compiled(fastmath=FUSED)
 def _blend_splat(
     splats: NDArray[np.float64],
     colors: NDArray[np.float32],
@@ -148,7 +148,7 @@ def _blend_splat(
                 pixels[4 * _LANES + k] += weight * depth
 
 
-@kernel()
+@compiled()
 def _clear(state: NDArray[np.float64], is_open: NDArray[np.bool_], rows: int, columns: int) -> None:
     """Open the pixels of a tile that are inside the image."""
     state[:] = 0
@@ -159,7 +159,7 @@ def _clear(state: NDArray[np.float64], is_open: NDArray[np.bool_], rows: int, co
             state[index, k] = 1 if row < rows and group * _LANES + k < columns else -1
 
 
-@kernel()
+@compiled()
 def _find_open(state: NDArray[np.float64], is_open: NDArray[np.bool_]) -> bool:
     """Note which groups of pixels still let light through; False if none does."""
     any_open = False
@@ -174,7 +174,7 @@ def _find_open(state: NDArray[np.float64], is_open: NDArray[np.bool_]) -> bool:
     return any_open
 
 
-@kernel()
+@compiled()
 def _write_tile(
     state: NDArray[np.float64],
     top: int,

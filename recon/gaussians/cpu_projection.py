@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.gaussians.cpu_kernels import kernel
+from recon.compiled import FUSED, compiled
 
 SPLAT_FIELDS = 8
 """A projected splat, float64: x, y, p, q, r, peak, half width, half height; pixels.
@@ -46,7 +46,7 @@ _SLACK = 1 + 1e-9
 """Widens the extents by more than their rounding."""
 
 
-@kernel(fused=True)
+@compiled(fastmath=FUSED)
 def project(
     means: NDArray[np.float32],
     scales: NDArray[np.float32],
@@ -163,7 +163,7 @@ def project(
     return kept - first
 
 
-@kernel(fused=True)
+@compiled(fastmath=FUSED)
 def _rotation_matrix(
     rotations: NDArray[np.float32], g: int
 ) -> tuple[float, float, float, float, float, float, float, float, float]:
@@ -189,7 +189,7 @@ def _rotation_matrix(
     )
 
 
-@kernel(fused=True)
+@compiled(fastmath=FUSED)
 def _evaluate_basis(x: float, y: float, z: float, basis: NDArray[np.float64]) -> None:
     """Fill `basis` ((degree + 1)²,), degree 1 to 3, as `recon.geometry.spherical_harmonics.evaluate_basis` would."""
     basis[0] = _CONSTANT_BASIS

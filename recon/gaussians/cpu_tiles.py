@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.gaussians.cpu_kernels import kernel
+from recon.compiled import compiled
 from recon.gaussians.cpu_projection import HALF_HEIGHT, HALF_WIDTH, P, Q, R, X, Y
 
 TILE = 16
@@ -24,7 +24,7 @@ _DIGIT = 8
 """Bits per pass of the radix sort."""
 
 
-@kernel()
+@compiled()
 def count_pairs(
     splats: NDArray[np.float64], first: int, last: int, height: int, width: int, counts: NDArray[np.int64]
 ) -> None:
@@ -38,7 +38,7 @@ def count_pairs(
                 counts[row * columns + column] += 1
 
 
-@kernel()
+@compiled()
 def fill_pairs(
     splats: NDArray[np.float64],
     depth_bits: NDArray[np.uint32],
@@ -67,7 +67,7 @@ def fill_pairs(
                 places[tile] += 1
 
 
-@kernel()
+@compiled()
 def sort_pairs(pairs: NDArray[np.uint64], starts: NDArray[np.int64], first_tile: int, last_tile: int) -> None:
     """Sort the pairs of each tile from `first_tile` to before `last_tile` by depth, stably.
 
@@ -84,7 +84,7 @@ def sort_pairs(pairs: NDArray[np.uint64], starts: NDArray[np.int64], first_tile:
         _radix_sort(here, spare[: len(here)], ends)
 
 
-@kernel()
+@compiled()
 def _radix_sort(pairs: NDArray[np.uint64], spare: NDArray[np.uint64], ends: NDArray[np.int64]) -> None:
     """Sort by the upper 32 bits, least significant digit first; digits that are equal everywhere cost nothing."""
     if len(pairs) < 2:
@@ -117,7 +117,7 @@ def _radix_sort(pairs: NDArray[np.uint64], spare: NDArray[np.uint64], ends: NDAr
         pairs[:] = spare
 
 
-@kernel()
+@compiled()
 def _pixel_rows(splats: NDArray[np.float64], s: int, height: int) -> tuple[int, int]:
     """First and last row of pixels whose centres are within the splat's height; the last may be before the first."""
     top = math.ceil(max(splats[s, Y] - splats[s, HALF_HEIGHT] - 0.5, 0.0))
@@ -125,7 +125,7 @@ def _pixel_rows(splats: NDArray[np.float64], s: int, height: int) -> tuple[int, 
     return top, bottom
 
 
-@kernel()
+@compiled()
 def _tile_columns(splats: NDArray[np.float64], s: int, row: int, top: int, bottom: int, width: int) -> tuple[int, int]:
     """First and last column of tiles that a splat touches in one row of tiles; the last may be before the first.
 

@@ -18,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from recon.errors import InputError, MissingExtraError
-from recon.gaussians import cpu_kernels, cpu_rasterizer
+from recon.gaussians import cpu_rasterizer
 from recon.gaussians.gsplat_rasterizer import GsplatRasterizer
 from recon.gaussians.rendering import Rendering, iter_render, render, resolve_rasterizer
-from recon.messages import ReconWarning
 from recon.types import Cameras, Gaussians
 from tests.gaussians.brute_force import brute_force
 from tests.gaussians.scenes import Scene, random_camera, random_gaussians, random_scenes
@@ -379,19 +378,3 @@ def test_import_is_light_and_compiles_nothing() -> None:
     imports = "".join(f"import recon.gaussians.{kernel.split('.')[0]}\n" for kernel in kernels)
     signatures = ", ".join(f"recon.gaussians.{kernel}.signatures" for kernel in kernels)
     assert run_python(f"{imports}print({signatures})") == "[] [] []\n"
-
-
-def test_without_a_cache_folder_kernels_still_compile(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_lazily = cpu_kernels.njit
-
-    def without_cache(cache: bool = False, **options: Any) -> Any:
-        def refuse(function: object) -> None:
-            raise RuntimeError("cannot cache function: no locator available")
-
-        return refuse if cache else compile_lazily(**options)
-
-    monkeypatch.setattr(cpu_kernels, "njit", without_cache)
-    cpu_kernels._warn_of_missing_cache.cache_clear()
-    with pytest.warns(ReconWarning, match="NUMBA_CACHE_DIR"):
-        double = cpu_kernels.kernel()(lambda x: 2 * x)
-    assert double(3) == 6

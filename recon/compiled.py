@@ -1,7 +1,7 @@
-"""How the kernels of the CPU rasterizer are compiled: when first called, and kept for the next process.
+"""How loops become machine code: when first called, and kept for the next process.
 
-Numba compiles a kernel again when its file has changed, not when a constant has that it imports from another: whoever
-changes one deletes the `.nbi` and `.nbc` files in `__pycache__`.
+Numba compiles a function again when its file has changed, not when a constant or a function has that it takes from
+another: whoever changes one deletes the `.nbi` and `.nbc` files in `__pycache__`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,25 @@ from numba import njit
 
 from recon.messages import warn
 
-Kernel = TypeVar("Kernel", bound=Callable[..., object])
+Function = TypeVar("Function", bound=Callable[..., object])
+
+FUSED = {"contract"}
+"""For `fastmath`: a product and a sum may be rounded once instead of twice, differently wherever the function is
+inlined."""
 
 
-def kernel(*, fused: bool = False) -> Callable[[Kernel], Kernel]:
+def compiled(**options: Any) -> Callable[[Function], Function]:
     """Decorate a function to be compiled when first called, and to run without the interpreter's lock.
 
     A division by zero gives infinity or NaN. Where no folder can hold compiled code, every process compiles anew, and a
     warning says so.
 
     Args:
-        fused: a product and a sum may be rounded once instead of twice, differently wherever the function is inlined.
+        options: further ones of `numba.njit`.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"} if fused else False}
+    options = {"nogil": True, "error_model": "numpy", **options}
 
-    def compile_lazily(function: Kernel) -> Kernel:
+    def compile_lazily(function: Function) -> Function:
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # numba may write neither in the package's folder nor in the user's cache
@@ -40,8 +44,8 @@ def kernel(*, fused: bool = False) -> Callable[[Kernel], Kernel]:
 
 @functools.cache
 def _warn_of_missing_cache() -> None:
-    """Once, not for every kernel."""
+    """Once, not for every function."""
     warn(
-        "no folder can hold the compiled rasterizer, so every process compiles it anew: "
+        "no folder can hold compiled code, so every process compiles it anew: "
         "set NUMBA_CACHE_DIR to a folder that can be written"
     )
