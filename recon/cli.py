@@ -263,6 +263,8 @@ def evaluate(settings: EvalSettings) -> int:
     from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
     from recon.report import report_warnings
 
+    if not settings.paths:
+        raise InputError("nothing to evaluate: recon eval RESULT..., or recon eval SCENE... --model MODEL")
     for option in ("cameras", "weights"):
         if not settings.model and getattr(settings, option) != getattr(EvalSettings, option):
             raise InputError(f"{option} is for runs of a --model, and none is named")

@@ -119,9 +119,10 @@ def test_the_demo_knows_its_scenes(folder: Path, capsys: pytest.CaptureFixture[s
     assert "no sample scene 'castle'; there are courtyard, table" in capsys.readouterr().err
 
 
-def test_an_evaluation_without_ground_truth(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_evaluation_without_results_or_ground_truth(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "photos"]) == 2
-    assert "no ground truth beside them" in capsys.readouterr().err
+    assert "'photos' holds no exports/npz/results.npz" in capsys.readouterr().err
     assert main(["eval"]) == 2
+    assert "nothing to evaluate" in capsys.readouterr().err
     assert main(["eval", "photos", "--model", "mvs"]) == 2
     assert "none of the known layouts" in capsys.readouterr().err
