@@ -223,7 +223,9 @@ class DepthAnything3(nn.Module):
         if video_options and (export_dir is None or "gs_video" not in parse_formats(export_format)):
             raise InputError(f"{next(iter(video_options))} is for the export format gs_video, which is not asked for")
         points = {"conf_thresh_percentile": conf_thresh_percentile}
-        defaults: dict[str, Mapping[str, Any]] = {"glb": points, "ply": points, "gs_video": video_options}
+        defaults: dict[str, Mapping[str, Any]] = {"glb": points, "ply": points}
+        if video_options:
+            defaults["gs_video"] = video_options
         options = InferenceOptions(
             align_to_input_ext_scale=align_to_input_ext_scale,
             infer_gs=infer_gs,
@@ -260,7 +262,7 @@ def _over(
     for name, values in defaults.items():
         if isinstance(merged[name], Mapping):  # else it is refused when options are checked
             merged[name] = {**values, **merged[name]}
-    return {name: values for name, values in merged.items() if values != {}}
+    return merged
 
 
 def _as_dict(output: NetworkOutput) -> dict[str, Any]:
