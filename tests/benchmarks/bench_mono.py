@@ -25,7 +25,7 @@ from rich.table import Table
 from recon.models.build import random_network
 from recon.models.presets import SingleViewConfig, load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
-from recon.mono.conventions import SKY_THRESHOLD
+from recon.models.single_view import SKY_THRESHOLD
 from recon.mono.predict import DepthMaps, fill_sky
 from recon.onnx.export import export_onnx
 from recon.onnx.export_check import relative_error
