@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from numba import njit
 
@@ -18,9 +18,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def inner(function: Function) -> Function:
     """Decorate what only compiled code calls: it has no door to Python, which halves the time to compile it."""
-    compile_lazily: Callable[[Function], Function] = njit(
-        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
+    without_door: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compile_lazily: Callable[[Function], Function] = njit(nogil=True, error_model="numpy", **without_door)
     return compile_lazily(function)
 
 
