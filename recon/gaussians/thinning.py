@@ -19,7 +19,7 @@ OVERLAP_TOLERANCE = 4.0
 """Two views see the same surface where their depths differ by less than this many pixels' width at that depth."""
 LEAST_COSINE = 0.5
 """And where their normals differ by less than 60°, which the two sides of a crease and of a sheet do not."""
-EDGE_PENALTY = 4
+EDGE_PENALTY = 8
 """Levels that a pixel beside a depth edge counts coarser: its colour is a mix of two surfaces."""
 _COARSEST = 100
 """Levels are clipped here."""
@@ -80,7 +80,7 @@ def resolution_levels(
     intrinsics: FloatArray,
     unit: float,
 ) -> NDArray[np.int8]:
-    """(H, W) logarithm to base 2 of the area that a pixel covers on the surface, in squares of `unit`, rounded down.
+    """(H, W) logarithm to base √2 of the area that a pixel covers on the surface, in squares of `unit`, rounded down.
 
     Smaller is finer. Pixels beside a depth edge count `EDGE_PENALTY` levels coarser.
     """
@@ -90,7 +90,7 @@ def resolution_levels(
     stretch = np.sqrt((normals * normals).sum(axis=0)).reshape(depth.shape)
     with np.errstate(all="ignore"):  # of pixels that are not kept
         width_on_surface = depth * np.float32(pixel_angle(intrinsics) / unit)
-        levels = np.floor(np.log2(width_on_surface) * 2 + np.log2(stretch))
+        levels = np.floor(np.log2(width_on_surface) * 4 + np.log2(stretch) * 2)
     levels += EDGE_PENALTY * beside_depth_edges(depth, kept)
     return np.where(kept, np.clip(levels, -_COARSEST, _COARSEST), _COARSEST).astype(np.int8)
 
