@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from recon.compiled import compiled
 from recon.mvs.stereo_images import Warp, in_bands
 
 
@@ -70,7 +70,7 @@ def agreement(
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _agree(  # type: ignore[no-untyped-def]
     first, last, inverse_depth, others, matrix, shift, back_matrix, back_shift, tolerance, pixels, result, within
 ):
@@ -113,7 +113,7 @@ def _agree(  # type: ignore[no-untyped-def]
                     result[s, y, x] = np.float32(1) - off
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-untyped-def]
     """Inverse depth between pixels, from those of the four around that are near what is expected; else 0."""
     height, width = inverse_depth.shape
@@ -132,7 +132,7 @@ def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-u
     return total / weights if weights > np.float32(0.1) else np.float32(0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], tolerance: float) -> None:
     """Add, in place, the candidates that go on with the surface beside them, and those beside them in turn.
 
@@ -169,7 +169,7 @@ def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], 
                     stack.append((row, column))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def remove_speckles(inverse_depth: NDArray[np.float32], smallest: int, tolerance: float) -> None:
     """Set to 0, in place, the connected patches of fewer than `smallest` pixels.
 

@@ -11,8 +11,9 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from recon.compiled import compiled
 
 _SWELLING = 3
 """Pixels by which a depth map may have swollen: all nearer to the contour are doubtful."""
@@ -46,7 +47,7 @@ def _large_holes(inverse_depth: NDArray[np.float32], smallest: int) -> NDArray[n
     return np.asarray(large[labels])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
     height, width = inverse_depth.shape
     before = inverse_depth.copy()
@@ -78,14 +79,14 @@ def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
                 inverse_depth[y, x] = 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _beyond(inverse_depth, hole, row, column, w):  # type: ignore[no-untyped-def]
     """Whether a pixel lies clearly farther than inverse depth w, or in a large hole."""
     there = inverse_depth[row, column]
     return hole[row, column] or 0 < there < (1 - _FARTHER) * w
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _likeness(image, y, x, row, column):  # type: ignore[no-untyped-def]
     square = 0.0
     for channel in range(3):

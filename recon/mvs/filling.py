@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from recon.compiled import compiled
 
 _SWEEPS = 120
 _OVER_RELAXATION = 1.8
@@ -51,7 +52,7 @@ def _pull_push(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDA
     return np.where(weights > 0, values, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _relax(values, image, rows, columns):  # type: ignore[no-untyped-def]
     height, width = values.shape
     count = len(rows)

@@ -10,8 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from recon.compiled import compiled
 from recon.mvs.plane_sweep import FASTMATH, NO_SCORE, bilinear
 
 STEEPEST = 5.0
@@ -47,7 +47,7 @@ class Limits(NamedTuple):
     """Sources whose correlations are averaged."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def refine_band(  # type: ignore[no-untyped-def]
     first, last, reference, colours, quads, warp, taps, count, limits, reaches, planes, scores, better, better_scores
 ):
@@ -110,7 +110,7 @@ def refine_band(  # type: ignore[no-untyped-def]
             better_scores[y, x] = score
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _fill_window(reference, colours, x, y, count, noise, window):  # type: ignore[no-untyped-def]
     """Take the pixel's grey levels and weights; returns their weighted mean and deviation, noise included."""
     height, width = reference.shape
@@ -136,7 +136,7 @@ def _fill_window(reference, colours, x, y, count, noise, window):  # type: ignor
     return mean, math.sqrt(max(square - mean * mean, np.float32(0)) + noise)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _best_neighbour(scores, x, y, direction, reaches):  # type: ignore[no-untyped-def]
     """Column and row of the best-scored pixel in a direction; -1, -1 where none is scored."""
     height, width = scores.shape
@@ -149,7 +149,7 @@ def _best_neighbour(scores, x, y, direction, reaches):  # type: ignore[no-untype
     return best_column, best_row
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _score(quads, warp, size, x, y, plane, window, level, limits, found):  # type: ignore[no-untyped-def]
     """Mean correlation with the `agreeing` best sources; `found` (S,) takes that with each."""
     for source in range(len(found)):
@@ -171,7 +171,7 @@ def _score(quads, warp, size, x, y, plane, window, level, limits, found):  # typ
     return total / np.float32(limits.agreeing)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _project(warp, size, source, x, y, plane):  # type: ignore[no-untyped-def]
     """Homogeneous source pixel of the window's centre, its change per column and per row, and whether it is seen."""
     height, width = size
@@ -192,7 +192,7 @@ def _project(warp, size, source, x, y, plane):  # type: ignore[no-untyped-def]
     return (u, v, z), (across_u, across_v, across_z), (down_u, down_v, down_z), seen
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _sample(quads, first, width, height, u, v):  # type: ignore[no-untyped-def]
     """Sample of a source at a pixel, around 0, and its derivatives by u and v; outside the image its border goes on."""
     u = u if u > np.float32(0) else np.float32(0)
@@ -204,7 +204,7 @@ def _sample(quads, first, width, height, u, v):  # type: ignore[no-untyped-def]
     return bilinear(quad, u - np.float32(left), v - np.float32(upper))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _correlation(quads, warp, size, source, x, y, plane, window, level, noise):  # type: ignore[no-untyped-def]
     """Weighted zero-mean normalised cross-correlation of the window with its image through the plane."""
     centre, across, down, seen = _project(warp, size, source, x, y, plane)
@@ -225,7 +225,7 @@ def _correlation(quads, warp, size, source, x, y, plane, window, level, noise): 
     return (product - total * mean) / (deviation * math.sqrt(variance)) if seen else np.float32(NO_SCORE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _gauss_newton(quads, warp, size, x, y, plane, window, level, limits, found, moments, normal):  # type: ignore[no-untyped-def]
     """Step of inverse depth and slopes, in units, towards the best correlation with the sources that show the pixel."""
     best = np.float32(NO_SCORE)
@@ -239,7 +239,7 @@ def _gauss_newton(quads, warp, size, x, y, plane, window, level, limits, found, 
     return _solve(normal)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _moments(quads, warp, size, source, x, y, plane, window, level, limits, moments):  # type: ignore[no-untyped-def]
     """Weighted sums over the window that the equations of one source are made of; returns its correlation.
 
@@ -290,7 +290,7 @@ def _moments(quads, warp, size, source, x, y, plane, window, level, limits, mome
     return (rs - s0 * mean) / (deviation * math.sqrt(variance)) if seen else np.float32(NO_SCORE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _add_equations(moments, source, level, noise, weight, normal):  # type: ignore[no-untyped-def]
     """Add one source's Gauss-Newton matrix (upper triangle: 6) and gradient of the correlation (3) to `normal`.
 
@@ -316,7 +316,7 @@ def _add_equations(moments, source, level, noise, weight, normal):  # type: igno
             place += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _solve(normal):  # type: ignore[no-untyped-def]
     """Damped solution of the symmetric equations; zeros where the depth is not determined."""
     extra = normal[0] * np.float32(SLOPE_DAMPING)

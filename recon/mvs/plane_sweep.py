@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from recon.compiled import compiled
 from recon.mvs.stereo_images import Matching, in_bands, pack_quads
 
 _BAND = 32
@@ -71,7 +71,7 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
     return Sweep(inverse_depth, score)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _sweep_band(  # type: ignore[no-untyped-def]
     top, bottom, reference, quads, matrix, shift, inverse_depths, radius, agreeing, noise, best_depth, best_score
 ):
@@ -144,7 +144,7 @@ def _sweep_band(  # type: ignore[no-untyped-def]
                 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _window_moments(values, radius, noise, mean, deviation):  # type: ignore[no-untyped-def]
     """Mean and standard deviation (noise included) of the reference over the window of each pixel of the band."""
     rows, width = mean.shape
@@ -165,7 +165,7 @@ def _window_moments(values, radius, noise, mean, deviation):  # type: ignore[no-
         _add_row(values[row], values[row], np.float32(-1), radius, sums)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _sample_plane(  # type: ignore[no-untyped-def]
     quads,
     matrix,
@@ -213,7 +213,7 @@ def _sample_plane(  # type: ignore[no-untyped-def]
             )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _locate_row(  # type: ignore[no-untyped-def]
     start_u,
     start_v,
@@ -243,13 +243,13 @@ def _locate_row(  # type: ignore[no-untyped-def]
         places[x] = upper * stride + left
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _blend_row(quads, across, down, sampled):  # type: ignore[no-untyped-def]
     for x in range(len(sampled)):
         sampled[x] = bilinear(quads[x], across[x], down[x])[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH, forceinline=True)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def bilinear(quad, across, down):  # type: ignore[no-untyped-def]
     """Value around 0 between the four pixels of a quad, and its derivatives to the right and downwards."""
     a, b = np.float32(np.int32(quad & 255)), np.float32(np.int32((quad >> 8) & 255))
@@ -259,7 +259,7 @@ def bilinear(quad, across, down):  # type: ignore[no-untyped-def]
     return above + down * (below - above) - np.float32(128), by_across, below - above
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _inside_row(start_u, start_v, start_z, step_u, step_v, step_z, right, bottom, inside):  # type: ignore[no-untyped-def]
     """Whether the pixels lie in front of the source and within half a pixel of its centres' rectangle."""
     half = np.float32(0.5)
@@ -272,7 +272,7 @@ def _inside_row(start_u, start_v, start_z, step_u, step_v, step_z, right, bottom
         )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _add_row(sampled, values, sign, radius, sums):  # type: ignore[no-untyped-def]
     """Add (or take away) a row's samples, their squares, and their products with the reference to the column sums."""
     width = len(sampled)
@@ -287,7 +287,7 @@ def _add_row(sampled, values, sign, radius, sums):  # type: ignore[no-untyped-de
         third[x] += sign * sampled[x] * values[x]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _across(sums, radius, wide):  # type: ignore[no-untyped-def]
     """Sum columns over the window's width; the border columns go on beyond the image."""
     width = wide.shape[1]
@@ -301,13 +301,13 @@ def _across(sums, radius, wide):  # type: ignore[no-untyped-def]
             _add_two(source[offset : offset + width], source[offset + 1 : offset + 1 + width], target)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _add_two(first, second, target):  # type: ignore[no-untyped-def]
     for x in range(len(target)):
         target[x] += first[x] + second[x]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _correlate(wide, mean, deviation, inside, noise, radius, correlation):  # type: ignore[no-untyped-def]
     over_area = np.float32(1) / np.float32((2 * radius + 1) ** 2)
     first, second, third = wide[0], wide[1], wide[2]
@@ -319,7 +319,7 @@ def _correlate(wide, mean, deviation, inside, noise, radius, correlation):  # ty
         correlation[x] = value if inside[x] else np.float32(NO_SCORE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _insert(candidate, place):  # type: ignore[no-untyped-def]
     """Leave the larger in `place`, the smaller in `candidate`."""
     for x in range(len(place)):
@@ -328,7 +328,7 @@ def _insert(candidate, place):  # type: ignore[no-untyped-def]
         place[x] = larger
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _average(leading, combined):  # type: ignore[no-untyped-def]
     share = np.float32(1) / np.float32(len(leading))
     combined[:] = leading[0] * share
@@ -338,7 +338,7 @@ def _average(leading, combined):  # type: ignore[no-untyped-def]
             combined[x] += row[x] * share
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH)
 def _note_peaks(before, peak, after, inverse_depth, step, best_depth, best_score):  # type: ignore[no-untyped-def]
     """Keep the better of local maxima; their place is the vertex of the parabola through three planes' scores."""
     for x in range(len(peak)):
