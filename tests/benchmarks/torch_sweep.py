@@ -21,8 +21,12 @@ def sweep_with_torch(
     sources: NDArray[np.intp],
     view: int,
     inverse_depths: NDArray[np.float32],
+    separable: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Depth and score (H, W) of one view of grey images (N, H, W); all sources of a plane are warped at once."""
+    """Depth and score (H, W) of one view of grey images (N, H, W); all sources of a plane are warped at once.
+
+    `separable` averages windows along columns and then along rows, which is faster than in one go.
+    """
     height, width = grey.shape[1:]
     reference = torch.from_numpy(grey[view]).float()[None]  # (1, H, W)
     others = torch.from_numpy(grey[sources]).float()[:, None]  # (S, 1, H, W)
@@ -34,17 +38,18 @@ def sweep_with_torch(
     pixels = torch.stack([columns, rows, torch.ones_like(rows)]).reshape(3, -1)
     turned = rotation @ pixels  # (S, 3, H·W)
     size = torch.tensor([width, height]).float()
-    mean = _box(reference)
-    deviation = (_box(reference**2) - mean**2).clamp(min=0).add(NOISE**2).sqrt()
+    box = _box_by_axes if separable else _box
+    mean = box(reference)
+    deviation = (box(reference**2) - mean**2).clamp(min=0).add(NOISE**2).sqrt()
     scores = []
     for inverse_depth in inverse_depths.tolist():
         u, v, z = (turned + shift * inverse_depth).unbind(1)
         grid = torch.stack([u / z, v / z], dim=-1) / size * 2 - 1
         grid = torch.where(z[..., None] > 0, grid, 2.0).reshape(-1, height, width, 2)
         warped = F.grid_sample(others, grid, padding_mode="border", align_corners=False)[:, 0]
-        average = _box(warped)
-        variance = (_box(warped**2) - average**2).clamp(min=0).add(NOISE**2)
-        covariance = _box(warped * reference) - average * mean
+        average = box(warped)
+        variance = (box(warped**2) - average**2).clamp(min=0).add(NOISE**2)
+        covariance = box(warped * reference) - average * mean
         score = covariance / (deviation * variance.sqrt())
         score = torch.where((grid.abs() <= 1).all(dim=-1), score, 0.0)
         scores.append(score.topk(min(BEST, len(score)), dim=0).values.mean(dim=0))
@@ -58,7 +63,12 @@ def sweep_with_torch(
 
 
 def _box(images: torch.Tensor) -> torch.Tensor:
-    """Mean over the window, (B, H, W); rows and columns one after the other."""
+    """Mean over the window, (B, H, W)."""
+    return F.avg_pool2d(images[:, None], WINDOW, 1, WINDOW // 2, count_include_pad=False)[:, 0]
+
+
+def _box_by_axes(images: torch.Tensor) -> torch.Tensor:
+    """The same, columns and rows one after the other."""
     radius = WINDOW // 2
-    rows = F.avg_pool2d(images[:, None], (WINDOW, 1), 1, (radius, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, WINDOW), 1, (0, radius), count_include_pad=False)[:, 0]
+    columns = F.avg_pool2d(images[:, None], (WINDOW, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(columns, (1, WINDOW), 1, (0, radius), count_include_pad=False)[:, 0]
