@@ -160,6 +160,7 @@ def test_a_network_takes_the_same_cameras_from_the_cache(folder: Path, capsys: p
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is measured on Linux")
 def test_a_photo_of_a_hundred_megapixels_takes_two_gigabytes_at_most(tmp_path: Path) -> None:
     """Decoded it takes 0.4 GB in Pillow, 0.3 GB as an array and again undistorted; the rest of the run takes 0.5 GB."""
     first, *others = views(3)
@@ -169,16 +170,16 @@ def test_a_photo_of_a_hundred_megapixels_takes_two_gigabytes_at_most(tmp_path: P
     for index, image in enumerate(others, start=1):
         Image.fromarray(image).save(tmp_path / "photos" / f"{index:02d}.png")
     program = (
-        "import resource, sys; from recon.cli import main; code = main(); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+        "import sys; from recon.cli import main; code = main(); "
+        "sys.stderr.write(next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))); sys.exit(code)"
     )
     command = [sys.executable, "-c", program, "run", "photos", "--model", "mvs", *QUICK]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    kilobytes = int(done.stderr.splitlines()[-1]) / (1024 if sys.platform == "darwin" else 1)
-    assert kilobytes < 2e6
+    # VmHWM: 123 kB. What getrusage says would hold the peak of this process too.
+    assert float(done.stderr.split()[-2]) * 1024 < 2e9
     record = json.loads((tmp_path / "outputs" / "photos" / "run.json").read_text())
     assert record["images"][0]["original_size"] == [12000, 9000]
     assert len(record["images"]) == 3
