@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+import recon.commands
 import recon.model_choice
 import recon.models.ready
 import recon.pipeline
@@ -592,19 +593,18 @@ class TestEval:
     def test_scenes_of_one_name_are_kept_apart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         scenes = [eth3d(tmp_path / part) for part in ("north", "south")]
 
-        def perfect_run(settings: RunSettings) -> int:
+        def perfect_run(settings: RunSettings) -> None:
             (scene,) = set(scenes).intersection(settings.inputs[0].parents)
             truth = read_ground_truth(scene)
             size = (int(truth.image_sizes[0, 0]), int(truth.image_sizes[0, 1]))
             prediction = perfect_prediction(truth.image_names, truth.extrinsics, truth.intrinsics, size)
             write_run(settings.out, prediction, full=True, inputs=settings.inputs)
-            return 0
 
         for scene in scenes:
             for path in read_ground_truth(scene).image_paths:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
-        monkeypatch.setattr(recon.cli, "run", perfect_run)
+        monkeypatch.setattr(recon.commands, "run", perfect_run)
         monkeypatch.chdir(tmp_path)
         assert main(["eval", *map(str, scenes), "--model", "mvs", "--surface", "none", "--out", "out"]) == 0
         for part in ("north", "south"):

@@ -14,7 +14,8 @@ import recon.model_choice
 import recon.models.ready
 import recon.pipeline
 from recon.cli import main
-from recon.config import ExportSettings, RunSettings
+from recon.command_settings import ExportSettings
+from recon.config import RunSettings
 from recon.errors import InputError
 from recon.export import EXPORTERS
 from recon.model_choice import MVS
