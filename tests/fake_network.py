@@ -6,10 +6,12 @@ Its world is a wall at z = 4 seen by cameras that look along z, so that depth is
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from recon.geometry.cameras import to_3x4
@@ -100,3 +102,10 @@ def photos(count: int, seed: int = 0) -> list[np.ndarray]:
     """Arrays of twice the processed size."""
     generator = np.random.default_rng(seed)
     return [generator.integers(0, 256, (2 * HEIGHT, 2 * WIDTH, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def save_photos(folder: Path, count: int) -> None:
+    """Write `photos(count)` into a new folder as 0.png, 1.png, …"""
+    folder.mkdir()
+    for index, pixels in enumerate(photos(count)):
+        Image.fromarray(pixels).save(folder / f"{index}.png")

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import recon.commands
 import recon.model_choice
@@ -32,7 +31,7 @@ from recon.models.presets import load_preset, preset_names
 from recon.models.ready import ReadyModel
 from recon.scene.cameras_file import write_cameras
 from tests.eval.layout_folders import eth3d, perfect_prediction, write_run
-from tests.fake_network import fake_model, photos, user_cameras
+from tests.fake_network import fake_model, save_photos, user_cameras
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -41,9 +40,7 @@ REPOSITORY = Path(__file__).parents[1]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with `photos/` of three images."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for index, pixels in enumerate(photos(3)):
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+    save_photos(tmp_path / "photos", 3)
     return tmp_path
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from recon.command_settings import ExportSettings
 from recon.config import (
     ExportChoices,
     InferenceOptions,
@@ -27,7 +28,8 @@ def write(folder: Path, text: str) -> str:
 
 def test_help_names_every_format_and_every_bundled_file() -> None:
     source = inspect.getsource(inspect.getmodule(RunSettings))
-    assert source.count(", ".join(EXPORTERS)) == 2
+    for settings in (RunSettings, ExportSettings):
+        assert ", ".join(EXPORTERS) in inspect.getsource(inspect.getmodule(settings))
     assert f"or a name: {', '.join(settings_names())}." in source
 
 

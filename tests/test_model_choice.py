@@ -45,14 +45,10 @@ def test_the_best_that_can_be_had(there, cached, hub: bool, commercial_only: boo
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from PIL import Image
-
-    from tests.fake_network import photos
+    from tests.fake_network import save_photos
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for index, pixels in enumerate(photos(2)):
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+    save_photos(tmp_path / "photos", 2)
     return tmp_path
 
 

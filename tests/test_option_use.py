@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 import recon.model_choice
 import recon.models.ready
@@ -22,7 +21,7 @@ from recon.model_choice import MVS
 from recon.models.presets import load_preset
 from recon.mvs.model import StereoModel
 from recon.option_use import USED_BY, check_use, parts_of_export, parts_of_run
-from tests.fake_network import fake_model, photos
+from tests.fake_network import fake_model, save_photos
 
 ASKED: dict[str, object] = {
     "weights": "none",
@@ -92,9 +91,7 @@ def test_defaults_ask_for_nothing() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with `photos/` of two images; every network is a fake one."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for index, pixels in enumerate(photos(2)):
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+    save_photos(tmp_path / "photos", 2)
     monkeypatch.setattr(recon.models.ready, "ready_model", lambda name, **_: fake_model(name))
     return tmp_path
 

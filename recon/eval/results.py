@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +85,9 @@ def _is_of_run(format_name: str, record: Mapping[str, Any] | None) -> bool:
 
 
 def _load(file: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            names = [n for n in archive.files if n != "image" and not n.startswith("feat_layer_")]  # of no use here
-            arrays = {name: archive[name] for name in names}
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise InputError(f"{file}: not an npz file, or damaged ({error})") from error
+    from recon.export.npz import FEATURE_PREFIX, load_arrays
+
+    arrays = load_arrays(file, lambda name: name != "image" and not name.startswith(FEATURE_PREFIX))  # of no use here
     if "depth" not in arrays or arrays["depth"].ndim != 3:
         raise InputError(f"{file}: has no depth (N, H, W)")
     return arrays

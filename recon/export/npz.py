@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ FEATURE_PREFIX = "feat_layer_"
 _FEATURE_NAME = re.compile(r"feat_layer_[0-9]+")
 GAUSSIAN_PREFIX = "gaussian_"
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What numpy and zipfile raise on damaged files; the last for a compression that zipfile does not know."""
 
 
 def check(prediction: Prediction, options: NoOptions) -> None:
@@ -64,7 +66,7 @@ def read_npz(path: str | Path) -> Prediction:
     Raises InputError naming the file where it is missing, not an npz, damaged, without images, or inconsistent.
     """
     path = Path(path)
-    arrays = _load(path)
+    arrays = load_arrays(path)
     for key in ("depth", "image"):
         if key not in arrays:
             hint = "; a mini_npz file holds no images, export again from the npz one" if key == "image" else ""
@@ -113,14 +115,18 @@ def _full_arrays(prediction: Prediction) -> Arrays:
     return arrays
 
 
-def _load(path: Path) -> Arrays:
+def load_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Arrays:
+    """The arrays of an npz file whose names are `wanted`; no other is decoded.
+
+    Raises InputError naming the file where it is missing, not an npz, or damaged.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not an npz file, or cut short")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files if wanted(name)}
     except _UNREADABLE as error:
         raise InputError(f"{path}: damaged npz file: {error}") from error
 

@@ -101,18 +101,9 @@ def read_colmap(folder: Path) -> ColmapModel:
         InputError: files missing or damaged, no registered image, or a camera model other than the pinhole, radial and
             OpenCV ones (fisheye images are to be undistorted first).
     """
-    import pycolmap
-
-    from recon.mvs.sfm_colmap import quiet_colmap
     from recon.scene.images import natural_key
 
-    if not any(all((folder / f"{name}{suffix}").is_file() for name in MODEL_FILES) for suffix in (".bin", ".txt")):
-        raise InputError(f"'{folder}' holds no COLMAP model: cameras, images and points3D, all .bin or all .txt")
-    with quiet_colmap():
-        try:
-            model = pycolmap.Reconstruction(folder)
-        except Exception as error:  # a parser of damaged files raises what it likes
-            raise InputError(f"'{folder}' is not a readable COLMAP model: {_first_line(error)}") from error
+    model = open_colmap(folder)
     images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
     if not images:
         raise InputError(f"the COLMAP model '{folder}' has no registered image")
@@ -131,6 +122,21 @@ def read_colmap(folder: Path) -> ColmapModel:
         distortion=distortion,
         sparse=sparse_points(model, images),
     )
+
+
+def open_colmap(folder: Path) -> pycolmap.Reconstruction:
+    """The COLMAP model of the `.bin` or `.txt` files in `folder`; InputError where they are missing or damaged."""
+    import pycolmap
+
+    from recon.mvs.sfm_colmap import quiet_colmap
+
+    if not any(all((folder / f"{name}{suffix}").is_file() for name in MODEL_FILES) for suffix in (".bin", ".txt")):
+        raise InputError(f"'{folder}' holds no COLMAP model: cameras, images and points3D, all .bin or all .txt")
+    with quiet_colmap():
+        try:
+            return pycolmap.Reconstruction(folder)
+        except Exception as error:  # a parser of damaged files raises what it likes
+            raise InputError(f"'{folder}' is not a readable COLMAP model: {_first_line(error)}") from error
 
 
 def world_to_camera(image: pycolmap.Image) -> NDArray[np.float64]:

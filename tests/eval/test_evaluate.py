@@ -303,7 +303,21 @@ def test_results_that_are_none(tmp_path: Path, truth: GroundTruth) -> None:
     path = folder / "exports" / "mini_npz" / "results.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[:-400])
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="not an npz file, or cut short"):
+        read_result(folder)
+    flipped = bytearray(whole)
+    for place in range(len(whole) // 4, len(whole) // 2):
+        flipped[place] ^= 255
+    path.write_bytes(flipped)
+    with pytest.raises(InputError, match="damaged npz file"):
+        read_result(folder)
+    # The compression of the first array becomes one that nobody knows, in its own header and in the directory.
+    unknown = bytearray(whole)
+    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = whole.index(signature) + place
+        unknown[start : start + 2] = (97).to_bytes(2, "little")
+    path.write_bytes(unknown)
+    with pytest.raises(InputError, match=r"damaged npz file.*compression"):
         read_result(folder)
     np.savez(path, depth=np.zeros((2, 3, 4)), extrinsics=np.zeros((5, 3, 4)))
     with pytest.raises(InputError, match=r"extrinsics must have shape \(2, 3, 4\)"):

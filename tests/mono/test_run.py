@@ -29,6 +29,7 @@ from recon.scene.images import Photo
 from recon.types import Cameras
 from tests.models.tiny import TINY, tiny_network
 from tests.onnx.graphs import expected_map, stated, write_graph
+from tests.without_torch import HIDE_TORCH
 
 SIZES = {"a.png": (120, 90), "b.png": (90, 120), "c.png": (120, 90), "d.png": (140, 61)}
 
@@ -353,16 +354,10 @@ class TestNetwork:
         assert model.warnings
 
 
-WITHOUT_TORCH = """
-import sys
+WITHOUT_TORCH = (
+    HIDE_TORCH
+    + """
 from pathlib import Path
-
-class NoTorch:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "safetensors"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, NoTorch())
 from recon.config import MonoSettings
 from recon.mono.run import run_mono
 formats = "mini_npz-npz-glb-ply-depth_vis-gs_ply-spz"
@@ -371,6 +366,7 @@ result = run_mono(settings, Path(sys.argv[3]))
 assert len(result.photos) == 4
 assert "torch" not in sys.modules
 """
+)
 
 
 def test_everything_is_written_without_torch(folder: Path, graph: Path, tmp_path: Path) -> None:

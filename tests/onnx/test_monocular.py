@@ -19,6 +19,7 @@ from recon.preprocess import fit_photo
 from recon.scene.images import Photo
 from recon.types import Prediction
 from tests.onnx.graphs import expected_map, normalisation, stated, write_graph
+from tests.without_torch import HIDE_TORCH
 
 FOCAL = 100.0
 """Given wherever a test is not about focal lengths, which would be assumed with a warning."""
@@ -296,21 +297,16 @@ class TestMetres:
             MonocularModel(write_graph(tmp_path / "graph.onnx")).predict(self.IMAGE, focal=focal)
 
 
-WITHOUT_TORCH = """
-import sys
-
-class NoTorch:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "safetensors"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, NoTorch())
+WITHOUT_TORCH = (
+    HIDE_TORCH
+    + """
 from recon.onnx import MonocularModel
 depth = MonocularModel(sys.argv[1]).predict(sys.argv[2], focal=100.0).depth
 assert depth.shape == (1, 42, 56), depth.shape
 for unwanted in ("torch", "numba", "rich", "tyro", "scipy", "onnx"):
     assert unwanted not in sys.modules, unwanted
 """
+)
 
 
 def test_runs_without_torch(tmp_path: Path) -> None:

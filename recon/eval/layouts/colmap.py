@@ -14,8 +14,9 @@ import numpy as np
 
 from recon.errors import InputError
 from recon.eval.ground_truth import GroundTruth, SparseDepth
-from recon.eval.layouts.layout import Layout, pinhole_part, read_colmap
+from recon.eval.layouts.layout import Layout, pinhole_part
 from recon.geometry.cameras import to_4x4
+from recon.mvs.sparse import open_colmap
 
 if TYPE_CHECKING:
     import pycolmap
@@ -32,7 +33,7 @@ def read(scene: Path) -> GroundTruth:
     """All images that are registered."""
     folder = _model(scene)
     assert folder is not None
-    model = read_colmap(folder)
+    model = open_colmap(folder)
     images = sorted((i for i in model.images.values() if i.has_pose), key=lambda image: image.name)
     if not images:
         raise InputError(f"{folder}: no image is registered")

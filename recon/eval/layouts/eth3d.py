@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
-from recon.eval.layouts.layout import Layout, pinhole_part, read_colmap, read_png, to_distorted
+from recon.eval.layouts.layout import Layout, pinhole_part, read_png, to_distorted
 from recon.geometry.cameras import to_4x4
+from recon.mvs.sparse import open_colmap
 
 if TYPE_CHECKING:
     import pycolmap
@@ -43,7 +44,7 @@ def find(folder: Path) -> Path | None:
 def read(calibration: Path) -> GroundTruth:
     """The photos of a calibration, with depth and scans where the scene's folder holds them."""
     scene = calibration.parent
-    model = read_colmap(calibration)
+    model = open_colmap(calibration)
     images = sorted(model.images.values(), key=lambda image: image.name)
     cameras = [model.cameras[image.camera_id] for image in images]
     intrinsics = np.array([pinhole_part(camera) for camera in cameras])
@@ -80,7 +81,7 @@ def _depth_files(
     originals_known = undistorted_intrinsics is None or (scene / ORIGINAL / "cameras.txt").is_file()
     if not folder.is_dir() or not originals_known:
         return ()
-    originals = model if undistorted_intrinsics is None else read_colmap(scene / ORIGINAL)
+    originals = model if undistorted_intrinsics is None else open_colmap(scene / ORIGINAL)
     taken_by = {Path(i.name).name: originals.cameras[i.camera_id] for i in originals.images.values()}
     files: list[DepthFile | None] = []
     for view, name in enumerate(names):

@@ -72,17 +72,6 @@ def read_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
         raise InputError(f"{path}: expected {shape[0]}×{shape[1]} numbers ({error})") from error
 
 
-def read_colmap(folder: Path) -> pycolmap.Reconstruction:
-    """The COLMAP model, text or binary, in `folder`; InputError where there is none or it is damaged."""
-    import pycolmap
-
-    try:
-        return pycolmap.Reconstruction(folder)
-    except Exception as error:  # pycolmap raises its own of many kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{folder}: not a COLMAP model (cameras, images, points3D): {reason}") from error
-
-
 def pinhole_part(camera: pycolmap.Camera) -> NDArray[np.float64]:
     """(3, 3) intrinsics of a COLMAP camera, distortion left out. COLMAP's pixel centres are at half-integers too."""
     intrinsics = np.eye(3)

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
-from recon.eval.layouts.layout import Layout, pinhole_part, read_colmap, read_millimetres, to_distorted
+from recon.eval.layouts.layout import Layout, pinhole_part, read_millimetres, to_distorted
 from recon.geometry.cameras import invert_rigid, to_4x4
+from recon.mvs.sparse import open_colmap
 
 TRANSFORMS = Path("nerfstudio") / "transforms_undistorted.json"
 DEFAULTS = SurfaceDefaults(threshold=0.05, voxel=0.02, truncation=0.15)
@@ -90,7 +91,7 @@ def _fisheye_depth(part: Path, names: list[str], intrinsics: NDArray[np.float64]
     files = [_depth_path(part, name) for name in names]
     if not any(files) or not (part / "colmap").is_dir():
         return ()
-    model = read_colmap(part / "colmap")
+    model = open_colmap(part / "colmap")
     cameras = {Path(image.name).name: model.cameras[image.camera_id] for image in model.images.values()}
     return tuple(
         None
@@ -101,7 +102,7 @@ def _fisheye_depth(part: Path, names: list[str], intrinsics: NDArray[np.float64]
 
 
 def _read_model(part: Path) -> GroundTruth:
-    model = read_colmap(part / _MODELS[part.name])
+    model = open_colmap(part / _MODELS[part.name])
     images = sorted(model.images.values(), key=lambda image: image.name)
     if part.name == "merge_dslr_iphone":
         images = [image for image in images if "iphone" in image.name]
