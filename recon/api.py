@@ -12,7 +12,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from recon.config import InferenceOptions
 from recon.errors import InputError
 from recon.export import parse_formats
 from recon.models.checkpoints import save_checkpoint
@@ -20,8 +19,9 @@ from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import NetworkOutput
 from recon.models.precision import resolve_precision
 from recon.models.ready import OFFICIAL, ReadyModel, preset_of_checkpoint, ready_model
-from recon.pipeline import reconstruct
-from recon.scene.images import PhotoSource
+from recon.options import InferenceOptions
+from recon.run.pipeline import reconstruct
+from recon.sources.images import PhotoSource
 from recon.types import Prediction
 
 
@@ -114,7 +114,7 @@ class DepthAnything3(nn.Module):
 
     @property
     def ready(self) -> ReadyModel:
-        """The network with its preset and weights record, as `recon.pipeline.reconstruct` takes it."""
+        """The network with its preset and weights record, as `recon.run.pipeline.reconstruct` takes it."""
         return replace(self._ready, network=self.model)
 
     @torch.inference_mode()
@@ -183,7 +183,7 @@ class DepthAnything3(nn.Module):
     ) -> Prediction:
         """Photos of one scene to a `Prediction`, and to files where `export_dir` is given.
 
-        `recon.pipeline.reconstruct` takes the same, also refuses bad or mixed photos on request, and returns timings.
+        `recon.run.pipeline.reconstruct` takes the same, refuses bad or mixed photos on request, and returns timings.
 
         Args:
             image: a path, a folder, an array, a Pillow image, or a sequence of those.

@@ -168,7 +168,7 @@ class Prediction:
     """Splats of the whole scene, in the frame of `extrinsics`; None unless asked for."""
     gaussian_source: GaussianSource | None = None
     """Where `gaussians` come from: `head` (the network: one per pixel, in the order of views, rows and columns) or
-    `depth` (`recon.gaussians.from_depth`: only the pixels worth one). None without Gaussians."""
+    `depth` (`recon.refine.from_depth`: only the pixels worth one). None without Gaussians."""
     units: Units = "relative"
     """`relative` (free scale), `aligned` (the scale of the given extrinsics) or `metric` (metres)."""
     scale_factor: float | None = None

@@ -16,8 +16,8 @@ from recon.api import DepthAnything3
 from recon.errors import CheckpointError, InputError
 from recon.messages import ReconWarning
 from recon.models.checkpoints import save_checkpoint
-from recon.pipeline import reconstruct
-from recon.preprocess import normalise
+from recon.run.pipeline import reconstruct
+from recon.sources.fitting import normalise
 from tests.fake_hub import FakeHub
 from tests.fake_network import photos
 

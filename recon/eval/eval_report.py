@@ -13,7 +13,7 @@ from recon.eval.evaluate import Evaluation, evaluate
 from recon.eval.ground_truth import GroundTruth, is_ground_truth, read_ground_truth
 from recon.eval.results import read_result
 from recon.files import atomic_write
-from recon.run_record import read_record, run_folder, to_json
+from recon.run.record import read_record, run_folder, to_json
 
 FILE_NAME = "eval.json"
 _UNKNOWN = "–"
@@ -78,7 +78,7 @@ def truth_of_run(path: Path) -> Path | None:
 
 def print_comparison(comparison: Comparison) -> None:
     """The table on stdout: one column for each result; what is unknown is left open, and the notes say why."""
-    from recon.report import print_table
+    from recon.cli.report import print_table
 
     truth, evaluations = comparison.truth, comparison.evaluations
     print(f"{truth.path}: {truth.layout}, {len(truth.image_names)} views")

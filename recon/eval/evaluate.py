@@ -34,7 +34,7 @@ from recon.geometry.cameras import to_4x4
 from recon.geometry.similarity import Similarity, align_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
-from recon.preprocess import map_intrinsics
+from recon.sources.fitting import map_intrinsics
 from recon.types import FloatArray
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recon.eval.ground_truth import GroundTruth, sample_depth
 from recon.eval.view_metrics import WINDOW, psnr, ssim
 from recon.geometry.similarity import Similarity
-from recon.preprocess import map_intrinsics
+from recon.sources.fitting import map_intrinsics
 from recon.types import Cameras, Gaussians
 
 
@@ -68,7 +68,7 @@ def novel_view_scores(
         size: height and width to render at: the processed ones.
         to_image: (3, 3) affine map from pixels at that size to those of the true images.
     """
-    from recon.gaussians.rendering import render
+    from recon.splats.rendering import render
 
     cameras = Cameras(
         to_truth.inverse().apply_to_extrinsics(truth.extrinsics[views]),
@@ -136,7 +136,7 @@ def _processed(
     """(H, W, 3) in [0, 1]: the true picture, cut to what the processed one shows and resized to it."""
     import cv2
 
-    from recon.scene.pixels import read_image
+    from recon.sources.pixels import read_image
 
     pixels, _ = read_image(truth.image_paths[view])
     height, width = size

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.run_record import read_record, run_folder
+from recon.run.record import read_record, run_folder
 from recon.types import FloatArray, Gaussians
 
 _FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
@@ -146,7 +146,7 @@ def _gaussians(file: Path, arrays: dict[str, NDArray[Any]], record: dict[str, An
 
         return read_npz(file).gaussians
     if _is_of_run("gs_ply", record or None) and (folder / _SPLATS).is_file():
-        from recon.gaussians.ply import read_ply
+        from recon.splats.ply import read_ply
 
         return read_ply(folder / _SPLATS)
     return None

@@ -5,7 +5,7 @@
 A folder holds
 
     images/0000.jpg …     photos with the focal length in EXIF
-    cameras.json          their cameras (`recon.scene.cameras_file`), in metres
+    cameras.json          their cameras (`recon.sources.cameras_file`), in metres
     depth/0000.png …      16-bit z-depth at the pixel centres, in `depth_scale` metres; 0 is sky
     objects/0000.png …    8-bit index in `objects` of what is seen; 0 is sky
     held_out/             photos from between those, their cameras.json and depth/, for tests of novel views
@@ -30,7 +30,7 @@ from recon.errors import InputError
 from recon.eval.camera_paths import PathKind, camera_path, held_out_cameras
 from recon.eval.synthetic import SyntheticViews, make_scene, render_views
 from recon.files import atomic_write
-from recon.scene.cameras_file import read_cameras, write_cameras
+from recon.sources.cameras_file import read_cameras, write_cameras
 from recon.types import Cameras
 
 _EXIF_IFD, _FOCAL_LENGTH_IN_35MM_FILM = 0x8769, 0xA405

@@ -7,7 +7,7 @@ from pathlib import Path
 from recon import __version__
 from recon.export.exporter import Exported
 from recon.export.splats import SplatOptions, check_splats, select_splats
-from recon.gaussians.ply import write_ply
+from recon.splats.ply import write_ply
 from recon.types import Prediction
 
 

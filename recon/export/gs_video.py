@@ -19,15 +19,15 @@ from recon.export.pictures import write_jpeg
 from recon.export.progress import track
 from recon.export.splats import check_splats
 from recon.export.video import check_quality, check_size, write_video
-from recon.gaussians.surroundings import NEAR_PERCENT, Surroundings
-from recon.gaussians.trajectories import check_mode, make_path, used_mode
 from recon.geometry.cameras import has_skew, to_4x4
 from recon.geometry.located_depth import check_points, with_cameras
 from recon.messages import warn
+from recon.refine.neighbourhood import NEAR_PERCENT, Surroundings
+from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import Cameras, FloatArray, Prediction
 
 if TYPE_CHECKING:
-    from recon.gaussians.rendering import RenderedView
+    from recon.splats.rendering import RenderedView
 
 COLOR_MODES = ("RGB", "RGB+D", "RGB+ED")
 DEPTH_LAYOUTS = ("hcat", "vcat", "none")
@@ -43,7 +43,7 @@ class GsVideoOptions:
     """What the video shows, and how it is encoded."""
 
     trj_mode: str = "extend"
-    """Camera path, see `recon.gaussians.trajectories.make_path`."""
+    """Camera path, see `recon.splats.trajectories.make_path`."""
     chunk_size: int = 4
     """Taken, and without effect: frames are rendered one at a time and go straight to the encoder."""
     color_mode: str = "RGB+ED"
@@ -96,7 +96,7 @@ class GsVideoOptions:
 
 def check(prediction: Prediction, options: GsVideoOptions) -> None:
     """Raise InputError where there are no Gaussians or no cameras, or the rasterizer asked for cannot run."""
-    from recon.gaussians.rendering import resolve_rasterizer
+    from recon.splats.rendering import resolve_rasterizer
 
     check_splats(prediction)
     resolve_rasterizer(options.rasterizer)  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def check_skew(intrinsics: FloatArray, options: GsVideoOptions) -> None:
 
 def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Exported:
     """Write `gs_video/NAME.mp4`, and `gs_video/NAME.jpg` if a poster is wanted."""
-    from recon.gaussians.rendering import iter_render, resolve_rasterizer
+    from recon.splats.rendering import iter_render, resolve_rasterizer
 
     assert prediction.gaussians is not None
     size = _render_size(prediction, options)

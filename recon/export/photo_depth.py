@@ -49,8 +49,9 @@ def write_photo_depth(prediction: Prediction, view: int, stem: Path, kinds: tupl
 def depth_on_photo(prediction: Prediction, view: int) -> NDArray[np.float32]:
     """(H, W) depth of one view at every pixel of its upright original, bilinear; 0 where there is none.
 
-    Undoes the resize and the crop of `recon.preprocess` exactly. Pixels that a crop cut off have no depth, and pixels
-    without depth do not mix with their neighbours. Raises InputError where the prediction does not know its originals.
+    Undoes the resize and the crop of `recon.sources.fitting` exactly. Pixels that a crop cut off have no depth, and
+    pixels without depth do not mix with their neighbours. Raises InputError where the prediction does not know its
+    originals.
     """
     depth = prediction.depth[view]
     usable = np.isfinite(depth) & (depth > 0)

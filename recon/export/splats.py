@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.gaussians.parameters import check_gaussians, lower_degree
 from recon.geometry.spherical_harmonics import MAX_DEGREE
 from recon.messages import warn
+from recon.splats.parameters import check_gaussians, lower_degree
 from recon.types import Gaussians, Prediction
 
 BORDER = 8 / 256

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recon.export.exporter import Exported
 from recon.export.splats import SplatOptions, check_splats, select_splats
-from recon.gaussians.spz import require_gsply, write_spz
+from recon.splats.spz import require_gsply, write_spz
 from recon.types import Prediction
 
 

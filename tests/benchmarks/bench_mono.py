@@ -22,15 +22,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from recon.estimate.mono_predict import DepthMaps, fill_sky
 from recon.models.build import random_network
+from recon.models.onnx.export import export_onnx
+from recon.models.onnx.export_check import relative_error
+from recon.models.onnx.options import OnnxOptions
+from recon.models.onnx.session import open_session
 from recon.models.presets import SingleViewConfig, load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
 from recon.models.single_view import SKY_THRESHOLD
-from recon.mono.predict import DepthMaps, fill_sky
-from recon.onnx.export import export_onnx
-from recon.onnx.export_check import relative_error
-from recon.onnx.session import open_session
-from recon.onnx_options import OnnxOptions
 
 SIDE = 504
 PRESET_OF_SIZE = {"small": "depth-anything-v2-small", "large": "da3mono-large"}

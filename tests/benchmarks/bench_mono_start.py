@@ -22,7 +22,7 @@ from PIL import Image
 
 PROGRAM = """
 import json, sys
-from recon.cli import main
+from recon.cli.main import main
 photo, onnx, out = sys.argv[1:]
 code = main(["mono", photo, "--onnx", onnx, "--out", out, "--export", "", "--focal", "1000"])
 print(json.load(open(out + "/run.json"))["seconds"])
@@ -60,9 +60,9 @@ def measure(photo: Path, onnx: Path, out: Path) -> None:
 
 def export(path: Path) -> Path:
     """Depth Anything 2 small at 504×504 with random weights."""
+    from recon.models.onnx.export import export_onnx
+    from recon.models.onnx.options import OnnxOptions
     from recon.models.ready import ready_model
-    from recon.onnx.export import export_onnx
-    from recon.onnx_options import OnnxOptions
 
     model = ready_model("depth-anything-v2-small", weights=None)
     return export_onnx(model, path, OnnxOptions(size=(504, 504))).path

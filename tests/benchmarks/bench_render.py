@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recon.gaussians.cpu_rasterizer import CpuRasterizer
 from recon.geometry import quaternions
+from recon.splats.cpu_rasterizer import CpuRasterizer
 from recon.types import Gaussians
 from tests.benchmarks.torch_tiles import render_with_torch
 
@@ -36,7 +36,7 @@ START = """
 import time
 start = time.perf_counter()
 import numpy as np
-from recon.gaussians.rendering import render
+from recon.splats.rendering import render
 from recon.types import Cameras
 from tests.benchmarks.bench_render import HEIGHT, INTRINSICS, WIDTH, WORLD_TO_CAMERA, surface_splats
 splats = surface_splats(1000)

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recon.mvs.sfm import prepare_photo, structure_from_motion
-from recon.mvs.sfm_colmap import quiet_colmap
-from recon.mvs.sfm_photos import MAX_FEATURE_SIDE
-from recon.scene.images import load_each
+from recon.sfm.colmap import quiet_colmap
+from recon.sfm.photos import MAX_FEATURE_SIDE
+from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
+from recon.sources.images import load_each
 
 Outcome = tuple[int, int, float]
 """Photos registered, points, and mean reprojection error in pixels."""

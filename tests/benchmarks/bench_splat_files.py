@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from plyfile import PlyData, PlyElement
 
-from recon.gaussians.ply import read_ply, write_ply
-from recon.gaussians.spz import read_spz, write_spz
+from recon.splats.ply import read_ply, write_ply
+from recon.splats.spz import read_spz, write_spz
 from recon.types import Gaussians
-from tests.gaussians.random_gaussians import random_gaussians
+from tests.splats.random_gaussians import random_gaussians
 
 
 def write_through_tuples(path: Path, gaussians: Gaussians) -> None:

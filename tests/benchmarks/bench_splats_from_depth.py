@@ -17,10 +17,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from recon.gaussians.depth_splats import DepthSplatOptions, splats_from_depth
 from recon.geometry.unprojection import unproject_depth
+from recon.refine.depth_splats import DepthSplatOptions, splats_from_depth
 from recon.types import Prediction
-from tests.gaussians.depth_scene import make_prediction
+from tests.refine.depth_scene import make_prediction
 
 HEIGHT, WIDTH = 378, 504
 

@@ -23,10 +23,10 @@ import torch
 from numpy.typing import NDArray
 
 from recon.eval.synthetic import SyntheticViews, camera_path, make_scene, pinhole, render_views
-from recon.mvs.sparse import SparsePoints
-from recon.mvs.stereo import StereoOptions, multi_view_depth
-from recon.mvs.stereo_images import to_grey
-from recon.mvs.view_selection import plan_view
+from recon.sources.colmap import SparsePoints
+from recon.stereo.images import to_grey
+from recon.stereo.multi_view import StereoOptions, multi_view_depth
+from recon.stereo.view_selection import plan_view
 from recon.types import Cameras
 from tests.benchmarks.torch_sweep import sweep_with_torch
 

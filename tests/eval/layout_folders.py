@@ -16,8 +16,8 @@ from recon.geometry.cameras import invert_rigid, to_3x4
 from recon.geometry.quaternions import from_matrix
 from recon.geometry.similarity import Similarity
 from recon.geometry.unprojection import pixel_centres
-from recon.run_record import write_record
-from recon.scene.cameras_file import write_cameras
+from recon.run.record import write_record
+from recon.sources.cameras_file import write_cameras
 from recon.types import Gaussians, Prediction
 
 NORMAL, OFFSET = np.array([0.2, -0.1, 1.0]), 6.0
@@ -343,7 +343,7 @@ def write_run(
     inputs: Sequence[Path] = (),
 ) -> Path:
     """The folder of a run: a results.npz and a run.json."""
-    from recon.run_record import image_entries
+    from recon.run.record import image_entries
 
     (write_full if full else write_mini)(prediction, folder, NoOptions())
     record = {

@@ -18,11 +18,11 @@ from recon.eval.evaluate import Evaluation, evaluate
 from recon.eval.ground_truth import DepthFile, GroundTruth, read_ground_truth
 from recon.eval.results import read_result
 from recon.export.exporter import Exported
-from recon.gaussians.ply import write_ply
-from recon.gaussians.rendering import Rendering
 from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning
-from recon.run_record import add_exports, read_record
+from recon.run.record import add_exports, read_record
+from recon.splats.ply import write_ply
+from recon.splats.rendering import Rendering
 from recon.types import Cameras, Gaussians, Prediction
 from tests.eval.layout_folders import (
     NORMAL,
@@ -362,7 +362,7 @@ def test_splats_are_rendered_at_held_out_views(
         color = np.full((1, *size, 3), 200 / 255 + 0.1, np.float32)
         return Rendering(color, None, np.ones((1, *size), np.float32))
 
-    monkeypatch.setattr("recon.gaussians.rendering.render", render)
+    monkeypatch.setattr("recon.splats.rendering.render", render)
     prediction = predict(truth, slice(0, 3), ELSEWHERE, gaussians=one_splat())
     found = evaluated(tmp_path / "run", prediction, truth, full=True)
     assert found.novel_views is not None
@@ -389,7 +389,7 @@ def test_sky_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         color[:, :9] = 0  # as splats have no sky: the 20 rows of it in a photo, less the 2 cut off, are 9 here
         return Rendering(color, None, np.ones((1, *size), np.float32))
 
-    monkeypatch.setattr("recon.gaussians.rendering.render", render)
+    monkeypatch.setattr("recon.splats.rendering.render", render)
     prediction = predict(truth, slice(0, 4), ELSEWHERE, gaussians=one_splat())
     found = evaluated(tmp_path / "run", prediction, truth, full=True)
     assert found.coverage is not None
@@ -413,7 +413,7 @@ def test_holes_count_as_errors_and_sky_does_not(tmp_path: Path, monkeypatch: pyt
         color = np.array([90, 120, 150], np.float32) / 255 * alpha[..., None]
         return Rendering(color.astype(np.float32), None, alpha)
 
-    monkeypatch.setattr("recon.gaussians.rendering.render", render)
+    monkeypatch.setattr("recon.splats.rendering.render", render)
     run = predict(truth, slice(0, 4), ELSEWHERE, gaussians=one_splat())
     scores = evaluated(tmp_path / "run", run, truth, full=True).novel_views
     assert scores is not None

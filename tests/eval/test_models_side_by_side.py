@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import recon.models.ready
-from recon.cli import main
+from recon.cli.main import main
 from recon.eval.sample_scenes import Sample, write_sample
 from tests.fake_network import fake_model
 

@@ -10,7 +10,7 @@ from recon.errors import InputError
 from recon.eval.camera_paths import camera_path
 from recon.eval.sample_scenes import SAMPLES, Sample, load_held_out, load_scene, main, render_sample, write_sample
 from recon.eval.synthetic import make_scene, render_views
-from recon.scene.images import load_photos
+from recon.sources.images import load_photos
 
 from ..conftest import REPOSITORY
 

@@ -13,8 +13,8 @@ from recon.errors import InputError
 from recon.export import gs_ply
 from recon.export.exporter import build_options
 from recon.export.splats import SplatOptions, select_splats
-from recon.gaussians.ply import read_ply
 from recon.messages import ReconWarning
+from recon.splats.ply import read_ply
 from recon.types import Gaussians
 
 EVERYTHING = SplatOptions(prune_border=False, prune_by_depth_percent=1.0)
@@ -185,7 +185,7 @@ prediction = Prediction(
 )
 gs_ply.check(prediction, SplatOptions())
 gs_ply.write(prediction, Path(sys.argv[1]), SplatOptions())
-heavy = ("torch", "numba", "gsplat", "gsply", "av", "plyfile", "recon.gaussians.cpu_rasterizer")
+heavy = ("torch", "numba", "gsplat", "gsply", "av", "plyfile", "recon.splats.cpu_rasterizer")
 print(*(name for name in heavy if name in sys.modules))
 """
     command = [sys.executable, "-c", program, str(tmp_path)]

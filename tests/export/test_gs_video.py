@@ -18,10 +18,10 @@ from recon.export import export, gs_video, progress
 from recon.export.depth_vis import DEPTH_COLORS
 from recon.export.exporter import Exporter, build_options
 from recon.export.gs_video import GsVideoOptions, fit_intrinsics
-from recon.gaussians import rendering
-from recon.gaussians.rendering import RenderedView
 from recon.geometry.unprojection import project_points, unproject_depth
 from recon.messages import ReconWarning
+from recon.splats import rendering
+from recon.splats.rendering import RenderedView
 from recon.types import Cameras, Gaussians, Prediction
 
 

@@ -10,8 +10,8 @@ import pytest
 from recon.errors import InputError, MissingExtraError
 from recon.export import gs_ply, spz
 from recon.export.splats import SplatOptions
-from recon.gaussians.ply import read_ply
-from recon.gaussians.spz import read_spz
+from recon.splats.ply import read_ply
+from recon.splats.spz import read_spz
 
 
 def test_the_same_gaussians_as_gs_ply(make_prediction, digest_of, tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from recon.export import gs_ply
 from recon.export.splats import SplatOptions
 from recon.types import Prediction
-from tests.gaussians.random_gaussians import random_gaussians
 from tests.reference.stubs import import_reference_api, reference_available
+from tests.splats.random_gaussians import random_gaussians
 
 pytestmark = [
     pytest.mark.reference,

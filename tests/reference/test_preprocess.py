@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from recon.messages import ReconWarning
-from recon.preprocess import PROCESS_RES_METHODS, map_intrinsics, normalise, preprocess
-from recon.scene.images import Photo, load_photos
+from recon.sources.fitting import PROCESS_RES_METHODS, map_intrinsics, normalise, preprocess
+from recon.sources.images import Photo, load_photos
 from tests.reference.stubs import EMPTY_STAND_INS, import_reference_api, reference_available
 
 pytestmark = [

@@ -14,7 +14,7 @@ from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, ready_model
 from recon.models.reference_engine import ReferenceNetwork
-from recon.pipeline import reconstruct
+from recon.run.pipeline import reconstruct
 from tests.fake_network import photos
 from tests.models.tiny import TINY, cameras, images, tiny_network
 from tests.reference.networks import build_reference_network, needs_reference

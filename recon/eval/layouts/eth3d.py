@@ -25,7 +25,7 @@ from recon.errors import InputError
 from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.layouts.layout import Layout, pinhole_part, read_png, to_distorted
 from recon.geometry.cameras import to_4x4
-from recon.mvs.sparse import open_colmap
+from recon.sources.colmap import open_colmap
 
 if TYPE_CHECKING:
     import pycolmap

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.eval.ground_truth import DepthFile, GroundTruth
 from recon.eval.layouts.layout import Layout, image_size, read_png
-from recon.scene.cameras_file import read_cameras
-from recon.scene.images import list_images
+from recon.sources.cameras_file import read_cameras
+from recon.sources.images import list_images
 
 
 def find(folder: Path) -> Path | None:

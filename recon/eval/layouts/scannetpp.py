@@ -26,7 +26,7 @@ from recon.errors import InputError
 from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.layouts.layout import Layout, pinhole_part, read_millimetres, to_distorted
 from recon.geometry.cameras import invert_rigid, to_4x4
-from recon.mvs.sparse import open_colmap
+from recon.sources.colmap import open_colmap
 
 TRANSFORMS = Path("nerfstudio") / "transforms_undistorted.json"
 DEFAULTS = SurfaceDefaults(threshold=0.05, voxel=0.02, truncation=0.15)

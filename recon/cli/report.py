@@ -1,0 +1,179 @@
+"""What the command line shows: progress, warnings and tables; rich on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from recon.messages import ReconWarning
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from recon.export import Exported
+    from recon.run.mono import MonoRun
+    from recon.run.pipeline import Reconstruction
+
+_SHOWN_FILES = 2
+_SECONDS_BETWEEN_LINES = 5.0
+"""Within one stage, where progress is plain lines."""
+
+
+class ProgressReport:
+    """Stages on stderr: a bar on a terminal, one line each elsewhere. Passed to the pipeline as its `progress`."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._start = time.perf_counter()
+        self._printed = (-1, 0.0)  # stage and time of the last plain line
+
+    def __enter__(self) -> ProgressReport:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            if kind is None and self._task is not None:
+                self._bar.update(self._task, description="done", completed=self._bar.tasks[0].total)
+            self._bar.stop()
+
+    def begin(self, what: str) -> None:
+        """A step outside the pipeline; downloads may show bars of their own meanwhile."""
+        print(f"recon: {what}", file=sys.stderr, flush=True)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """The pipeline is at `stage`, after `done` of its `total` stages."""
+        if not sys.stderr.isatty():
+            elapsed = time.perf_counter() - self._start
+            if done == self._printed[0] and elapsed < self._printed[1] + _SECONDS_BETWEEN_LINES:
+                return
+            self._printed = (done, elapsed)
+            print(f"recon: [{done + 1}/{total}] {stage} ({elapsed:.1f} s)", file=sys.stderr, flush=True)
+            return
+        if self._bar is None or self._task is None:
+            self._bar = _new_bar()
+            self._task = self._bar.add_task(stage, total=total)
+            self._bar.start()
+        self._bar.update(self._task, description=stage, completed=done)
+
+
+def _new_bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+@contextlib.contextmanager
+def report_warnings() -> Iterator[None]:
+    """Show each warning of ours once, as one line on stderr; those of other packages as Python shows them."""
+    seen: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ReconWarning)
+        show_others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, ReconWarning):
+                show_others(message, category, *place, **more)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                print(f"recon: warning: {message}", file=sys.stderr, flush=True)
+
+        warnings.showwarning = show
+        yield
+
+
+def print_summary(folder: Path, result: Reconstruction) -> None:
+    """What a run saw, wrote, how big it is, how long each stage took, and every warning."""
+    prediction = result.prediction
+    count, height, width = prediction.depth.shape
+    print(f"{count} {'view' if count == 1 else 'views'} at {width}×{height} pixels, units {prediction.units}: {folder}")
+    rows = []
+    for stage, seconds in result.seconds.items():
+        exported = result.exported.get(stage.removeprefix("export "))
+        rows.append((stage, f"{seconds:.2f}", *(("", "") if exported is None else _described(exported.files, folder))))
+    if result.record_path is not None:
+        rows.append(("run record", "", *_described((result.record_path,), folder)))
+    rows.append(("total", f"{sum(result.seconds.values()):.2f}", "", ""))
+    print_table(("stage", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
+    _list_warnings(result.warnings)
+
+
+def print_mono(folder: Path, result: MonoRun) -> None:
+    """What a run of single views wrote for each photo, and every warning."""
+    print(f"{len(result.photos)} {'photo' if len(result.photos) == 1 else 'photos'}: {folder}")
+    rows = []
+    for photo in result.photos:
+        files = [path for exported in photo.exported.values() for path in exported.files]
+        rows.append((photo.name, photo.units, *_described(files, folder)))
+    print_table(("photo", "units", "wrote", "size"), rows, right_aligned=("size",))
+    _list_warnings(result.warnings)
+
+
+def print_exports(folder: Path, exported: Mapping[str, Exported], messages: Sequence[str]) -> None:
+    """What a re-export wrote, how big it is and how long it took, and every warning."""
+    rows = [(name, f"{one.seconds:.2f}", *_described(one.files, folder)) for name, one in exported.items()]
+    print(f"exported to {folder}")
+    print_table(("format", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
+    _list_warnings(messages)
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right_aligned: Sequence[str] = ()) -> None:
+    """A table on stdout."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table()
+        for name in head:
+            table.add_column(name, justify="right" if name in right_aligned else "left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        cells = [
+            cell.rjust(width) if name in right_aligned else cell.ljust(width)
+            for name, cell, width in zip(head, row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _list_warnings(messages: Sequence[str]) -> None:
+    if messages:
+        print(f"{len(messages)} {'warning' if len(messages) == 1 else 'warnings'}:")
+    for message in messages:
+        print(f"- {message}")
+
+
+def _described(files: Sequence[Path], folder: Path) -> tuple[str, str]:
+    """Names of a few files or how many there are, and their size together."""
+    names = [path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path) for path in files]
+    if len(names) > _SHOWN_FILES:
+        names = [f"{Path(os.path.commonpath(names)).as_posix()}/ ({len(names)} files)"]
+    return ", ".join(names), _readable(sum(path.stat().st_size for path in files))
+
+
+def _readable(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

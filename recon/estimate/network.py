@@ -1,0 +1,175 @@
+"""Run a network on preprocessed views and turn what it returns into a `Prediction` in the network's own frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.geometry.cameras import normalise_extrinsics, to_3x4
+from recon.messages import warn
+from recon.models.presets import MonocularConfig, NestedConfig
+from recon.options import InferenceOptions
+from recon.sources.fitting import ProcessedViews, normalise
+from recon.types import Cameras, FloatArray, Gaussians, Prediction, Units
+
+if TYPE_CHECKING:
+    import torch
+
+    from recon.models.outputs import GaussianTensors, NetworkOutput
+    from recon.models.ready import ReadyModel
+
+
+def predict(model: ReadyModel, views: ProcessedViews, cameras: Cameras, options: InferenceOptions) -> Prediction:
+    """Depth, cameras and whatever else was asked for, of N views of one scene.
+
+    `cameras.extrinsics` (N, 4, 4) condition an any-view network together with `cameras.intrinsics` (N, 3, 3) of the
+    *processed* images. Extrinsics alone: a first pass predicts the intrinsics. Intrinsics alone: the network runs
+    without cameras. Intrinsics that were given are returned exactly. The extrinsics of an any-view prediction are
+    the predicted ones (see `recon.refine.align`); a single-view network returns the given ones.
+    """
+    if model.preset.any_view is None:
+        return _predict_single_views(model, views, cameras, options)
+    intrinsics = cameras.intrinsics
+    if cameras.extrinsics is not None and intrinsics is None:
+        first_pass = _call(model, views, None, None, options, extras=False)
+        if first_pass.intrinsics is None:
+            raise ValueError("an any-view network must return intrinsics")
+        intrinsics = _numpy(first_pass.intrinsics).astype(np.float64)
+    extrinsics = None if cameras.extrinsics is None else normalise_extrinsics(cameras.extrinsics)
+    # Intrinsics alone say nothing to an any-view network, but give a nested one its metres.
+    conditions = extrinsics is not None or isinstance(model.preset.network, NestedConfig)
+    output = _call(model, views, extrinsics, intrinsics if conditions else None, options)
+    metric = output.scale_factor is not None and bool(output.scale_factor.isfinite()[0])
+    prediction = _to_prediction(output, views, "metric" if metric else "relative")
+    if intrinsics is None:
+        return prediction
+    if prediction.gaussians is not None and prediction.intrinsics is not None:
+        _warn_of_another_focal_length(prediction.intrinsics, intrinsics)
+    return replace(prediction, intrinsics=intrinsics.astype(np.float32))
+
+
+def _warn_of_another_focal_length(predicted: FloatArray, given: FloatArray) -> None:
+    """The head places Gaussians by the predicted intrinsics; points of the depth map lie by the given ones."""
+    off = float(np.abs(predicted[:, [0, 1], [0, 1]] / given[:, [0, 1], [0, 1]] - 1).max())
+    if off > 1e-3:
+        warn(
+            f"Gaussians are placed by the predicted focal length, up to {off:.1%} off the given one that depth goes by"
+        )
+
+
+def _predict_single_views(
+    model: ReadyModel, views: ProcessedViews, cameras: Cameras, options: InferenceOptions
+) -> Prediction:
+    """Each view alone. Given cameras pass through; with intrinsics, a metric network's depth becomes metres."""
+    in_metres = isinstance(model.preset.network, MonocularConfig) and model.preset.network.max_depth is not None
+    prediction = _to_prediction(_call(model, views, None, None, options), views, "metric" if in_metres else "relative")
+    name = model.preset.name
+    if cameras.extrinsics is not None:
+        prediction = replace(prediction, extrinsics=to_3x4(cameras.extrinsics).astype(np.float32))
+    if cameras.intrinsics is not None:
+        prediction = replace(prediction, intrinsics=cameras.intrinsics.astype(np.float32))
+    if "metric scale with intrinsics" not in model.preset.abilities:
+        if cameras.extrinsics is not None or cameras.intrinsics is not None:
+            warn(f"{name} looks at each view alone: the given cameras are passed on, and depth is not in their scale")
+        return prediction
+    if cameras.intrinsics is None:
+        warn(f"{name} gives metres only with intrinsics; without them its depth is relative")
+        return prediction
+    if cameras.extrinsics is not None:
+        warn(f"{name} gives metres: the given extrinsics are taken to be in metres too")
+    factors = _metres_per_unit(cameras.intrinsics)  # (N,)
+    depth = (prediction.depth * factors[:, None, None]).astype(np.float32)
+    scale_factor = float(factors[0]) if np.allclose(factors, factors[0], rtol=1e-6) else None
+    return replace(prediction, depth=depth, units="metric", scale_factor=scale_factor)
+
+
+def _metres_per_unit(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each view's depth from a metric network is to be multiplied by, from the processed views' intrinsics."""
+    import torch
+
+    from recon.models.sky import metres_from_canonical
+
+    ones = torch.ones(1, len(intrinsics), 1, 1, dtype=torch.float64)
+    factors: NDArray[np.float64] = metres_from_canonical(ones, torch.from_numpy(intrinsics)[None])[0, :, 0, 0].numpy()
+    return factors
+
+
+def _call(
+    model: ReadyModel,
+    views: ProcessedViews,
+    extrinsics: NDArray[np.float64] | None,
+    intrinsics: NDArray[np.float64] | None,
+    options: InferenceOptions,
+    extras: bool = True,
+) -> NetworkOutput:
+    """One forward pass on a batch of one scene; `extras` are features and Gaussians."""
+    import torch
+
+    from recon.models.memory import reuse_freed_memory
+    from recon.models.precision import resolve_precision
+
+    device = model.device
+
+    def batch(array: FloatArray | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array.astype(np.float32, copy=False))[None].to(device)
+
+    with torch.inference_mode(), reuse_freed_memory(device):
+        output = model.network(
+            batch(normalise(views.images)),
+            extrinsics=batch(extrinsics),
+            intrinsics=batch(intrinsics),
+            feature_layers=options.export_feat_layers if extras else (),
+            infer_gs=options.infer_gs and extras,
+            use_ray_pose=options.use_ray_pose,
+            ref_view_strategy=options.ref_view_strategy,
+            encoder_dtype=resolve_precision(model.precision, device),
+            seed=options.seed,
+        )
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return output
+
+
+def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units) -> Prediction:
+    from recon.models.single_view import SKY_THRESHOLD
+
+    aux: dict[str, Any] = {f"feat_layer_{layer}": _numpy(tensor) for layer, tensor in output.features.items()}
+    gaussians = None if output.gaussians is None else _to_gaussians(output.gaussians)
+    if gaussians is not None:
+        aux["gaussians"] = gaussians
+    return Prediction(
+        depth=_numpy(output.depth),
+        processed_images=views.images,
+        conf=None if output.depth_conf is None else _numpy(output.depth_conf),
+        sky=None if output.sky is None else _numpy(output.sky) >= SKY_THRESHOLD,
+        extrinsics=None if output.extrinsics is None else _numpy(output.extrinsics)[:, :3],
+        intrinsics=None if output.intrinsics is None else _numpy(output.intrinsics),
+        gaussians=gaussians,
+        gaussian_source=None if gaussians is None else "head",
+        units=units,
+        scale_factor=float(output.scale_factor[0]) if output.scale_factor is not None and units == "metric" else None,
+        image_names=tuple(views.names),
+        original_sizes=views.original_sizes,
+        processed_to_original=views.processed_to_original,
+        ref_view=None if output.ref_view is None else int(output.ref_view[0]),
+        aux=aux,
+    )
+
+
+def _to_gaussians(gaussians: GaussianTensors) -> Gaussians:
+    return Gaussians(
+        means=_numpy(gaussians.means),
+        scales=_numpy(gaussians.scales),
+        rotations=_numpy(gaussians.rotations),
+        harmonics=_numpy(gaussians.harmonics),
+        opacities=_numpy(gaussians.opacities),
+    )
+
+
+def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
+    """The only scene of a batch, on the CPU, as float32."""
+    array: NDArray[np.float32] = tensor[0].float().cpu().numpy()
+    return array

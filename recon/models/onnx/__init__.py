@@ -1,0 +1,1 @@
+"""ONNX files of networks: writing them, and reading what they take and give."""

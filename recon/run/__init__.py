@@ -1,0 +1,1 @@
+"""The road from photos to files, and the record of it."""

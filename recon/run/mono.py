@@ -1,0 +1,258 @@
+"""Unrelated photos to depth, each on its own: read, predict, write, a few photos at a time.
+
+Each photo has its folder under the one of the run: `depth.png` and `depth.npy` at the photo's resolution, and the
+files of the export formats. `run.json` says how they came to be; as `recon.run.record` has it, but
+
+| key | contents |
+| --- | --- |
+| model | as there; of an ONNX file: input, output and where its meaning is known from, providers, threads |
+| photos | for each: name, folder, units, scale_factor, camera (source, and intrinsics of the original), the sizes and |
+| | the affine map of `images` there, seconds, exports (`photo_depth` holds the scale of `depth.png`) |
+| exports | empty |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from recon.errors import InputError
+from recon.estimate.mono_cameras import KnownCameras, PhotoCamera
+from recon.estimate.mono_predict import FittedSingle, SingleViewModel, check_fit, fit_single, predict_singles
+from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
+from recon.export.photo_depth import write_photo_depth
+from recon.messages import collect_warnings
+from recon.options import ExportChoices, MonoSettings
+from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
+from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
+from recon.sources.images import Photo, check_folders_apart
+from recon.types import Prediction, Units
+
+Item = TypeVar("Item")
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called as photos go into the network, with their names, how many came before them, and how many there are."""
+ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+DEFAULT_MODEL = "da3mono-large"
+PHOTO_DEPTH = "photo_depth"
+"""What `depth.png` and `depth.npy` are called among the exports."""
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What came of one photo."""
+
+    name: str
+    folder: Path
+    units: Units
+    exported: Mapping[str, Exported]
+    """For each format, and for `photo_depth`."""
+    entry: Mapping[str, Any]
+    """What `run.json` says about it."""
+
+
+@dataclass(frozen=True)
+class MonoRun:
+    """What a run wrote, left out and warned of."""
+
+    photos: tuple[PhotoResult, ...]
+    dropped: tuple[tuple[str, str], ...]
+    """Name of each photo left out, and why."""
+    record_path: Path
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Opening the model, waiting for photos to be read, predicting and writing."""
+    warnings: tuple[str, ...] = ()
+
+
+def run_mono(
+    settings: MonoSettings,
+    out: Path,
+    *,
+    photos: Sequence[Photo] = (),
+    model: SingleViewModel | None = None,
+    export_kwargs: ExportOptions | None = None,
+    progress: Progress | None = None,
+) -> MonoRun:
+    """Everything from photos to files.
+
+    Args:
+        settings: what to do; its `out` is for who calls this.
+        out: folder of the run. Files of an earlier run with the same names are replaced.
+        photos: further photos, after `settings.inputs`.
+        model: one that is open already, instead of the one that the settings name.
+        export_kwargs: `{format: {option: value}}`.
+        progress: told of each batch.
+
+    Raises:
+        InputError: a wish that cannot be met, as far as can be known before the model is opened; or nothing usable.
+        MissingExtraError: an ONNX file, and no onnxruntime.
+    """
+    formats = parse_formats(settings.export) if settings.export else ()
+    if "feat_vis" in formats:
+        raise InputError("feat_vis draws the features of an encoder, which are not kept for single photos")
+    if settings.gs_budget is not None and not set(formats) & set(SPLAT_FORMATS):
+        raise InputError("gs_budget is for the formats of splats, and none of them is asked for")
+    writer = _Writer(formats, export_kwargs or {}, settings.depth_kinds, settings.gs_budget, out)
+    cameras = KnownCameras(settings.focal, settings.cameras)
+    check_folders_apart(settings.inputs, out)
+    listed = list_photos([*settings.inputs, *photos])
+    names = [photo.name for photo in listed]
+    clock = _Clock()
+
+    with collect_warnings() as warnings:
+        with clock("model"):
+            opened = open_model(settings) if model is None else model
+        check_fit(opened, settings.process_res, settings.process_res_method)
+
+        def prepare(photo: Photo, index: int) -> FittedSingle:
+            fitted = fit_single(opened, photo, settings.process_res, settings.process_res_method)
+            return FittedSingle(fitted, cameras.of(photo, names, index))
+
+        discard_record(out)  # from here on the record of an earlier run would describe files that are no more
+        reader = PhotoReader(listed, prepare, strict=settings.strict)
+        results: list[PhotoResult] = []
+        for batch in clock.each("read", reader.batches(settings.batch_size)):
+            if progress is not None:
+                progress(", ".join(names[index] for index in batch), min(batch), len(names))
+            with clock("predict"):
+                predictions = predict_singles(opened, list(batch.values()))
+            for index, prediction in zip(batch, predictions, strict=True):
+                with clock("write"):
+                    try:
+                        whole = writer.complete(prediction)
+                    except InputError as error:
+                        reader.leave_out(index, InputError(f"'{names[index]}': {error}"))
+                        continue
+                    results.append(writer.write(whole, listed[index], batch[index].camera))
+
+    all_warnings = tuple(dict.fromkeys((*opened.warnings, *warnings)))
+    record = {
+        "versions": versions(),
+        "model": opened.describe(),
+        "settings": {**asdict(settings), "export_kwargs": export_kwargs},
+        "photos": [result.entry for result in results],
+        "dropped_images": [{"name": name, "reason": reason} for name, reason in reader.dropped],
+        "warnings": all_warnings,
+        "seconds": clock.seconds,
+        "exports": {},
+    }
+    return MonoRun(tuple(results), reader.dropped, write_record(out, record), clock.seconds, all_warnings)
+
+
+def open_model(settings: MonoSettings) -> SingleViewModel:
+    """The ONNX file or the network that the settings name, ready to run. Torch is imported for the latter only.
+
+    Raises InputError, CheckpointError or MissingExtraError where it cannot be had.
+    """
+    if settings.onnx is not None:
+        from recon.onnx import MonocularModel
+
+        model = MonocularModel(
+            settings.onnx,
+            output_kind=settings.output_kind,
+            model=settings.model,
+            provider=settings.provider,
+            threads=settings.threads,
+        )
+        licence = model.info.licence
+        if settings.commercial_only and (licence is None or "NC" in licence):
+            says = "does not state its licence" if licence is None else f"is licensed {licence}"
+            raise InputError(f"{settings.onnx} {says}, which commercial_only excludes")
+        return model
+    from recon.models.conventions import conventions_of
+    from recon.models.presets import load_preset
+
+    preset = load_preset(DEFAULT_MODEL if settings.model is None else settings.model)
+    conventions_of(preset)  # before torch is imported and weights are downloaded
+
+    from recon.estimate.mono_network import NetworkModel
+    from recon.models.device import choose_device
+    from recon.models.precision import resolve_precision
+    from recon.models.ready import ready_model
+
+    device = choose_device(settings.device)
+    resolve_precision(settings.precision, device)
+    ready = ready_model(
+        preset.name,
+        weights=None if settings.weights == "none" else settings.weights,
+        seed=settings.seed,
+        precision=settings.precision,
+        revision=settings.revision,
+        commercial_only=settings.commercial_only,
+    )
+    ready.network.to(device)
+    return NetworkModel(ready)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Puts each photo's files into its folder."""
+
+    formats: tuple[str, ...]
+    options: ExportOptions
+    depth_kinds: tuple[str, ...]
+    gs_budget: int | None
+    out: Path
+
+    def __post_init__(self) -> None:
+        check_options(self.options)
+
+    def complete(self, prediction: Prediction) -> Prediction:
+        """With the splats that the formats need. Raises InputError where it cannot be written in one of them."""
+        if any(name in SPLAT_FORMATS for name in self.formats):
+            from recon.refine.splat import add_gaussians
+
+            prediction = add_gaussians(prediction, ExportChoices(gs_budget=self.gs_budget))
+        checked = check_options(self.options)
+        for name in self.formats:
+            EXPORTERS[name].check(prediction, checked[name])
+        return prediction
+
+    def write(self, prediction: Prediction, photo: MonoPhoto, camera: PhotoCamera) -> PhotoResult:
+        """Every file of one photo."""
+        folder = self.out / photo.folder
+        exported: dict[str, Exported] = {}
+        if self.depth_kinds:
+            start = time.perf_counter()
+            depth = write_photo_depth(prediction, 0, folder / "depth", self.depth_kinds)
+            exported[PHOTO_DEPTH] = replace(depth, seconds=time.perf_counter() - start)
+        if self.formats:
+            exported |= export(prediction, self.formats, folder, self.options)
+        (image,) = image_entries(prediction)
+        entry = {
+            **image,
+            "folder": photo.folder,
+            "units": prediction.units,
+            "scale_factor": prediction.scale_factor,
+            "camera": {"source": camera.source, "intrinsics": camera.intrinsics},
+            "exports": export_entries(exported, self.out),
+        }
+        return PhotoResult(photo.name, folder, prediction.units, exported, entry)
+
+
+class _Clock:
+    """Adds up the time of each kind of work."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, work: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[work] = self.seconds.get(work, 0.0) + time.perf_counter() - start
+
+    def each(self, work: str, items: Iterator[Item]) -> Iterator[Item]:
+        """`items`, timing how long each takes to come."""
+        while True:
+            with self(work):
+                item = next(items, None)
+            if item is None:
+                return
+            yield item

@@ -1,0 +1,133 @@
+"""Unrelated photos one after the other: their names and folders, reading ahead, and leaving bad ones out."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recon.errors import InputError
+from recon.estimate.mono_predict import FittedSingle
+from recon.messages import warn
+from recon.run.record import FILE_NAME
+from recon.sources.images import Loaded, Photo, list_images, load_each
+
+_READERS = 4
+
+
+@dataclass(frozen=True)
+class MonoPhoto:
+    """A photo to come."""
+
+    source: Path | Photo
+    name: str
+    """The file's name, or the whole path where several have that name."""
+    folder: str
+    """Name of a folder for its results, which no other photo of the run has."""
+
+    def read(self, convert: Callable[[Photo], Loaded]) -> Loaded:
+        """What `convert` makes of it; raises InputError as `recon.sources.images.load_each`."""
+        return load_each(self.source, lambda photo: convert(replace(photo, name=self.name))).photos[0]
+
+
+def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
+    """The photos one by one, folders opened up, nothing read yet. Raises InputError where there are none."""
+    photos: list[Path | Photo] = []
+    for source in sources:
+        path = None if isinstance(source, Photo) else source.expanduser()
+        photos += [source] if path is None else list_images(path) if path.is_dir() else [path]
+    if not photos:
+        raise InputError("no photos given; give an image, several, or a folder of images")
+    short = [photo.name for photo in photos]
+    times = Counter(short)
+    names = [photo.as_posix() if isinstance(photo, Path) and times[photo.name] > 1 else photo.name for photo in photos]
+    return [MonoPhoto(*entry) for entry in zip(photos, names, folder_names(short), strict=True)]
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """For each photo its name without the suffix, else with it, else with its number before it: the first of these
+    that no other photo, and no file of the run, has on any file system."""
+    levels = [
+        [Path(name).stem for name in names],
+        [Path(name).name for name in names],
+        [f"{index:04d}-{Path(name).name}" for index, name in enumerate(names)],
+    ]
+    taken = [Counter(name.casefold() for name in [*level, FILE_NAME]) for level in levels]
+    chosen = [
+        next(level[i] for level, times in zip(levels, taken, strict=True) if times[level[i].casefold()] == 1)
+        for i in range(len(names))
+    ]
+    # The short name of one may be the long name of another: then all take their numbers.
+    return chosen if len({name.casefold() for name in chosen}) == len(names) else levels[-1]
+
+
+class PhotoReader:
+    """Reads photos in threads, a few ahead of who asks for them, and keeps account of those that cannot be used.
+
+    A photo that cannot be used is left out with a warning; the only one, or any with `strict`, ends the run.
+    """
+
+    def __init__(
+        self, photos: Sequence[MonoPhoto], prepare: Callable[[Photo, int], FittedSingle], *, strict: bool
+    ) -> None:
+        """`prepare` makes of a photo, and of its place among `photos`, what the network needs; it may raise
+        InputError."""
+        self.photos = photos
+        self._prepare = prepare
+        self._strict = strict or len(photos) == 1
+        self._failures: dict[int, InputError] = {}
+
+    @property
+    def dropped(self) -> tuple[tuple[str, str], ...]:
+        """Name of each photo left out so far, and why."""
+        return tuple((self.photos[index].name, str(self._failures[index])) for index in sorted(self._failures))
+
+    def leave_out(self, index: int, failure: InputError) -> None:
+        """Photo number `index` cannot be used. Raises `failure` where that ends the run, or where none is left."""
+        self._failures[index] = failure
+        if self._strict:
+            raise failure
+        if len(self._failures) == len(self.photos):
+            first = self._failures[min(self._failures)]
+            raise InputError(f"none of the {len(self.photos)} images can be used; the first: {first}") from first
+        warn(f"left out: {failure}")
+
+    def batches(self, size: int) -> Iterator[dict[int, FittedSingle]]:
+        """The usable ones of the first `size` photos, by their number, then those of the next, …"""
+        outcomes = self._outcomes(2 * size)
+        for start in range(0, len(self.photos), size):
+            batch: dict[int, FittedSingle] = {}
+            for index in range(start, min(start + size, len(self.photos))):
+                outcome = next(outcomes)
+                if isinstance(outcome, InputError):
+                    self.leave_out(index, outcome)
+                else:
+                    batch[index] = outcome
+            if batch:
+                yield batch
+
+    def _outcomes(self, ahead: int) -> Iterator[FittedSingle | InputError]:
+        """In order, up to `ahead` of them under way or waiting."""
+        pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1, len(self.photos)))
+        pending: deque[Future[FittedSingle | InputError]] = deque()
+        try:
+            for index in range(len(self.photos)):
+                # In the caller's context, so that warnings reach whoever collects them.
+                pending.append(pool.submit(contextvars.copy_context().run, self._outcome, index))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # on Ctrl-C, without reading the rest first
+
+    def _outcome(self, index: int) -> FittedSingle | InputError:
+        """A failure is returned, for `leave_out` to deal with in the caller's thread."""
+        try:
+            return self.photos[index].read(lambda photo: self._prepare(photo, index))
+        except InputError as error:
+            return error

@@ -1,1 +1,0 @@
-"""What users bring: photos and cameras, read from files, folders and memory."""

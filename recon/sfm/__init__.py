@@ -1,0 +1,1 @@
+"""Cameras from photos, by structure from motion."""

@@ -1,0 +1,48 @@
+"""Mapping that places all photos at once, from the motions between all pairs together.
+
+Incremental mapping grows from two photos. Where the motion between those two is estimated wrongly, as happens to a
+camera that moves forward, all else is built on it, and the model is consistent and false. Here one wrong pair among
+many is outvoted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recon.sfm.focal import copy_overlaps
+
+if TYPE_CHECKING:
+    import pycolmap
+
+_TRACKS_PER_PHOTO = 300
+"""That photos are placed by, the longest first; all others are triangulated afterwards. More take longer and place no
+better."""
+
+
+def global_models(database_path: Path, folder: Path, seed: int, threads: int) -> list[pycolmap.Reconstruction]:
+    """Models of the photos that connect; none where too few do.
+
+    Rotations are averaged over the pairs, then positions and points are found together (Pan et al., Global
+    Structure-from-Motion Revisited, ECCV 2024). `folder` is for temporary files.
+    """
+    import pycolmap
+
+    graph = folder / "global.db"
+    try:
+        with pycolmap.Database.open(database_path) as database:
+            copy_overlaps(database, graph)
+        calibration = pycolmap.ViewGraphCalibrationOptions()
+        calibration.random_seed = seed
+        if not pycolmap.calibrate_view_graph(graph, calibration):
+            return []
+        options = pycolmap.GlobalPipelineOptions()
+        options.random_seed = options.mapper.random_seed = seed
+        options.num_threads = options.mapper.num_threads = threads
+        options.mapper.track_required_tracks_per_view = _TRACKS_PER_PHOTO
+        options.mapper.global_positioning.use_gpu = False
+        options.mapper.bundle_adjustment.ceres.use_gpu = False
+        pycolmap.set_random_seed(seed)
+        return list(pycolmap.global_mapping(graph, folder, folder, options).values())
+    finally:
+        graph.unlink(missing_ok=True)

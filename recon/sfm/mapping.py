@@ -1,0 +1,301 @@
+"""Incremental mapping of matched photos, and what its models say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.sfm.colmap import run_cancellable
+from recon.sfm.focal import estimate_focals, start_from
+from recon.sfm.global_mapping import global_models
+from recon.sfm.lenses import Lenses, distort
+from recon.sfm.overlaps import Overlaps
+from recon.sfm.photos import SfmPhoto
+from recon.sources.colmap import SparsePoints, distortion_coefficients, sparse_points, world_to_camera
+
+if TYPE_CHECKING:
+    import pycolmap
+
+_ONE_THREAD_UP_TO = 32
+"""Photos: sets of that size gain next to nothing from more threads, and one thread makes every run alike to the bit."""
+
+_INITIAL_ANGLE = 2.0
+"""Least angle, in degrees, at which the two photos that mapping starts from see their points."""
+_INITIAL_FORWARD_MOTION = 1.0
+"""Largest share of the motion between those two that may be along the view.
+
+With COLMAP's own bounds, 16° and 0.95, videos that move forward start from pairs whose motion is estimated wrongly, for
+the others are refused, and end in models that are consistent and false.
+"""
+
+
+class _Attempt(NamedTuple):
+    focal: float | None
+    """To start from, in units of the longer side; None: by EXIF or the overlaps."""
+    hold_lenses: bool
+    """Refine lenses only after all photos are placed."""
+    all_at_once: bool = False
+    """Complete what global mapping finds, rather than grow from two photos."""
+
+
+_ATTEMPTS = (
+    _Attempt(None, hold_lenses=False, all_at_once=True),
+    _Attempt(None, hold_lenses=False),
+    _Attempt(None, hold_lenses=True),
+    _Attempt(0.75, hold_lenses=False),
+    _Attempt(1.4, hold_lenses=False),
+)
+"""In this order: global mapping is the fastest, and seldom wrong, but it leaves out photos that connect weakly."""
+LENS_FROM = 3
+"""Photos that it takes to tell a lens; two photos keep what EXIF, or a guess, says."""
+_PATIENCE = 100
+"""Photos: larger sets are mapped again only if less than half the photos found a place, for it takes long."""
+_SMALL_ERROR = 0.5
+"""Mean reprojection error, in pixels of the small pictures, of a model beyond doubt; false ones have 0.6 and more."""
+_DOUBTFUL_ERROR = 0.75
+"""The same, from which on a model is said to be doubtful."""
+_FEW_POINTS_PER_VIEW = 10
+"""Models with fewer points per photo are doubtful too, and worse than any others."""
+_LARGE_ERROR = 2.0
+"""Models with larger errors are discarded."""
+_FEWEST_POINTS = 20
+_SHORTEST_FOCAL, _LONGEST_FOCAL = 0.3, 20.0
+"""Of lenses that exist, in units of the longer side."""
+_STRONGEST_BEND = 0.4
+"""Largest displacement by distortion at the corner, as a share of its distance from the centre."""
+_RADII = 65
+"""From the centre to the corner, at which it is checked that distortion keeps rays in order."""
+
+
+@dataclass(frozen=True)
+class SfmModel:
+    """One model: M of the N photos, placed in a frame and scale of their own."""
+
+    registered: NDArray[np.intp]
+    """(M,) indices of its photos, ascending."""
+    extrinsics: NDArray[np.float64]
+    """(M, 4, 4) world-to-camera."""
+    lenses: Lenses
+    sparse: SparsePoints
+    reprojection_errors: NDArray[np.float64]
+    """(M,) mean distance of observed from projected points, in pixels of the originals; NaN for views without."""
+    doubtful: bool
+    """Errors are so large, or points so few, that the model may be wrong as a whole."""
+
+
+def build_models(
+    database_path: Path,
+    folder: Path,
+    overlaps: Overlaps,
+    count: int,
+    seed: int,
+    threads: int,
+    report: Callable[[int], None],
+) -> list[pycolmap.Reconstruction]:
+    """Place cameras and points; several models where photos fall into groups that do not connect.
+
+    Mapping goes wrong where it begins with a wrong motion or focal length, and shows it by few photos, larger errors
+    or an impossible lens. So it is done in more than one way, and the best model is taken.
+
+    Returns models of at least two photos, from all ways, the best first; none where no model makes sense. `report` is
+    told how many of the `count` photos are placed.
+    """
+    models: list[pycolmap.Reconstruction] = []
+    attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
+    for number, attempt in enumerate(attempts):
+        if attempt.focal is not None:
+            start_from(database_path, attempt.focal)
+        elif count >= LENS_FROM and not attempt.all_at_once:
+            estimate_focals(database_path, folder, seed)
+        found = _map(database_path, folder, count, seed + number, threads, attempt, report)
+        models += [model for model in found if _makes_sense(model, overlaps)]
+        models.sort(key=_merit, reverse=True)
+        enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
+        if not models or models[0].num_reg_images() < enough or not _is_supported(models[0]):
+            continue
+        if count > _PATIENCE or _error(models[0]) <= _SMALL_ERROR:
+            break
+    report(count)
+    return models
+
+
+def _map(
+    database_path: Path,
+    folder: Path,
+    count: int,
+    seed: int,
+    threads: int,
+    attempt: _Attempt,
+    report: Callable[[int], None],
+) -> list[pycolmap.Reconstruction]:
+    """The models that one attempt ends in."""
+    import pycolmap
+
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads = 1 if count <= _ONE_THREAD_UP_TO else threads
+    options.random_seed = seed
+    options.extract_colors = False
+    options.min_model_size = 2
+    options.mapper.init_min_tri_angle = _INITIAL_ANGLE
+    options.mapper.init_max_forward_motion = _INITIAL_FORWARD_MOTION
+    options.triangulation.ignore_two_view_tracks = count > 2
+    placed = 0
+
+    def note(photos: int) -> None:
+        nonlocal placed
+        placed = min(placed + photos, count)
+
+    def run(continued: Path | str) -> list[pycolmap.Reconstruction]:
+        models = run_cancellable(
+            lambda token: pycolmap.incremental_mapping(
+                database_path,
+                folder,
+                folder,
+                options,
+                continued,
+                initial_image_pair_callback=lambda: note(2),
+                next_image_callback=lambda: note(1),
+                cancellation_token=token,
+            ),
+            watch=lambda: report(placed),
+        )
+        return list(models.values())
+
+    pycolmap.set_random_seed(seed)
+    if attempt.all_at_once:
+        models = run_cancellable(
+            lambda token: global_models(database_path, folder, seed, options.num_threads), watch=lambda: report(placed)
+        )
+        return [completed for model in models for completed in run(_written(model, folder / "begun"))]
+    _refine_lenses(options, not attempt.hold_lenses)
+    models = run(continued="")
+    if attempt.hold_lenses and count >= LENS_FROM:
+        _refine_lenses(options, True)
+        models = [refined for model in models for refined in run(_written(model, folder / "begun"))]
+    return models
+
+
+def _refine_lenses(options: pycolmap.IncrementalPipelineOptions, refine: bool) -> None:
+    options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = refine
+    options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = refine
+
+
+def _written(model: pycolmap.Reconstruction, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    model.write(folder)
+    return folder
+
+
+def _makes_sense(model: pycolmap.Reconstruction, overlaps: Overlaps) -> bool:
+    """Whether a model has two photos or more that see points from different places, and lenses that exist."""
+    if model.num_reg_images() < 2 or model.num_points3D() < _FEWEST_POINTS or _error(model) > _LARGE_ERROR:
+        return False
+    placed = set(photos_of(model))
+    if not any(i in placed and j in placed for i, j in overlaps.with_parallax):
+        return False
+    cameras = [model.cameras[model.images[image_id].camera_id] for image_id in model.reg_image_ids()]
+    return all(_lens_exists(camera) for camera in cameras)
+
+
+def _lens_exists(camera: pycolmap.Camera) -> bool:
+    """Whether focal length and distortion are within what lenses on the market have."""
+    side, focal = max(camera.width, camera.height), camera.mean_focal_length()
+    if not _SHORTEST_FOCAL * side <= focal <= _LONGEST_FOCAL * side:
+        return False
+    coefficients = distortion_coefficients([camera])
+    if coefficients is None:
+        return True
+    corner = np.array([camera.width / 2, camera.height / 2]) / focal
+    outwards = np.linspace(0, 1, _RADII)[:, None] * corner
+    bent = distort(outwards, coefficients[0])
+    folds = bool((np.diff(np.linalg.norm(bent, axis=1)) <= 0).any())  # two rays would meet in one pixel
+    return not folds and bool(np.linalg.norm(bent[-1] - corner) <= _STRONGEST_BEND * np.linalg.norm(corner))
+
+
+def _merit(model: pycolmap.Reconstruction) -> tuple[bool, int, float]:
+    """Orders models: those with enough points are better, then those with more photos, then with smaller errors."""
+    return _is_supported(model), model.num_reg_images(), -_error(model)
+
+
+def _is_supported(model: pycolmap.Reconstruction) -> bool:
+    """Whether there are enough points to hold the cameras; a few fit any."""
+    return bool(model.num_points3D() >= _FEW_POINTS_PER_VIEW * model.num_reg_images())
+
+
+def _error(model: pycolmap.Reconstruction) -> float:
+    """Mean reprojection error, in pixels of the small pictures."""
+    return float(model.compute_mean_reprojection_error())
+
+
+def photos_of(model: pycolmap.Reconstruction) -> list[int]:
+    """Indices of the photos that a model places, ascending."""
+    return sorted(image_id - 1 for image_id in model.reg_image_ids())
+
+
+def groups_apart(models: Sequence[pycolmap.Reconstruction]) -> list[list[int]]:
+    """For each model after the first, its photos that none before it places; groups of one are no groups."""
+    placed = set(photos_of(models[0]))
+    groups = []
+    for model in models[1:]:
+        group = [index for index in photos_of(model) if index not in placed]
+        if len(group) > 1:
+            groups.append(group)
+            placed.update(group)
+    return groups
+
+
+def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> SfmModel:
+    """Cameras and points of a model, in pixels of the originals."""
+    registered = photos_of(model)
+    images = [model.images[index + 1] for index in registered]
+    scales = np.array([photos[index].scale for index in registered])
+    cameras = [model.cameras[image.camera_id] for image in images]
+    distortion = distortion_coefficients(cameras)
+    intrinsics = np.stack([np.asarray(camera.calibration_matrix(), np.float64) for camera in cameras])
+    intrinsics[:, :2] /= scales[:, None, None]
+    lenses = Lenses(
+        intrinsics,
+        np.zeros((len(images), 8)) if distortion is None else distortion,
+        np.array([photos[index].original_size for index in registered], np.int64),
+    )
+    sparse = sparse_points(model, images)
+    in_original_pixels = SparsePoints(
+        sparse.points,
+        sparse.observed,
+        None if sparse.errors is None else sparse.errors * _mean_magnification(sparse, 1 / scales),
+    )
+    errors = np.array([_reprojection_error(model, image) for image in images]) / scales
+    return SfmModel(
+        np.array(registered, np.intp),
+        np.stack([world_to_camera(image) for image in images]),
+        lenses,
+        in_original_pixels,
+        errors,
+        doubtful=_error(model) > _DOUBTFUL_ERROR or not _is_supported(model),
+    )
+
+
+def _mean_magnification(sparse: SparsePoints, per_view: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P,) mean of `per_view` (M,) over the views that see each point."""
+    sums = np.zeros(len(sparse))
+    for indices, value in zip(sparse.observed, per_view.tolist(), strict=True):
+        sums[indices] += value
+    return sums / np.maximum(sparse.track_lengths, 1)
+
+
+def _reprojection_error(model: pycolmap.Reconstruction, image: pycolmap.Image) -> float:
+    """Mean distance between the observed and the projected points of an image, in its pixels."""
+    observations = image.get_observation_points2D()
+    if not observations:
+        return float("nan")
+    observed = np.array([point.xy for point in observations])
+    points = np.array([model.points3D[point.point3D_id].xyz for point in observations])
+    world_to_image = world_to_camera(image)
+    in_camera = points @ world_to_image[:3, :3].T + world_to_image[:3, 3]
+    projected = np.asarray(model.cameras[image.camera_id].img_from_cam(in_camera))
+    return float(np.linalg.norm(projected - observed, axis=1).mean())

@@ -1,0 +1,67 @@
+"""What structure from motion keeps of each photo: a small grey picture, and what is known about its camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.sources.images import Photo
+from recon.sources.pixels import focal_in_pixels
+
+MAX_FEATURE_SIDE = 1600
+"""Longer side, in pixels, of the pictures that features are searched in; larger photos are shrunk to it."""
+
+_ASSUMED_FOCAL = 1.0
+"""Focal length to start from where EXIF says nothing, in units of the longer side: 53° across it."""
+
+
+@dataclass(frozen=True)
+class SfmPhoto:
+    """One upright photo, ready for feature extraction."""
+
+    name: str
+    """For messages."""
+    gray: NDArray[np.uint8]
+    """(h, w) the photo in grey, shrunk about the corner of its first pixel by `scale` along both axes alike."""
+    original_size: tuple[int, int]
+    """Width and height of the upright original."""
+    scale: float
+    """Pixels of `gray` per pixel of the original, at most 1."""
+    exif_focal_35mm: float | None = None
+    """Focal length in millimetres as if on 35 mm film, from EXIF; None where it does not say."""
+
+    def __post_init__(self) -> None:
+        if self.gray.ndim != 2 or self.gray.dtype != np.uint8:
+            raise InputError(f"photo '{self.name}' must be (h, w) uint8 in grey, got {self.gray.shape}")
+
+    @property
+    def camera_key(self) -> tuple[int, int, float | None]:
+        """Photos with equal keys were, as far as can be told, taken by one camera with one lens setting."""
+        return (*self.original_size, self.exif_focal_35mm)
+
+    @property
+    def focal_guess(self) -> float:
+        """Focal length in pixels of `gray`: by EXIF, else a common one."""
+        width, height = self.original_size
+        if self.exif_focal_35mm is None:
+            return _ASSUMED_FOCAL * max(width, height) * self.scale
+        return focal_in_pixels(self.exif_focal_35mm, width, height) * self.scale
+
+
+def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
+    """Shrink `photo` to at most `max_side` pixels along its longer side, in grey.
+
+    Both axes shrink by exactly the same factor, though the last column or row may be cut by a fraction of a pixel, so
+    that a camera stays a camera with one focal length.
+    """
+    scale = min(1.0, max_side / max(photo.width, photo.height))
+    small = photo.pixels
+    if scale < 1:
+        # The factors, not the size: OpenCV would take slightly different factors for the two axes from a rounded size.
+        small = np.asarray(cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, photo.exif_focal_35mm)

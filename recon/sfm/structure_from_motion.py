@@ -1,0 +1,278 @@
+"""Cameras from the photos themselves: features, matches, incremental mapping (COLMAP), as one recipe.
+
+    photos = load_each(folder, prepare_photo).photos
+    result = structure_from_motion(photos, cache_folder=Path("outputs/cache"))
+    pinhole_photo = result.undistort(0, original_pixels)     # goes with result.cameras
+
+Schönberger and Frahm, Structure-from-Motion Revisited, CVPR 2016.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.sfm.cache import cache_key, load_outcome, save_outcome
+from recon.sfm.colmap import quiet_colmap
+from recon.sfm.features import extract_features, write_cameras
+from recon.sfm.lenses import Lenses
+from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
+from recon.sfm.overlaps import Overlaps, read_overlaps
+from recon.sfm.pairs import choose_pairs, match_pairs
+from recon.sfm.photos import SfmPhoto, prepare_photo
+from recon.sources.colmap import SparsePoints
+from recon.types import Cameras
+
+__all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with the stage (`features`, `matches`, `mapping`), how many photos or pairs are done, and of how many."""
+
+CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
+
+_FEWEST_FEATURES = 50
+"""A photo with fewer features cannot be matched."""
+
+
+@dataclass(frozen=True)
+class SfmOptions:
+    """How cameras are found. Everything but `threads` is part of the cache's key."""
+
+    ordered: bool = False
+    """The photos are frames of a video, in order: match neighbours in time, and look-alikes to close loops."""
+    shared_intrinsics: bool = True
+    """Photos of one size and EXIF focal length share a camera; otherwise each photo has its own."""
+    camera_model: CameraModel = "SIMPLE_RADIAL"
+    """COLMAP's name; with any but the pinhole ones, photos are to be undistorted."""
+    max_features: int = 8192
+    """Per photo; the largest ones stay."""
+    exhaustive_up_to: int = 60
+    """Largest unordered set in which every photo is matched with every other."""
+    neighbours: int = 20
+    """Look-alikes that each photo of a larger set is matched with."""
+    overlap: int = 10
+    """Neighbours in time that each frame of a video is matched with."""
+    seed: int = 0
+    """Of everything random."""
+    threads: int | None = None
+    """CPU threads; None takes all."""
+
+    def __post_init__(self) -> None:
+        if self.camera_model not in get_args(CameraModel):
+            raise InputError(f"camera_model must be one of {', '.join(get_args(CameraModel))}, not {self.camera_model}")
+        for name, least in (("max_features", _FEWEST_FEATURES), ("exhaustive_up_to", 2), ("neighbours", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("overlap", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"seed must be between 0 and 2³¹ - 1, got {self.seed}")
+
+    @property
+    def decisive(self) -> str:
+        """All that may change the outcome, as text."""
+        return repr({name: value for name, value in vars(self).items() if name != "threads"})
+
+
+@dataclass(frozen=True)
+class SfmResult:
+    """Cameras of the M registered photos, out of N given, and sparse points; frame and scale are free."""
+
+    image_names: tuple[str, ...]
+    """N names of all photos given."""
+    registered: NDArray[np.intp]
+    """(M,) indices of the photos with cameras, ascending; everything per view is in this order."""
+    cameras: Cameras
+    """Extrinsics (M, 4, 4) world-to-camera and pinhole intrinsics (M, 3, 3), in pixels of the *undistorted* upright
+    originals (`undistort`), which have the size of the originals."""
+    lenses: Lenses
+    """Intrinsics and distortion of the originals as they are."""
+    sparse: SparsePoints
+    """Triangulated points, in the frame of the cameras; errors in pixels of the originals."""
+    reprojection_errors: NDArray[np.float64]
+    """(M,) mean reprojection error of each view, in pixels of the originals."""
+    doubtful: bool = False
+    """Errors are so large, or points so few, that the cameras may be wrong as a whole."""
+    assumed_lens: bool = False
+    """The focal length is a guess: two photos do not tell it, and EXIF does not either."""
+    other_models: tuple[tuple[str, ...], ...] = ()
+    """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
+    from_cache: bool = False
+
+    @property
+    def registered_names(self) -> tuple[str, ...]:
+        """M names of the photos with cameras."""
+        return tuple(self.image_names[index] for index in self.registered)
+
+    @property
+    def unregistered_names(self) -> tuple[str, ...]:
+        """Names of the photos without a camera in the model used."""
+        placed = set(self.registered.tolist())
+        return tuple(name for index, name in enumerate(self.image_names) if index not in placed)
+
+    def undistort(self, view: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The upright original of registered view `view`, (H, W, 3), as `cameras` describe it.
+
+        Returned as it is where the lens bends nothing to speak of. Raises InputError for a photo of another size.
+        """
+        return self.lenses.undistort(view, pixels)
+
+    def shortfalls(self) -> tuple[str, ...]:
+        """One line on each thing that a careful user wants to know, beside which photos have no camera."""
+        lines = [
+            f"{len(names)} photos form a group apart from the {len(self.registered)} used, and are left out: "
+            f"{_listed(names)}; photos that show both would join them"
+            for names in self.other_models
+        ]
+        if self.assumed_lens:
+            lines.append(
+                "the focal length is assumed, for 2 photos without EXIF do not tell it: depth may be stretched; "
+                "give a third photo"
+            )
+        if self.doubtful:
+            lines.append(
+                f"the cameras are doubtful: {len(self.sparse)} points support them, off by "
+                f"{np.nanmean(self.reprojection_errors):.1f} pixels on average; too few details, too little parallax "
+                "or something that moves do this"
+            )
+        return tuple(lines)
+
+
+def structure_from_motion(
+    photos: Sequence[SfmPhoto],
+    options: SfmOptions = SfmOptions(),
+    cache_folder: Path | None = None,
+    progress: Progress | None = None,
+) -> SfmResult:
+    """Find the cameras of photos of one scene.
+
+    Args:
+        photos: N photos, from `prepare_photo`; their order matters for videos, and names neighbours in large sets.
+        options: see `SfmOptions`.
+        cache_folder: where outcomes are kept; the same photos and options yield theirs at once. None keeps nothing.
+        progress: told how far each stage is, a few times a second, in the calling thread.
+
+    Returns:
+        The model with most photos. The same input gives the same result on the same machine with the same number of
+        threads, as far as COLMAP's bundle adjustment does.
+
+    Raises:
+        InputError: fewer than 2 photos; photos that are all the same, lack texture, do not overlap, or were taken from
+            one place.
+    """
+    _check_photos(photos)
+    key = cache_key(photos, options.decisive) if cache_folder is not None else ""
+    cached = load_outcome(cache_folder, key) if cache_folder is not None else None
+    if cached is not None:
+        return _result(photos, *cached, from_cache=True)
+
+    threads = options.threads or os.cpu_count() or 1
+    tell = progress or (lambda stage, done, total: None)
+    count = len(photos)
+    with quiet_colmap(), tempfile.TemporaryDirectory(prefix="recon-sfm-") as temporary:
+        folder = Path(temporary).resolve()
+        database = folder / "database.db"
+        write_cameras(database, photos, options.camera_model, options.shared_intrinsics)
+
+        tell("features", 0, count)
+        features = extract_features(
+            database, photos, folder, options.max_features, threads, lambda done: tell("features", done, count)
+        )
+        _check_features(features)
+
+        pairs = choose_pairs(
+            database,
+            count,
+            options.ordered,
+            options.exhaustive_up_to,
+            options.neighbours,
+            options.overlap,
+            options.seed,
+        )
+        tell("matches", 0, len(pairs))
+        match_pairs(database, pairs, folder, options.seed, threads, lambda done: tell("matches", done, len(pairs)))
+        overlaps = read_overlaps(database, photos)
+        _check_overlaps(overlaps, count)
+
+        tell("mapping", 0, count)
+        models = build_models(
+            database, folder, overlaps, count, options.seed, threads, lambda done: tell("mapping", done, count)
+        )
+        if not models:
+            raise InputError(
+                f"cameras cannot be found: {len(overlaps.pairs)} pairs of the {count} photos overlap, but no model of "
+                "them makes sense; give more photos, in smaller steps around the scene"
+            )
+        model = read_model(models[0], photos)
+        others = groups_apart(models)
+
+    if cache_folder is not None:
+        save_outcome(cache_folder, key, (model, others))
+    return _result(photos, model, others, from_cache=False)
+
+
+def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], from_cache: bool) -> SfmResult:
+    names = tuple(photo.name for photo in photos)
+    return SfmResult(
+        image_names=names,
+        registered=model.registered,
+        cameras=Cameras(model.extrinsics, model.lenses.pinhole_intrinsics),
+        lenses=model.lenses,
+        sparse=model.sparse,
+        reprojection_errors=model.reprojection_errors,
+        doubtful=model.doubtful,
+        assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
+        other_models=tuple(tuple(names[index] for index in indices) for indices in others),
+        from_cache=from_cache,
+    )
+
+
+def _check_photos(photos: Sequence[SfmPhoto]) -> None:
+    if len(photos) < 2:
+        raise InputError(
+            f"cameras cannot be found from {len(photos)} photo{'' if len(photos) == 1 else 's'}: give at least 2, "
+            "better 10 or more, of one scene from different places"
+        )
+    first = photos[0].gray
+    if all(np.array_equal(photo.gray, first) for photo in photos[1:]):
+        raise InputError(
+            f"cameras cannot be found from the same picture {len(photos)} times: "
+            "give photos of one scene from different places"
+        )
+
+
+def _check_features(features: NDArray[np.int64]) -> None:
+    usable = int((features >= _FEWEST_FEATURES).sum())
+    if usable < 2:
+        raise InputError(
+            f"cameras cannot be found: {usable} of {len(features)} photos show enough texture; "
+            "give sharp, well exposed photos with more than blank walls or sky"
+        )
+
+
+def _check_overlaps(overlaps: Overlaps, count: int) -> None:
+    if not overlaps.pairs:
+        raise InputError(
+            f"cameras cannot be found: no two of the {count} photos show enough of the same things; "
+            "give photos that overlap by half or more"
+        )
+    if not overlaps.with_parallax:
+        raise InputError(
+            f"cameras cannot be found: the {count} photos overlap, but differ as if the camera had only turned on the "
+            "spot; move it sideways from photo to photo"
+        )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,1 @@
+"""What the user brings: photos, cameras, COLMAP models."""

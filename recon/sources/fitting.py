@@ -1,0 +1,230 @@
+"""Photos to what the networks see, and the affine map back to the photos' own pixels.
+
+Two resizes, as the networks were trained with: the longest (upper bound) or shortest (lower bound) side to
+`process_res`, then both sides to multiples of the patch by a small second resize or a centre crop. Coordinates have
+pixel centres at half-integers, so a resize is a pure scaling and a crop a pure shift.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.choices import MixedSizes, ProcessResMethod
+from recon.errors import InputError
+from recon.messages import warn
+from recon.sources.images import Photo
+
+PATCH = 14
+PROCESS_RES_METHODS = get_args(ProcessResMethod)
+
+MAX_PROCESSED_PIXELS = 50_000_000
+"""Largest processed image: a lower bound on the short side lets an elongated photo grow without limit."""
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ProcessedViews:
+    """N photos at one common size H × W, both multiples of 14, and the way back to the originals."""
+
+    images: NDArray[np.uint8]
+    """(N, H, W, 3) RGB."""
+    original_sizes: NDArray[np.int64]
+    """(N, 2) width and height of the upright originals."""
+    processed_to_original: NDArray[np.float64]
+    """(N, 3, 3) maps homogeneous processed pixel coordinates to original ones; half-integer pixel centres."""
+    names: tuple[str, ...]
+    """N names of the photos."""
+
+
+@dataclass(frozen=True)
+class FittedPhoto:
+    """One photo at its own processed size, before a crop that all may have in common."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    original_size: Size
+    """Width and height of the upright original."""
+    processed_to_original: NDArray[np.float64]
+    """(3, 3) as in `ProcessedViews`."""
+
+
+def preprocess(
+    photos: Sequence[Photo],
+    process_res: int = 504,
+    method: str = "upper_bound_resize",
+    mixed_sizes: MixedSizes = "crop",
+) -> ProcessedViews:
+    """Resize photos to the networks' size, several at a time.
+
+    Args:
+        photos: at least one.
+        process_res: pixels of the longest (`upper_bound_*`) or shortest (`lower_bound_*`) side, before it becomes a
+            multiple of 14; at least 14.
+        method: one of `PROCESS_RES_METHODS`; `*_resize` rounds each side to a multiple of 14 by a second resize,
+            `*_crop` cuts it down to one around the centre.
+        mixed_sizes: what to do with photos that end at different sizes: `crop` all around the centre to the smallest
+            width and height, with a warning, or raise an `error`.
+
+    Raises:
+        InputError: a setting out of range, a photo too elongated for `process_res`, or mixed sizes refused.
+    """
+    if not photos:
+        raise InputError("no photos to preprocess")
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(photos))) as pool:
+        fitted = list(pool.map(lambda photo: fit_photo(photo, process_res, method), photos))
+    return combine(fitted, mixed_sizes)
+
+
+def fit_photo(photo: Photo, process_res: int = 504, method: str = "upper_bound_resize") -> FittedPhoto:
+    """Resize one photo; arguments and errors as for `preprocess`."""
+    process_res = _check_settings(process_res, method)
+    bounded = _bounded_size(photo.width, photo.height, process_res, method)
+    final = _patch_multiples(bounded, method)
+    _refuse_elongated(photo, bounded, final, process_res, method)
+    image, affine = _resize(photo.pixels, np.eye(3), bounded)
+    image, affine = (_resize if method.endswith("_resize") else _centre_crop)(image, affine, final)
+    # A copy where the photo itself fits: what is kept must not hold on to the photo's memory, nor be changed with it.
+    pixels = np.array(image) if np.shares_memory(image, photo.pixels) else image
+    return FittedPhoto(photo.name, pixels, (photo.width, photo.height), affine)
+
+
+def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> ProcessedViews:
+    """Stack photos, cropped to the size they have in common; `mixed_sizes` and errors as for `preprocess`."""
+    if mixed_sizes not in get_args(MixedSizes):
+        raise InputError(f"mixed_sizes must be one of {', '.join(get_args(MixedSizes))}, not {mixed_sizes!r}")
+    sizes = [_size_of(photo.pixels) for photo in photos]
+    common = (min(w for w, _ in sizes), min(h for _, h in sizes))
+    if any(size != common for size in sizes):
+        _report_mixed_sizes(photos, sizes, common, mixed_sizes)
+    cropped = [_centre_crop(photo.pixels, photo.processed_to_original, common) for photo in photos]
+    return ProcessedViews(
+        images=np.stack([image for image, _ in cropped]),
+        original_sizes=np.array([photo.original_size for photo in photos], np.int64),
+        processed_to_original=np.stack([affine for _, affine in cropped]),
+        names=tuple(photo.name for photo in photos),
+    )
+
+
+def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Scale (N, H, W, 3) uint8 RGB to [0, 1], standardise by ImageNet's mean and deviation: (N, 3, H, W) float32."""
+    values = images.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    values /= np.float32(255)
+    values -= IMAGENET_MEAN[:, None, None]
+    values /= IMAGENET_STD[:, None, None]
+    return values
+
+
+def map_intrinsics(
+    intrinsics: NDArray[np.floating[Any]], processed_to_original: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Intrinsics (..., 3, 3) of the upright originals, in their pixels, to those of the processed images."""
+    return np.linalg.inv(processed_to_original.astype(np.float64)) @ intrinsics
+
+
+def unmap_intrinsics(
+    intrinsics: NDArray[np.floating[Any]], processed_to_original: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Intrinsics (..., 3, 3) of processed images back to those of the upright originals; undoes `map_intrinsics`."""
+    return processed_to_original.astype(np.float64) @ intrinsics
+
+
+def _check_settings(process_res: int, method: str) -> int:
+    if method not in PROCESS_RES_METHODS:
+        raise InputError(f"process_res_method must be one of {', '.join(PROCESS_RES_METHODS)}, not {method!r}")
+    try:
+        value = operator.index(process_res)
+    except TypeError as error:
+        raise InputError(f"process_res must be a whole number of pixels, not {process_res!r}") from error
+    if value < PATCH:
+        raise InputError(f"process_res must be at least {PATCH} pixels, not {value}")
+    return value
+
+
+def _refuse_elongated(photo: Photo, bounded: Size, final: Size, process_res: int, method: str) -> None:
+    """InputError where a side would be left without a single patch, or without bound."""
+    described = f"photo '{photo.name}' ({photo.width}×{photo.height}) is too elongated"
+    if 0 in final:
+        raise InputError(
+            f"{described}: at process_res {process_res} it shrinks to {bounded[0]}×{bounded[1]}, "
+            f"less than a patch of {PATCH} pixels; crop it or raise process_res"
+        )
+    if final[0] * final[1] > MAX_PROCESSED_PIXELS:
+        raise InputError(
+            f"{described} for {method}: it would become {final[0]}×{final[1]}; crop it, lower process_res, "
+            "or use an upper_bound method"
+        )
+
+
+def _size_of(image: NDArray[np.uint8]) -> Size:
+    return image.shape[1], image.shape[0]
+
+
+def _bounded_size(width: int, height: int, process_res: int, method: str) -> Size:
+    """Size with the longest or shortest side at `process_res`, the other in proportion."""
+    bound = max if method.startswith("upper_bound") else min
+    scale = process_res / bound(width, height)
+    # round() goes to even at .5, as the reference's does: a size decides which pixels exist.
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _patch_multiples(size: Size, method: str) -> Size:
+    """Each side to a multiple of the patch: the nearest (a tie goes up) for resizes, the next below for crops."""
+    slack = PATCH // 2 if method.endswith("_resize") else 0
+    width, height = ((side + slack) // PATCH * PATCH for side in size)
+    return width, height
+
+
+def _resize(
+    image: NDArray[np.uint8], affine: NDArray[np.float64], size: Size
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Scale to (width, height): cubic when either side grows, else the area average."""
+    width, height = _size_of(image)
+    if size == (width, height):
+        return image, affine
+    interpolation = cv2.INTER_CUBIC if size[0] > width or size[1] > height else cv2.INTER_AREA
+    resized = cv2.resize(image, size, interpolation=interpolation).astype(np.uint8, copy=False)
+    return resized, affine @ np.diag([width / size[0], height / size[1], 1.0])
+
+
+def _centre_crop(
+    image: NDArray[np.uint8], affine: NDArray[np.float64], size: Size
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut (width, height) from the middle; an odd margin leaves the extra pixel right or below."""
+    width, height = _size_of(image)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    shift = np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
+    return image[top : top + size[1], left : left + size[0]], affine @ shift
+
+
+def _report_mixed_sizes(
+    photos: Sequence[FittedPhoto], sizes: list[Size], common: Size, mixed_sizes: MixedSizes
+) -> None:
+    """Name the sizes and the lost share in a warning, or in an error where mixed sizes are refused."""
+    counts = Counter(photo.original_size for photo in photos).most_common()
+    listed = ", ".join(f"{w}×{h} ({count})" for (w, h), count in counts[:4])
+    if len(counts) > 4:
+        listed += f" and {len(counts) - 4} more sizes"
+    lost = [1 - common[0] * common[1] / (w * h) for w, h in sizes]
+    worst = int(np.argmax(lost))
+    cropping = (
+        f"to {common[0]}×{common[1]} pixels around the centre, {np.mean(lost):.0%} of the pixels lost on average, "
+        f"{lost[worst]:.0%} of '{photos[worst].name}'"
+    )
+    if mixed_sizes == "error":
+        raise InputError(f"the photos have mixed sizes: {listed}; bring them to one size, or allow a crop {cropping}")
+    warn(f"the photos have mixed sizes: {listed}; all are cropped {cropping}")

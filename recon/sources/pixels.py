@@ -1,0 +1,183 @@
+"""Any picture to upright 8-bit RGB: EXIF orientation, transparency, 16 bits, grey, palettes, CMYK, HEIC."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from recon.errors import InputError, MissingExtraError
+from recon.messages import warn
+from recon.sources.in_flight import Admit
+
+MAX_PIXELS = 400_000_000
+"""Largest picture read: twice the largest camera sensor, well under what a decompression bomb claims."""
+
+HEIC_SUFFIXES = frozenset({".heic", ".heif"})
+
+_EXIF_IFD = 0x8769
+_FOCAL_LENGTH_IN_35MM_FILM = 0xA405
+_DIAGONAL_35MM = math.hypot(36, 24)
+
+_ORIENTATION = 0x0112
+
+_pillow_limit = threading.Lock()
+
+
+def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
+    """Decode an image file.
+
+    Args:
+        path: of the file.
+        admit: waits until there is room for its pixels; called before any is decoded.
+
+    Returns:
+        pixels: (H, W, 3) uint8 RGB, upright.
+        exif_focal_35mm: focal length in millimetres as if on 35 mm film, None where EXIF does not say.
+
+    Raises:
+        InputError: the file is missing, empty, damaged, too large, or no image.
+        MissingExtraError: a HEIC file, and pillow-heif is not installed.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"'{path}' is empty (0 bytes), not an image")
+        with _open(path, admit) as image:
+            return pixels_from_pil(image, f"'{path}'"), focal_35mm(image)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"'{path}' does not exist; give an image file or a folder of images") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"'{path}' is not an image that can be read; JPEG, PNG, TIFF, WebP, BMP, HEIC can") from error
+    except Exception as error:  # decoders raise almost anything on a damaged file
+        raise InputError(f"'{path}' cannot be read, it may be truncated or damaged: {error}") from error
+
+
+def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.uint8]:
+    """Turn a Pillow image of any mode upright, blend transparency over white, and return (H, W, 3) uint8 RGB.
+
+    16-bit grey is scaled (not clipped) to 8 bits. EXIF data that cannot be parsed counts as absent, with a
+    warning. `label` names the image in errors and warnings.
+    """
+    image.load()
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
+        upright = ImageOps.exif_transpose(image) if turned else image  # which copies an upright image too
+    except SyntaxError as error:
+        warn(f"{label} has EXIF data that cannot be read ({error}); it is taken to be upright")
+        upright = image
+    if upright.mode.startswith("I") or upright.mode == "F":
+        values = np.asarray(upright)
+        if upright.mode == "I":
+            if values.min() < 0 or values.max() > 65535:
+                raise InputError(f"{label} has 32-bit values beyond 0 to 65535; save it with 8 or 16 bits per channel")
+            values = values.astype(np.uint16)
+        return pixels_from_array(values, label)
+    try:
+        if upright.has_transparency_data:
+            white = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(white, upright.convert("RGBA"))
+        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+    except ValueError as error:
+        raise InputError(f"{label} has colour mode {image.mode}, which has no conversion; save it as RGB") from error
+
+
+def pixels_from_array(array: NDArray[Any], label: str = "the image") -> NDArray[np.uint8]:
+    """Turn an array into (H, W, 3) uint8 RGB; a fourth channel is alpha and blended over white.
+
+    Args:
+        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16, bool, or floats in [0, 1].
+        label: names the image in errors.
+
+    Raises:
+        InputError: another shape or type, or floats that are not finite or outside [0, 1].
+    """
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or array.size == 0:
+        hint = "; move the channels last" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        raise InputError(f"{label} must have shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}{hint}")
+    _check_size((array.shape[1], array.shape[0]), label)
+    eight_bit = _to_eight_bit(array, label)
+    if eight_bit.ndim == 2:
+        eight_bit = eight_bit[..., None]
+    if eight_bit.shape[2] == 1:
+        eight_bit = np.repeat(eight_bit, 3, axis=2)
+    if eight_bit.shape[2] == 4:
+        return pixels_from_pil(Image.fromarray(eight_bit), label)
+    return np.ascontiguousarray(eight_bit)
+
+
+def focal_35mm(image: Image.Image) -> float | None:
+    """Focal length from EXIF in millimetres, as if the sensor were 36 × 24 mm; None where it does not say."""
+    try:
+        value = image.getexif().get_ifd(_EXIF_IFD).get(_FOCAL_LENGTH_IN_35MM_FILM)
+    except SyntaxError:
+        return None
+    return float(value) if isinstance(value, int) and value > 0 else None
+
+
+def focal_in_pixels(focal: float, width: int, height: int) -> float:
+    """Focal length in pixels of a photo from `focal_35mm`, which compares diagonals (CIPA DCG-001)."""
+    return focal / _DIAGONAL_35MM * math.hypot(width, height)
+
+
+def _open(path: Path, admit: Admit) -> Image.Image:
+    """A file whose size is known and admitted."""
+    if path.suffix.lower() in HEIC_SUFFIXES:
+        return _open_heic(path, admit)
+    # Pillow refuses from 179 megapixels on and warns from 89, which cameras exceed: MAX_PIXELS takes the place of its
+    # limit, a global, for the moment of opening. Nothing is decoded until later.
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    _check_size(image.size, f"'{path}'")
+    admit(image.width * image.height)
+    return image
+
+
+def _open_heic(path: Path, admit: Admit) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise MissingExtraError(f"reading '{path}' (HEIC)", "pillow-heif", "heic") from error
+    if not pillow_heif.is_supported(path):
+        raise UnidentifiedImageError(path)
+    heic = pillow_heif.open_heif(path)
+    _check_size(heic.size, f"'{path}'")
+    admit(heic.size[0] * heic.size[1])
+    return heic.to_pillow()
+
+
+def _check_size(size: tuple[int, int], label: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        megapixels = width * height / 1e6
+        raise InputError(
+            f"{label} is {width}×{height}, {megapixels:.0f} megapixels; make it {MAX_PIXELS / 1e6:.0f} or less"
+        )
+
+
+def _to_eight_bit(array: NDArray[Any], label: str) -> NDArray[np.uint8]:
+    """Rescale the full range of bool, uint8, uint16 or float [0, 1] values to 0…255, rounding to nearest."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if array.dtype.kind != "f":
+        raise InputError(f"{label} has pixels of type {array.dtype}; give uint8, uint16, or floats in [0, 1]")
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"{label} has pixels that are NaN or infinite; give finite floats in [0, 1]")
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise InputError(f"{label} has float pixels from {low:g} to {high:g}; scale them to [0, 1], or give uint8")
+    return np.rint(array.clip(0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,207 @@
+"""Gaussians and cameras to colour, depth and alpha.
+
+Both rasterizers follow gsplat 1.5's classic mode. Splats are blended nearest first, by the z-depth of their means in
+float32, in their own order where that is equal:
+
+- 0.3 pixels² are added to a splat's projected covariance; means outside `near` and `far` are culled;
+- at a pixel centre its alpha is opacity · exp(-d² / 2), at most 0.999, and it is skipped below 1/255;
+- the splat that would bring the light left below or to 1e-4 is left out, with everything behind it;
+- colour is the spherical harmonics in the direction from the camera centre to the mean, plus 0.5, at least 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.choices import Rasterizer
+from recon.errors import InputError, MissingExtraError
+from recon.geometry.cameras import has_skew
+from recon.geometry.spherical_harmonics import MAX_DEGREE
+from recon.splats.parameters import check_gaussians
+from recon.types import Cameras, Gaussians
+
+if TYPE_CHECKING:
+    from recon.splats.cpu_rasterizer import CpuRasterizer
+    from recon.splats.gsplat_rasterizer import GsplatRasterizer
+
+RenderMode = Literal["RGB", "RGB+D", "RGB+ED"]
+
+
+class Rendering(NamedTuple):
+    """N rendered views."""
+
+    color: NDArray[np.float32]
+    """(N, H, W, 3) with the background behind it; 0 to 1 for most splats, but not clamped above."""
+    depth: NDArray[np.float32] | None
+    """(N, H, W) z-depth: in mode RGB+D summed with the weights of the colours, in RGB+ED divided by their sum, so that
+    it is the mean depth of what is seen; 0 where nothing is. None in mode RGB."""
+    alpha: NDArray[np.float32]
+    """(N, H, W) 0 where only the background is seen, up to 0.9999."""
+
+
+class RenderedView(NamedTuple):
+    """One rendered view, as in `Rendering`."""
+
+    color: NDArray[np.float32]
+    """(H, W, 3)."""
+    depth: NDArray[np.float32] | None
+    """(H, W); None in mode RGB."""
+    alpha: NDArray[np.float32]
+    """(H, W)."""
+
+
+def render(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    size: tuple[int, int],
+    mode: RenderMode = "RGB",
+    *,
+    rasterizer: Rasterizer = "auto",
+    background: Sequence[float] = (0, 0, 0),
+    near: float = 0.01,
+    far: float = 1e10,
+    threads: int | None = None,
+) -> Rendering:
+    """Render Gaussians from N cameras.
+
+    Args:
+        gaussians: zero of them give the background.
+        cameras: both parts given; intrinsics in pixels of the rendered size, the principal point anywhere, no skew.
+        size: height and width in pixels.
+        mode: `RGB`, or with accumulated (`RGB+D`) or expected depth (`RGB+ED`).
+        rasterizer: `cpu`, `gsplat` (CUDA), or `auto` for gsplat where it can run.
+        background: red, green and blue behind everything.
+        near, far: z-depths between which the means of visible Gaussians lie.
+        threads: of the CPU rasterizer, by default one per core; the result does not depend on it.
+
+    Raises:
+        InputError: an argument that cannot be used, by its name; gsplat asked for where it cannot run.
+    """
+    views = iter_render(
+        gaussians,
+        cameras,
+        size,
+        mode,
+        rasterizer=rasterizer,
+        background=background,
+        near=near,
+        far=far,
+        threads=threads,
+    )
+    assert cameras.extrinsics is not None
+    shape = (len(cameras.extrinsics), *size)
+    color = np.empty((*shape, 3), np.float32)
+    depth = None if mode == "RGB" else np.empty(shape, np.float32)
+    alpha = np.empty(shape, np.float32)
+    for index, view in enumerate(views):
+        color[index], alpha[index] = view.color, view.alpha
+        if depth is not None:
+            depth[index] = view.depth
+    return Rendering(color, depth, alpha)
+
+
+def iter_render(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    size: tuple[int, int],
+    mode: RenderMode = "RGB",
+    *,
+    rasterizer: Rasterizer = "auto",
+    background: Sequence[float] = (0, 0, 0),
+    near: float = 0.01,
+    far: float = 1e10,
+    threads: int | None = None,
+) -> Iterator[RenderedView]:
+    """The views of `render` one at a time, for videos: memory does not grow with their number.
+
+    Arguments and errors as for `render`; they are checked now, not when the first view is asked for.
+    """
+    check_gaussians(gaussians)
+    if gaussians.sh_degree > MAX_DEGREE:
+        raise InputError(f"harmonics must be of degree {MAX_DEGREE} at most to be rendered, got {gaussians.sh_degree}")
+    extrinsics, intrinsics = _checked_cameras(cameras)
+    height, width = _checked_size(size)
+    if mode not in get_args(RenderMode):
+        raise InputError(f"mode must be one of {', '.join(get_args(RenderMode))}, got {mode!r}")
+    behind = np.array(background, np.float64)
+    if behind.shape != (3,) or not np.isfinite(behind).all():
+        raise InputError(f"background must be three finite numbers, got {background!r}")
+    if not 0 < near < far:
+        raise InputError(f"near must be above 0 and below far, got near={near} and far={far}")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+    chosen: CpuRasterizer | GsplatRasterizer
+    if resolve_rasterizer(rasterizer) == "gsplat" and len(gaussians):
+        from recon.splats.gsplat_rasterizer import GsplatRasterizer
+
+        chosen = GsplatRasterizer(gaussians, (height, width), mode, background=behind, near=near, far=far)
+    else:
+        from recon.splats.cpu_rasterizer import CpuRasterizer
+
+        chosen = CpuRasterizer(gaussians, (height, width), mode, background=behind, near=near, far=far, threads=threads)
+    return _views(chosen, extrinsics, intrinsics)
+
+
+def resolve_rasterizer(name: Rasterizer) -> Literal["cpu", "gsplat"]:
+    """The rasterizer that `name` stands for on this machine.
+
+    Raises:
+        InputError: an unknown name; gsplat where it is not installed or no CUDA device is found.
+    """
+    if name not in get_args(Rasterizer):
+        raise InputError(f"rasterizer must be one of {', '.join(get_args(Rasterizer))}, got {name!r}")
+    if name == "cpu":
+        return "cpu"
+    has_gsplat = importlib.util.find_spec("gsplat") is not None
+    if name == "auto" and not has_gsplat:  # without waiting for torch to be imported
+        return "cpu"
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if name == "auto":
+        return "gsplat" if has_cuda else "cpu"
+    if not has_cuda:
+        raise InputError("rasterizer 'gsplat' needs a CUDA device and none is found: use 'cpu' or 'auto'")
+    if not has_gsplat:
+        raise MissingExtraError("rasterizer 'gsplat'", "gsplat", "gsplat")
+    return "gsplat"
+
+
+def _checked_cameras(cameras: Cameras) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, 4, 4) world-to-camera and (N, 3, 3) intrinsics."""
+    if cameras.extrinsics is None or cameras.intrinsics is None:
+        missing = "extrinsics" if cameras.extrinsics is None else "intrinsics"
+        raise InputError(f"rendering needs cameras with both parts, and these have no {missing}")
+    checked = Cameras.from_arrays(cameras.extrinsics, cameras.intrinsics, len(cameras.extrinsics))
+    assert checked.extrinsics is not None
+    assert checked.intrinsics is not None
+    skewed = has_skew(checked.intrinsics)
+    if skewed.any():
+        index = int(np.argmax(skewed))
+        raise InputError(f"intrinsics[{index}] must have no skew: [0, 1] and [1, 0] must be 0")
+    return checked.extrinsics, checked.intrinsics
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise InputError(f"size must be two whole numbers, height and width in pixels, got {size!r}") from None
+    if height < 1 or width < 1:
+        raise InputError(f"size must be at least 1 by 1 pixel, got {size!r}")
+    return height, width
+
+
+def _views(
+    rasterizer: CpuRasterizer | GsplatRasterizer, extrinsics: NDArray[np.float64], intrinsics: NDArray[np.float64]
+) -> Iterator[RenderedView]:
+    with contextlib.closing(rasterizer):
+        for world_to_camera, matrix in zip(extrinsics, intrinsics, strict=True):
+            yield rasterizer.render(world_to_camera, matrix)

@@ -1,0 +1,1 @@
+"""Depth from photos and their cameras, by multi-view stereo."""

@@ -1,0 +1,206 @@
+"""Depth maps of several views held against each other, and what of one is kept then."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.compiled import compiled
+from recon.stereo.images import Warp, in_bands
+
+
+class Agreement(NamedTuple):
+    """How far sources bear out the depth of a view."""
+
+    with_each: NDArray[np.float32]
+    """(S, H, W): 1 for perfect agreement, falling to 0 at the tolerance; 0 where there is none."""
+    within: NDArray[np.uint8]
+    """(H, W) how many sources have the pixel's surface point within their image."""
+
+
+def agreement(
+    inverse_depth: NDArray[np.float32],
+    source_inverse_depths: NDArray[np.float32],
+    there: Warp,
+    back: Warp,
+    tolerance: float,
+    pixels: float,
+    pool: ThreadPoolExecutor,
+) -> Agreement:
+    """How well each pixel's depth agrees with each source's depth map, there and back again.
+
+    A pixel is sent into the source by its own depth, and from there back by the depth the source has found at that
+    place. It agrees if it comes back within `pixels` of where it started, at a depth within a share `tolerance` of its
+    own (Schönberger et al., ECCV 2016, and most of multi-view stereo since).
+
+    Args:
+        inverse_depth: (H, W) of the reference view; 0 where unknown.
+        source_inverse_depths: (S, H, W) of the sources; 0 where unknown.
+        there: from the reference view to the sources.
+        back: `matrix` (S, 3, 3) and `shift` (S, 3) from each source to the reference view.
+        tolerance: relative difference of depth.
+        pixels: distance in the reference view.
+        pool: what the bands of rows are worked on by.
+    """
+    result = Agreement(
+        np.zeros(source_inverse_depths.shape, np.float32), np.zeros(source_inverse_depths.shape[1:], np.uint8)
+    )
+    in_bands(
+        pool,
+        len(inverse_depth),
+        32,
+        lambda first, last: _agree(
+            first,
+            last,
+            inverse_depth,
+            source_inverse_depths,
+            there.matrix,
+            there.shift,
+            back.matrix,
+            back.shift,
+            np.float32(tolerance),
+            np.float32(pixels),
+            result.with_each,
+            result.within,
+        ),
+    )
+    return result
+
+
+@compiled()
+def _agree(  # type: ignore[no-untyped-def]
+    first, last, inverse_depth, others, matrix, shift, back_matrix, back_shift, tolerance, pixels, result, within
+):
+    count, height, width = others.shape
+    for y in range(first, last):
+        for x in range(width):
+            w = inverse_depth[y, x]
+            if not w > 0:
+                continue
+            for s in range(count):
+                column, row = np.float32(x), np.float32(y)
+                u = matrix[s, 0, 0] * column + matrix[s, 0, 1] * row + matrix[s, 0, 2] + shift[s, 0] * w
+                v = matrix[s, 1, 0] * column + matrix[s, 1, 1] * row + matrix[s, 1, 2] + shift[s, 1] * w
+                z = matrix[s, 2, 0] * column + matrix[s, 2, 1] * row + matrix[s, 2, 2] + shift[s, 2] * w
+                if not z > 0:
+                    continue
+                u, v = u / z, v / z
+                if not (np.float32(-0.5) <= u < width - np.float32(0.5)):
+                    continue
+                if not (np.float32(-0.5) <= v < height - np.float32(0.5)):
+                    continue
+                within[y, x] += 1
+                w_there = _interpolate(others[s], u, v, w / z, tolerance)
+                if not w_there > 0:
+                    continue
+                again_u = back_matrix[s, 0, 0] * u + back_matrix[s, 0, 1] * v + back_matrix[s, 0, 2]
+                again_v = back_matrix[s, 1, 0] * u + back_matrix[s, 1, 1] * v + back_matrix[s, 1, 2]
+                again_z = back_matrix[s, 2, 0] * u + back_matrix[s, 2, 1] * v + back_matrix[s, 2, 2]
+                again_u += back_shift[s, 0] * w_there
+                again_v += back_shift[s, 1] * w_there
+                again_z += back_shift[s, 2] * w_there
+                if not again_z > 0:
+                    continue
+                # depth again: again_z / w_there; relative to the own depth 1 / w
+                off_depth = abs(again_z / w_there * w - np.float32(1)) / tolerance
+                off_x, off_y = again_u / again_z - column, again_v / again_z - row
+                off_pixels = (off_x * off_x + off_y * off_y) ** np.float32(0.5) / pixels
+                off = max(off_depth, off_pixels)
+                if off < 1:
+                    result[s, y, x] = np.float32(1) - off
+
+
+@compiled()
+def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-untyped-def]
+    """Inverse depth between pixels, from those of the four around that are near what is expected; else 0."""
+    height, width = inverse_depth.shape
+    left, top = int(np.floor(u)), int(np.floor(v))
+    fraction_x, fraction_y = u - np.float32(left), v - np.float32(top)
+    total, weights = np.float32(0), np.float32(0)
+    for j in range(2):
+        for i in range(2):
+            column, row = min(max(left + i, 0), width - 1), min(max(top + j, 0), height - 1)
+            w = inverse_depth[row, column]
+            share_x = fraction_x if i == 1 else np.float32(1) - fraction_x
+            share_y = fraction_y if j == 1 else np.float32(1) - fraction_y
+            if w > 0 and abs(w - expected) < np.float32(2) * tolerance * expected:
+                total += share_x * share_y * w
+                weights += share_x * share_y
+    return total / weights if weights > np.float32(0.1) else np.float32(0)
+
+
+@compiled()
+def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], tolerance: float) -> None:
+    """Add, in place, the candidates that go on with the surface beside them, and those beside them in turn.
+
+    A candidate must come within a share `tolerance` of three of its eight neighbours. As thresholds with hysteresis do
+    (Canny, PAMI 1986), this keeps weak pixels beside strong ones alone; the order of pixels does not matter.
+
+    Args:
+        inverse_depth: (H, W), 0 where unknown.
+        candidates: (H, W) inverse depth, 0 where there is none.
+        tolerance: relative difference.
+    """
+    height, width = inverse_depth.shape
+    stack = [(-1, -1)]
+    for y in range(height):
+        for x in range(width):
+            if inverse_depth[y, x] == 0 and candidates[y, x] > 0:
+                stack.append((y, x))
+    while len(stack) > 1:
+        y, x = stack.pop()
+        w = candidates[y, x]
+        if inverse_depth[y, x] > 0:
+            continue
+        near = 0
+        for row in range(max(y - 1, 0), min(y + 2, height)):
+            for column in range(max(x - 1, 0), min(x + 2, width)):
+                there = inverse_depth[row, column]
+                near += there > 0 and abs(there - w) < tolerance * w
+        if near < 3:
+            continue
+        inverse_depth[y, x] = w
+        for row in range(max(y - 1, 0), min(y + 2, height)):
+            for column in range(max(x - 1, 0), min(x + 2, width)):
+                if inverse_depth[row, column] == 0 and candidates[row, column] > 0:
+                    stack.append((row, column))
+
+
+@compiled()
+def remove_speckles(inverse_depth: NDArray[np.float32], smallest: int, tolerance: float) -> None:
+    """Set to 0, in place, the connected patches of fewer than `smallest` pixels.
+
+    Neighbours are connected whose inverse depths differ by less than a share `tolerance`.
+    """
+    height, width = inverse_depth.shape
+    labels = np.zeros((height, width), np.int32)
+    stack = np.empty((height * width, 2), np.int32)
+    label = 0
+    for y in range(height):
+        for x in range(width):
+            if labels[y, x] != 0 or not inverse_depth[y, x] > 0:
+                continue
+            label += 1
+            labels[y, x] = label
+            stack[0, 0], stack[0, 1] = y, x
+            head, size = 0, 1
+            while head < size:
+                row, column = stack[head, 0], stack[head, 1]
+                head += 1
+                w = inverse_depth[row, column]
+                for k in range(4):
+                    next_row = row + (k == 0) - (k == 1)
+                    next_column = column + (k == 2) - (k == 3)
+                    if not (0 <= next_row < height and 0 <= next_column < width):
+                        continue
+                    other = inverse_depth[next_row, next_column]
+                    if labels[next_row, next_column] == 0 and other > 0 and abs(other - w) < tolerance * w:
+                        labels[next_row, next_column] = label
+                        stack[size, 0], stack[size, 1] = next_row, next_column
+                        size += 1
+            if size < smallest:
+                for k in range(size):
+                    inverse_depth[stack[k, 0], stack[k, 1]] = 0

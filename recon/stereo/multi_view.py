@@ -1,0 +1,298 @@
+"""Depth of calibrated views by multi-view stereo, without a network.
+
+For each view: a plane sweep at half resolution, slanted planes refined at full resolution, and in the end only what
+other views bear out. On the CPU by compiled kernels, on a GPU by torch; both do the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.geometry.cameras import invert_rigid
+from recon.messages import warn
+from recon.sources.colmap import SparsePoints
+from recon.stereo.consistency import agreement, extend, remove_speckles
+from recon.stereo.contours import clear_contours
+from recon.stereo.filling import fill
+from recon.stereo.images import Matching, scaled_intrinsics, shrink, to_grey, warp_back, warp_between
+from recon.stereo.matchers import CpuMatcher, Matcher, TorchMatcher
+from recon.stereo.plane_refinement import Bounds
+from recon.stereo.rough_points import rough_points
+from recon.stereo.view_selection import ViewPlan, plan_view
+from recon.types import Cameras
+
+Device = Literal["auto", "cpu", "cuda"]
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with the stage (`depth`, `agreement`), how many views are done, and of how many."""
+
+_SMALLEST_SIDE = 16
+"""Pixels: below, the windows do not fit."""
+_SWEEP_WINDOW = 7
+"""Pixels at half resolution."""
+_DIFFERENT_PLACES = 1e-9
+"""Distance between cameras, relative to their distance from the origin or to one, that is more than rounding."""
+
+
+@dataclass(frozen=True)
+class StereoOptions:
+    """How depth is looked for, and what of it is kept."""
+
+    planes: int = 96
+    """Depths tried at each pixel, evenly spaced in inverse depth; what is found is refined between them."""
+    window: int = 9
+    """Odd diameter in pixels of the window that is matched."""
+    sources: int = 4
+    """Views that each view is matched with; a pixel's score is the mean over the two that match it best."""
+    refinements: int = 4
+    """Passes in which pixels take over their neighbours' planes and fit their own."""
+    noise: float = 0.5
+    """Standard deviation of the images' noise in grey levels: fainter texture is not trusted."""
+    least_score: float = 0.3
+    """Least correlation of a pixel that is kept, -1 to 1."""
+    witnesses: int = 6
+    """Views whose depth maps may bear out a pixel."""
+    agreeing: int = 2
+    """Witnesses that must; where no more than these have the pixel's point in their image, all but one of them, but at
+    least one. Where a surface goes on beside pixels kept so, one is enough."""
+    tolerance: float = 0.01
+    """Largest relative difference of depth between views that agree."""
+    pixel_tolerance: float = 1.0
+    """Largest distance in pixels after the way there and back."""
+    smallest_patch: int = 30
+    """Pixels: smaller connected patches of depth are removed as speckle, and smaller holes show nothing behind."""
+    depth_range: tuple[float, float] | None = None
+    """Nearest and farthest depth, in the units of the cameras; None takes it from the points, view by view."""
+    fill: bool = False
+    """Complete the pixels without depth from their surroundings, at confidence 1."""
+    device: Device = "auto"
+    """`cuda` needs torch with it; `auto` takes it where there is one."""
+    threads: int | None = None
+    """CPU threads; None takes all. The result is the same."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("planes", 8), ("window", 3), ("sources", 1), ("refinements", 1), ("witnesses", 1), ("agreeing", 1),
+            ("smallest_patch", 0),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.window % 2 == 0:
+            raise InputError(f"window must be odd, got {self.window}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {self.threads}")
+        for name in ("noise", "tolerance", "pixel_tolerance"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        if not -1 <= self.least_score < 1:
+            raise InputError(f"least_score must be at least -1 and below 1, got {self.least_score}")
+        if self.depth_range is not None and not 0 < self.depth_range[0] < self.depth_range[1] < np.inf:
+            raise InputError(
+                f"depth_range must be a positive nearest and a larger farthest depth, got {self.depth_range}"
+            )
+        if self.device not in get_args(Device):
+            raise InputError(f"device must be one of {', '.join(get_args(Device))}, not {self.device!r}")
+
+
+@dataclass(frozen=True)
+class StereoDepth:
+    """Depth maps of N views."""
+
+    depth: NDArray[np.float32]
+    """(N, H, W) along the camera's z axis, in the units of the cameras; 0 where there is none."""
+    conf: NDArray[np.float32]
+    """(N, H, W) confidence: 1 + correlation · uniqueness · agreement summed over the witnesses, each of the three at
+    most 1 per view; 1 where the depth is filled in or missing."""
+    filled: NDArray[np.bool_]
+    """(N, H, W) True where the depth was completed from its surroundings."""
+
+
+def multi_view_depth(
+    images: NDArray[np.uint8],
+    cameras: Cameras,
+    sparse: SparsePoints | None,
+    options: StereoOptions | None = None,
+    progress: Progress | None = None,
+    names: Sequence[str] | None = None,
+) -> StereoDepth:
+    """Depth and confidence of calibrated views of one scene that stands still.
+
+    Beyond its arguments and result it holds one view's work and one number per pixel of each view.
+
+    Args:
+        images: (N, H, W, 3) RGB, at least two.
+        cameras: world-to-camera and intrinsics in pixels of these images, both needed.
+        sparse: points of the scene in the cameras' frame and which view sees which, as structure from motion gives
+            them; None finds rough ones by itself.
+        options: None takes the defaults.
+        progress: told of each view.
+        names: of the views, for warnings.
+
+    Raises:
+        InputError: fewer than two views, images too small, cameras that are missing or all at one place, sparse points
+            for another number of views, or no CUDA where it was asked for.
+    """
+    options = options or StereoOptions()
+    _check(images, cameras, sparse)
+    count, height, width = images.shape[:3]
+    tell = progress or (lambda stage, done, total: None)
+    label = [f"view {view}" if names is None else f"'{names[view]}'" for view in range(count)]
+    with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
+        matcher = _matcher(options, pool)
+        grey = to_grey(images)
+        if sparse is None:
+            sparse = rough_points(grey, cameras, options.noise, pool)
+        plans = [_plan(view, cameras, sparse, (height, width), options, label) for view in range(count)]
+        inverse_depth = np.zeros((count, height, width), np.float32)
+        conf = np.zeros((count, height, width), np.float32)
+        for view, plan in enumerate(plans):
+            if plan is not None:
+                inverse_depth[view], conf[view] = _match(view, images[view], grey, cameras, plan, options, matcher)
+            tell("depth", view + 1, count)
+        depth = np.zeros((count, height, width), np.float32)
+        filled = np.zeros((count, height, width), bool)
+        for view, plan in enumerate(plans):
+            kept = np.zeros((height, width), np.float32)
+            if plan is not None:
+                kept, borne_out = _borne_out(view, images[view], inverse_depth, cameras, plan, options, pool)
+                conf[view] *= borne_out
+            conf[view] = np.where(kept > 0, 1 + conf[view], 1)
+            if options.fill:
+                whole = fill(kept, images[view])
+                filled[view] = (whole > 0) & (kept == 0)
+                kept = whole
+            np.divide(1, kept, out=depth[view], where=kept > 0)
+            tell("agreement", view + 1, count)
+    return StereoDepth(depth, conf, filled)
+
+
+def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | None) -> None:
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise InputError(f"images must be uint8 of shape (views, height, width, 3), got {images.dtype} {images.shape}")
+    count, height, width = images.shape[:3]
+    if count < 2:
+        raise InputError(f"multi-view stereo needs at least two views of the scene, got {count}")
+    if min(height, width) < _SMALLEST_SIDE:
+        raise InputError(
+            f"images of {width}×{height} pixels are too small for multi-view stereo: "
+            f"it needs at least {_SMALLEST_SIDE}×{_SMALLEST_SIDE}"
+        )
+    for name, matrices in (("extrinsics", cameras.extrinsics), ("intrinsics", cameras.intrinsics)):
+        if matrices is None:
+            raise InputError(f"multi-view stereo needs {name}: give cameras, or find them by structure from motion")
+        if len(matrices) != count:
+            raise InputError(f"{name} must hold one matrix per image: {len(matrices)} given for {count} images")
+    if sparse is not None and len(sparse.observed) != count:
+        raise InputError(f"sparse points must be of the same views: of {len(sparse.observed)}, not {count}")
+    assert cameras.extrinsics is not None
+    centres = invert_rigid(cameras.extrinsics)[:, :3, 3]
+    if np.ptp(centres, axis=0).max() <= _DIFFERENT_PLACES * max(1.0, float(np.abs(centres).max())):
+        raise InputError(
+            "the cameras all stand at one place, from where no depth can be told: "
+            "multi-view stereo needs photos taken from different places"
+        )
+
+
+def _matcher(options: StereoOptions, pool: ThreadPoolExecutor) -> Matcher:
+    if options.device == "cpu":
+        return CpuMatcher(pool)
+    import torch
+
+    if torch.cuda.is_available():
+        return TorchMatcher(torch.device("cuda"))
+    if options.device == "cuda":
+        raise InputError("device 'cuda' was asked for, and torch finds no CUDA device here; use 'cpu' or 'auto'")
+    return CpuMatcher(pool)
+
+
+def _plan(
+    view: int,
+    cameras: Cameras,
+    sparse: SparsePoints,
+    size: tuple[int, int],
+    options: StereoOptions,
+    label: Sequence[str],
+) -> ViewPlan | None:
+    """What to match a view with; None, and a warning, where there is nothing."""
+    plan = plan_view(view, cameras, sparse, size, options.sources, options.witnesses)
+    if plan is None or len(plan.sources) == 0:
+        warn(f"{label[view]} overlaps with no other view that was taken from elsewhere: it gets no depth")
+        return None
+    if options.depth_range is not None:
+        near, far = options.depth_range
+        plan = plan._replace(inverse_depths=(1 / far, 1 / near))
+    return plan
+
+
+def _match(
+    view: int,
+    image: NDArray[np.uint8],
+    grey: NDArray[np.uint8],
+    cameras: Cameras,
+    plan: ViewPlan,
+    options: StereoOptions,
+    matcher: Matcher,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Inverse depth of one view, 0 where the score is too low, and correlation times uniqueness; both (H, W)."""
+    assert cameras.intrinsics is not None
+    height, width = grey.shape[1:]
+    image = np.ascontiguousarray(image)
+    agreeing = min(2, max(1, len(plan.sources) - 1))
+    levels = grey[np.concatenate([[view], plan.sources])]
+    half = shrink(levels, 2)
+    half_cameras = Cameras(cameras.extrinsics, scaled_intrinsics(cameras.intrinsics, (height, width), half.shape[1:]))
+    inverse_depths = np.linspace(*plan.inverse_depths, options.planes, dtype=np.float32)
+    warp = warp_between(half_cameras, view, plan.sources)
+    half_image = np.repeat(half[0, ..., None], 3, axis=2)
+    peaks = matcher.sweep(
+        Matching(half[0], half_image, half[1:], warp, agreeing, options.noise), inverse_depths, _SWEEP_WINDOW
+    )
+    rows, columns = np.arange(height)[:, None] // 2, np.arange(width) // 2
+    matching = Matching(
+        levels[0], image, levels[1:], warp_between(cameras, view, plan.sources), agreeing, options.noise
+    )
+    bounds = Bounds(
+        unit=float(inverse_depths[1] - inverse_depths[0]),
+        lowest=float(inverse_depths[0]),
+        highest=float(inverse_depths[-1]),
+        focal=float(cameras.intrinsics[view, 0, 0]),
+    )
+    start = peaks.inverse_depth[0][rows, columns]
+    inverse_depth, scores = matcher.refine(matching, start, bounds, options.window, options.refinements)
+    # A pixel that has taken over a neighbour's plane is as unique as its own two peaks.
+    second = np.clip(peaks.score[1] / np.maximum(peaks.score[0], 1e-3), 0, 1)
+    quality = np.maximum(scores, 0) * (1 - second / 2)[rows, columns]
+    return np.where(scores > options.least_score, inverse_depth, 0), quality
+
+
+def _borne_out(
+    view: int,
+    image: NDArray[np.uint8],
+    inverse_depth: NDArray[np.float32],
+    cameras: Cameras,
+    plan: ViewPlan,
+    options: StereoOptions,
+    pool: ThreadPoolExecutor,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Inverse depth (H, W), 0 where too few witnesses agree, and the sum of their agreement."""
+    there, back = warp_between(cameras, view, plan.witnesses), warp_back(cameras, view, plan.witnesses)
+    agreed = agreement(
+        inverse_depth[view], inverse_depth[plan.witnesses], there, back,
+        options.tolerance, options.pixel_tolerance, pool,
+    )  # fmt: skip
+    count = (agreed.with_each > 0).sum(axis=0)
+    # Where a pixel lies in few witnesses' images, all of them but one must bear it out, and at least one.
+    needed = np.clip(agreed.within.astype(np.intp) - 1, 1, options.agreeing)
+    kept = np.where(count >= needed, inverse_depth[view], 0)
+    remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)
+    extend(kept, np.where(count > 0, inverse_depth[view], 0), options.tolerance)
+    clear_contours(kept, image, options.smallest_patch)
+    remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)
+    return kept, agreed.with_each.sum(axis=0)

@@ -1,0 +1,174 @@
+"""The refinement of `plane_refinement` in torch: whole images, one tap of the window at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon.stereo.images import Matching
+from recon.stereo.plane_refinement import REACHES, Bounds, window_taps
+from recon.stereo.plane_refinement_kernels import COLOUR_SCALE, DAMPING, NEGLIGIBLE, SLOPE_DAMPING, WORTH_FITTING
+from recon.stereo.plane_sweep import NO_SCORE
+from recon.stereo.plane_sweep_torch import TorchViews
+
+
+def refine(
+    matching: Matching,
+    inverse_depth: NDArray[np.float32],
+    bounds: Bounds,
+    window: int,
+    passes: int,
+    device: torch.device,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """As `plane_refinement.refine`, which describes the arguments."""
+    views = _Windows(matching, window, device)
+    start = torch.from_numpy(inverse_depth).to(device)
+    planes = torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)])
+    scores = views.score(planes)
+    for number in range(passes + 1):
+        if 0 < number < passes:
+            planes, scores = _spread(views, planes, scores, bounds)
+        planes, scores = _fit(views, planes, scores, bounds)
+    return planes[0].cpu().numpy(), scores.cpu().numpy()
+
+
+class _Windows(TorchViews):
+    """The views and each pixel's window: taps (K, 2), weights and grey levels (K, H, W)."""
+
+    def __init__(self, matching: Matching, window: int, device: torch.device) -> None:
+        super().__init__(matching, device)
+        self.agreeing, self.noise = matching.agreeing, matching.noise**2
+        taps, count = window_taps(window)
+        self.taps = [(int(x), int(y)) for x, y in taps.T[:count]]
+        self.radius = float(taps[0].max())
+        colours = torch.from_numpy(matching.colours).to(device).float()
+        height, width = self.reference.shape
+        values, weights = [], []
+        for x, y in self.taps:
+            rows = (torch.arange(height, device=device) + y).clamp(0, height - 1)[:, None]
+            columns = (torch.arange(width, device=device) + x).clamp(0, width - 1)
+            away = ((colours[rows, columns] - colours) ** 2).sum(dim=-1) / COLOUR_SCALE**2
+            values.append(self.reference[rows, columns])
+            weights.append(1 / (1 + away) ** 3)
+        self.values = torch.stack(values)
+        self.weights = torch.stack(weights)
+        self.weights /= self.weights.sum(dim=0)
+        self.mean = (self.weights * self.values).sum(dim=0)
+        variance = (self.weights * self.values**2).sum(dim=0) - self.mean**2
+        self.deviation = (variance.clamp(min=0) + self.noise).sqrt()
+
+    def score(self, planes: torch.Tensor) -> torch.Tensor:
+        """Mean (H, W) of the best correlations with the sources."""
+        found = torch.stack([self._moments(source, planes, 1.0, 3)[0] for source in range(len(self.sources))])
+        return found.topk(self.agreeing, dim=0).values.mean(dim=0)
+
+    def moments(self, source: int, planes: torch.Tensor, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Correlation (H, W), and the 18 sums (18, H, W) that the equations of one source are made of."""
+        return self._moments(source, planes, unit, 18)
+
+    def _moments(self, source: int, planes: torch.Tensor, unit: float, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        w, along_x, along_y = planes
+        matrix, shift = self.matrix[source], self.shift[source]
+        u0, v0, z0 = self.homogeneous(source, w)
+        sums = torch.zeros((count, *w.shape), device=w.device)
+        for (x, y), weight, value in zip(self.taps, self.weights, self.values, strict=True):
+            u, v, z = (
+                start + x * (matrix[k, 0] + shift[k] * along_x) + y * (matrix[k, 1] + shift[k] * along_y)
+                for k, start in enumerate((u0, v0, z0))
+            )
+            u, v = u / z, v / z
+            sample, by_u, by_v = self.sample(source, u, v)
+            parts = [sample, sample**2, value * sample]
+            if count > 3:
+                height, width = w.shape
+                u, v = u.nan_to_num().clamp(0, width - 1), v.nan_to_num().clamp(0, height - 1)
+                g = unit * (by_u * (shift[0] - u * shift[2]) + by_v * (shift[1] - v * shift[2])) / z
+                square = g * g
+                parts += [g, g * x, g * y]
+                parts += [square, square * x, square * y, square * x * x, square * x * y, square * y * y]
+                parts += [sample * g, sample * g * x, sample * g * y, value * g, value * g * x, value * g * y]
+            for k, part in enumerate(parts):
+                sums[k] += weight * part
+        variance = (sums[1] - sums[0] ** 2).clamp(min=0) + self.noise
+        correlation = (sums[2] - sums[0] * self.mean) / (self.deviation * variance.sqrt())
+        return torch.where(self.visible(u0, v0, z0), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
+
+
+def _spread(
+    views: _Windows, planes: torch.Tensor, scores: torch.Tensor, bounds: Bounds
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each pixel's own plane or that of a neighbour, whichever matches better."""
+    own, score = planes, scores
+    height, width = scores.shape
+    device = scores.device
+    rows, columns = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
+    for step_x, step_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        best = torch.full_like(scores, NO_SCORE)
+        candidate = torch.zeros_like(planes)
+        for reach in REACHES.tolist():
+            row, column = rows + reach * step_y, columns + reach * step_x
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
+            better = inside & (scores[row, column] > best)
+            best = torch.where(better, scores[row, column], best)
+            there = planes[:, row, column].clone()
+            there[0] -= reach * (step_x * there[1] + step_y * there[2])
+            candidate = torch.where(better, there, candidate)
+        change = (candidate[0] - own[0]).abs() + views.radius * (candidate[1:] - own[1:]).abs().sum(dim=0)
+        allowed = (best > NO_SCORE) & (candidate[0] >= bounds.lowest) & (candidate[0] <= bounds.highest)
+        allowed &= change >= NEGLIGIBLE * bounds.unit
+        new = views.score(candidate)
+        better = allowed & (new > score)
+        own, score = torch.where(better, candidate, own), torch.where(better, new, score)
+    return own, score
+
+
+def _fit(
+    views: _Windows, planes: torch.Tensor, scores: torch.Tensor, bounds: Bounds
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One Gauss-Newton step, where it makes the score better."""
+    every = [views.moments(source, planes, bounds.unit) for source in range(len(views.sources))]
+    best = torch.stack([correlation for correlation, _ in every]).amax(dim=0)
+    matrix = torch.zeros((3, 3, *scores.shape), device=scores.device)
+    gradient = torch.zeros((3, *scores.shape), device=scores.device)
+    for correlation, sums in every:
+        weight = torch.where(correlation > WORTH_FITTING * best, correlation, 0.0)
+        total, g = sums[0], sums[3:6]
+        variance = (sums[1] - total**2).clamp(min=0) + views.noise
+        covariance = sums[2] - total * views.mean
+        with_s, with_r = sums[12:15] - g * total, sums[15:18] - g * views.mean
+        gradient += weight / (views.deviation * variance.sqrt()) * (with_r - covariance * with_s / variance)
+        gg = sums[torch.tensor([[6, 7, 8], [7, 9, 10], [8, 10, 11]], device=sums.device)]  # (3, 3, H, W)
+        matrix += weight / variance * (gg - g[:, None] * g[None] - with_s[:, None] * with_s[None] / variance)
+    step = _solve(matrix, gradient)
+    step[0].clamp_(-1, 1)
+    w = (planes[0] + bounds.unit * step[0]).clamp(bounds.lowest, bounds.highest)
+    steepest = bounds.steepest * w
+    slopes = torch.minimum(torch.maximum(planes[1:] + bounds.unit * step[1:], -steepest), steepest)
+    candidate = torch.cat([w[None], slopes])
+    moves = step[0].abs() + views.radius * step[1:].abs().sum(dim=0) > NEGLIGIBLE
+    new = views.score(candidate)
+    better = (scores > 0) & moves & (new > scores)
+    return torch.where(better, candidate, planes), torch.where(better, new, scores)
+
+
+def _solve(matrix: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Damped solution (3, H, W) of symmetric equations (3, 3, H, W); zeros where the depth is not determined."""
+    extra = SLOPE_DAMPING * matrix[0, 0]
+    a = matrix[0, 0] * (1 + DAMPING)
+    d = matrix[1, 1] * (1 + DAMPING) + extra
+    f = matrix[2, 2] * (1 + DAMPING) + extra
+    b, c, e = matrix[0, 1], matrix[0, 2], matrix[1, 2]
+    p, q, r = gradient
+    co_a, co_b, co_c = d * f - e * e, c * e - b * f, b * e - c * d
+    determinant = a * co_a + b * co_b + c * co_c
+    step = torch.stack(
+        [
+            co_a * p + co_b * q + co_c * r,
+            co_b * p + (a * f - c * c) * q + (b * c - a * e) * r,
+            co_c * p + (b * c - a * e) * q + (a * d - b * b) * r,
+        ]
+    )
+    solvable = (matrix[0, 0] > 1e-6) & (determinant > 1e-9 * a * d * f)
+    return torch.where(solvable, step / determinant, 0.0)

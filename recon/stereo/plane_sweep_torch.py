@@ -1,0 +1,97 @@
+"""The plane sweep of `plane_sweep` in torch: whole images, one plane and one source at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from recon.stereo.images import Matching
+from recon.stereo.plane_sweep import NO_SCORE, Sweep
+
+
+def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, device: torch.device) -> Sweep:
+    """As `plane_sweep.sweep`, which describes the arguments."""
+    views = TorchViews(matching, device)
+    mean = _box(views.reference, window)
+    noise = matching.noise**2
+    deviation = ((_box(views.reference**2, window) - mean**2).clamp(min=0) + noise).sqrt()
+    best = torch.full((2, *mean.shape), NO_SCORE, device=device)
+    found = torch.zeros_like(best)
+    before = peak = torch.zeros_like(mean)
+    for plane, inverse_depth in enumerate(inverse_depths):
+        w = torch.full_like(mean, float(inverse_depth))
+        correlations = []
+        for source in range(len(views.sources)):
+            u, v, z = views.homogeneous(source, w)
+            sample = views.sample(source, u / z, v / z)[0]
+            average = _box(sample, window)
+            variance = (_box(sample**2, window) - average**2).clamp(min=0) + noise
+            covariance = _box(sample * views.reference, window) - average * mean
+            correlation = covariance / (deviation * variance.sqrt())
+            correlations.append(torch.where(views.visible(u, v, z), correlation.clamp(min=NO_SCORE), NO_SCORE))
+        after = torch.stack(correlations).topk(matching.agreeing, dim=0).values.mean(dim=0)
+        if plane >= 2:
+            bend = before - 2 * peak + after
+            step = float(inverse_depth - inverse_depths[plane - 1])
+            place = float(inverse_depths[plane - 1]) + step * 0.5 * (before - after) / bend
+            is_peak = (peak >= before) & (peak > after)
+            first = is_peak & (peak > best[0])
+            second = is_peak & ~first & (peak > best[1])
+            for values, new in ((best, peak), (found, place)):
+                values[1] = torch.where(first, values[0], torch.where(second, new, values[1]))
+                values[0] = torch.where(first, new, values[0])
+        before, peak = peak, after
+    return Sweep(found.cpu().numpy(), best.cpu().numpy())
+
+
+class TorchViews:
+    """One reference view and its sources on a device, in grey levels around 0."""
+
+    def __init__(self, matching: Matching, device: torch.device) -> None:
+        self.reference = torch.from_numpy(matching.reference).to(device).float() - 128  # (H, W)
+        self.sources = torch.from_numpy(matching.sources).to(device).float() - 128  # (S, H, W)
+        self.matrix = torch.from_numpy(matching.warp.matrix).to(device)
+        self.shift = torch.from_numpy(matching.warp.shift).to(device)
+        height, width = self.reference.shape
+        self.columns = torch.arange(width, device=device, dtype=torch.float32).expand(height, width)
+        self.rows = torch.arange(height, device=device, dtype=torch.float32)[:, None].expand(height, width)
+
+    def homogeneous(self, source: int, inverse_depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Homogeneous pixels, each (H, W), of the reference's pixels in a source."""
+        u, v, z = (
+            self.matrix[source, k, 0] * self.columns
+            + self.matrix[source, k, 1] * self.rows
+            + self.matrix[source, k, 2]
+            + self.shift[source, k] * inverse_depth
+            for k in range(3)
+        )
+        return u, v, z
+
+    def visible(self, u: torch.Tensor, v: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Whether homogeneous pixels lie in front of a source and within its image."""
+        height, width = self.reference.shape
+        return (z > 0) & (u >= -0.5 * z) & (u <= (width - 0.5) * z) & (v >= -0.5 * z) & (v <= (height - 0.5) * z)
+
+    def sample(self, source: int, u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Bilinear samples at pixels (...,), and their derivatives by u and v; outside the image its border goes on."""
+        height, width = self.reference.shape
+        u = torch.where(u > 0, u, 0.0).clamp(max=width - 1)  # NaN goes to 0
+        v = torch.where(v > 0, v, 0.0).clamp(max=height - 1)
+        left, upper = u.floor(), v.floor()
+        across, down = u - left, v - upper
+        column, row = left.long(), upper.long()
+        right, lower = (column + 1).clamp(max=width - 1), (row + 1).clamp(max=height - 1)
+        image = self.sources[source]
+        a, b = image[row, column], image[row, right]
+        c, d = image[lower, column], image[lower, right]
+        above, below = a + across * (b - a), c + across * (d - c)
+        return above + down * (below - above), (b - a) + down * ((d - c) - (b - a)), below - above
+
+
+def _box(values: torch.Tensor, window: int) -> torch.Tensor:
+    """Mean (H, W) over a square window; the border goes on outside."""
+    radius = window // 2
+    padded = F.pad(values[None, None], (radius, radius, radius, radius), mode="replicate")
+    return F.avg_pool2d(padded, window, stride=1)[0, 0]

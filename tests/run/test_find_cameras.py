@@ -1,0 +1,164 @@
+"""The run that finds its cameras in the photos; structure from motion itself is told what to find."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recon.sfm.structure_from_motion
+import recon.stereo.multi_view
+from recon.errors import InputError
+from recon.estimate.stereo import StereoModel
+from recon.geometry.similarity import Similarity
+from recon.messages import ReconWarning
+from recon.options import InferenceOptions
+from recon.run.pipeline import reconstruct
+from recon.sfm.lenses import Lenses
+from recon.sfm.structure_from_motion import SfmResult
+from recon.sources.colmap import SparsePoints
+from recon.stereo.multi_view import StereoDepth, StereoOptions
+from recon.types import Cameras
+from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
+
+OPTIONS = InferenceOptions(process_res=WIDTH)
+ORIGINAL_INTRINSICS = np.diag([2.0, 2, 1]) @ PREDICTED_INTRINSICS
+
+
+def found(names: tuple[str, ...], registered: list[int], **more: Any) -> SfmResult:
+    """The true cameras of the photos registered, without distortion."""
+    count = len(registered)
+    intrinsics = np.tile(ORIGINAL_INTRINSICS, (count, 1, 1))
+    result = SfmResult(
+        image_names=names,
+        registered=np.array(registered),
+        cameras=Cameras(user_cameras(len(names))[registered], intrinsics),
+        lenses=Lenses(intrinsics, np.zeros((count, 8)), np.tile([2 * WIDTH, 2 * HEIGHT], (count, 1))),
+        sparse=SparsePoints(np.zeros((1, 3)), tuple(np.zeros(0, np.intp) for _ in registered)),
+        reprojection_errors=np.full(count, 0.5),
+    )
+    return replace(result, **more)
+
+
+@pytest.fixture
+def finds(monkeypatch: pytest.MonkeyPatch):
+    """Function that makes structure from motion find the photos of these indices."""
+
+    def prepare(registered: list[int], **more: Any) -> None:
+        def fake(given, options, cache_folder, progress):
+            progress("features", 1, len(given))
+            return found(tuple(photo.name for photo in given), registered, **more)
+
+        monkeypatch.setattr(recon.sfm.structure_from_motion, "structure_from_motion", fake)
+
+    return prepare
+
+
+def test_found_cameras_condition_and_align(finds, tmp_path: Path) -> None:
+    finds([0, 1, 2])
+    model, told = fake_model(), []
+    result = reconstruct(
+        model,
+        photos(3),
+        cameras="sfm",
+        options=OPTIONS,
+        export_dir=tmp_path,
+        progress=lambda stage, done, total: told.append((stage, done, total)),
+    )
+    assert model.network.calls[0]["extrinsics"] is not None
+    assert result.prediction.units == "aligned"
+    np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(3)[:, :3].astype(np.float32))
+    np.testing.assert_allclose(result.prediction.intrinsics, np.tile(PREDICTED_INTRINSICS, (3, 1, 1)), rtol=1e-6)
+    assert told[:3] == [("cameras", 0, 5), ("cameras: features 1/3", 0, 5), ("load", 1, 5)]
+    cameras = json.loads((tmp_path / "run.json").read_text())["cameras"]
+    assert (cameras["extrinsics"], cameras["intrinsics"]) == ("sfm", "sfm")
+    assert cameras["sfm"]["registered"] == ["0000", "0001", "0002"]
+
+
+def test_photos_that_do_not_register_are_named_and_left_out(finds, tmp_path: Path) -> None:
+    finds([0, 2, 3], other_models=(("0001", "0004"),))
+    with pytest.warns(ReconWarning) as warned:
+        result = reconstruct(fake_model(), photos(5), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+    said = [str(warning.message) for warning in warned]
+    assert any("2 photos form a group apart from the 3 used, and are left out: 0001, 0004" in line for line in said)
+    assert any("left out: '0001': its camera could not be found" in line for line in said)
+    assert len(result.prediction.depth) == 3
+    np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(5)[[0, 2, 3], :3].astype(np.float32))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert [image["name"] for image in record["dropped_images"]] == ["0001", "0004"]
+
+
+def test_cameras_in_doubt_are_said(finds, tmp_path: Path) -> None:
+    finds([0, 1, 2], doubtful=True, assumed_lens=True, reprojection_errors=np.array([0.5, np.nan, 3.5]))
+    with pytest.warns(ReconWarning) as warned:
+        result = reconstruct(fake_model(), photos(3), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+    for line in ("the focal length is assumed", "the cameras are doubtful: 1 points support them, off by 2.0 pixels"):
+        assert any(str(warning.message).startswith(line) for warning in warned)
+        assert any(message.startswith(line) for message in result.warnings)
+    described = json.loads((tmp_path / "run.json").read_text())["cameras"]["sfm"]
+    assert (described["doubtful"], described["assumed_lens"], described["mean_reprojection_error"]) == (True, True, 2)
+
+
+def test_strict_stops_at_a_photo_that_does_not_register(finds) -> None:
+    finds([0, 2])
+    with pytest.raises(InputError, match="the cameras of some photos could not be found: 0001"):
+        reconstruct(fake_model(), photos(3), cameras="sfm", options=InferenceOptions(process_res=WIDTH, strict=True))
+
+
+def test_an_iterator_of_photos_is_read_twice(finds) -> None:
+    finds([0, 1, 2])
+    assert len(reconstruct(fake_model(), iter(photos(3)), cameras="sfm", options=OPTIONS).prediction.depth) == 3
+
+
+class TestStereo:
+    model = StereoModel(StereoOptions())
+
+    def test_needs_cameras(self) -> None:
+        with pytest.raises(InputError, match=r"multi-view stereo needs cameras.*'sfm'"):
+            reconstruct(self.model, photos(2), options=OPTIONS)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"infer_gs": True}, "multi-view stereo has no Gaussian head"),
+            ({"use_ray_pose": True}, "multi-view stereo predicts no cameras"),
+            ({"export_feat_layers": (3,)}, "multi-view stereo has no encoder"),
+        ],
+    )
+    def test_what_only_networks_do(self, options: dict, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            reconstruct(self.model, photos(2), options=InferenceOptions(**options))
+
+    def test_views_are_named_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fake(images, cameras, sparse, options, progress, names):
+            assert names == ("0000", "0001")
+            progress("depth", 1, 2)
+            depth = np.ones(images.shape[:3], np.float32)
+            return StereoDepth(depth, depth, depth > 2)
+
+        monkeypatch.setattr(recon.stereo.multi_view, "multi_view_depth", fake)
+        told: list[str] = []
+        intrinsics = np.tile(ORIGINAL_INTRINSICS, (2, 1, 1))
+        reconstruct(
+            self.model,
+            photos(2),
+            user_cameras(2),
+            intrinsics,
+            options=OPTIONS,
+            progress=lambda stage, done, total: told.append(stage),
+        )
+        assert "predict: depth 1/2" in told
+
+    def test_a_world_too_far_for_float32_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fake(images, *_):
+            depth = np.ones(images.shape[:3], np.float32)
+            return StereoDepth(depth, depth, depth > 2)
+
+        monkeypatch.setattr(recon.stereo.multi_view, "multi_view_depth", fake)
+        far = Similarity(1.0, np.eye(3), np.array([4.5e5, 5.4e6, 100])).apply_to_extrinsics(user_cameras(2))
+        with pytest.warns(ReconWarning, match="subtract an offset"):
+            reconstruct(self.model, photos(2), far, np.tile(ORIGINAL_INTRINSICS, (2, 1, 1)), options=OPTIONS)

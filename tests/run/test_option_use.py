@@ -1,0 +1,165 @@
+"""Options that nothing uses are refused on the command line, and those that something uses are not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+import recon.estimate.choice
+import recon.models.ready
+import recon.run.pipeline
+from recon.cli.command_settings import ExportSettings
+from recon.cli.main import main
+from recon.errors import InputError
+from recon.estimate.choice import MVS
+from recon.estimate.stereo import StereoModel
+from recon.export import EXPORTERS
+from recon.models.presets import load_preset
+from recon.options import RunSettings
+from recon.run.option_use import USED_BY, check_use, parts_of_export, parts_of_run
+from tests.fake_network import fake_model, save_photos
+
+ASKED: dict[str, object] = {
+    "weights": "none",
+    "revision": "v1",
+    "engine": "reference",
+    "precision": "fp32",
+    "export_feat_layers": (1,),
+    "align_to_input_ext_scale": False,
+    "use_ray_pose": True,
+    "ref_view_strategy": "first",
+    "fill": True,
+    "conf_thresh_percentile": 3.0,
+    "num_max_points": 3,
+    "show_cameras": False,
+    "feat_vis_fps": 3,
+    "gs_budget": 3,
+    "rasterizer": "cpu",
+    "render_cameras": Path("c.json"),
+    "render_hw": (56, 70),
+    "poster": True,
+}
+"""A value of each option that asks for something. `gaussians` asks for splats itself."""
+
+ALL = tuple(EXPORTERS)
+
+
+def uses(name: str, model: str, formats: tuple[str, ...], **more: object) -> bool:
+    """Whether a run of these has a use for an option."""
+    settings = RunSettings(**{name: ASKED[name], **more})
+    preset = None if model == MVS else load_preset(model)
+    try:
+        return check_use(settings, parts_of_run(preset, settings.inference_options(), formats), ()) == []
+    except InputError as error:
+        return not str(error).startswith(f"{name} is for ")
+
+
+def test_every_option_of_the_table_is_tried() -> None:
+    assert {*ASKED, "gaussians"} == set(USED_BY)
+    assert set(USED_BY) <= {f.name for f in fields(RunSettings)}
+    assert all(ASKED[name] != getattr(RunSettings, name) for name in ASKED)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_has_a_use_for_it(name: str) -> None:
+    any_view = uses(name, "da3-small", ALL)
+    assert any_view == (name != "fill")
+    networks = {"weights", "revision", "engine", "precision", "export_feat_layers"}
+    several = {"align_to_input_ext_scale", "use_ray_pose", "ref_view_strategy"}
+    assert uses(name, MVS, ALL) == (name not in networks | several)
+    assert uses(name, "da3mono-large", ALL) == (name not in {"fill", *several})
+    assert uses(name, "da3-small", ("mini_npz",)) == (name in networks | several)
+    assert uses(name, "da3-small", ("gs_ply",)) == (name in {"gs_budget", *networks, *several})
+
+
+def test_a_budget_is_for_splats_from_depth() -> None:
+    assert not uses("gs_budget", "da3-giant", ("gs_ply",))
+    assert uses("gs_budget", "da3-giant", ("gs_ply",), gaussians="depth")
+    assert uses("gs_budget", "da3-small", (), gaussians="depth")
+
+
+def test_defaults_ask_for_nothing() -> None:
+    assert check_use(RunSettings(), {"mini_npz"}, ()) == []
+    assert check_use(ExportSettings(result=Path("a.npz"), to="npz"), parts_of_export(["npz"]), ()) == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with `photos/` of two images; every network is a fake one."""
+    monkeypatch.chdir(tmp_path)
+    save_photos(tmp_path / "photos", 2)
+    monkeypatch.setattr(recon.models.ready, "ready_model", lambda name, **_: fake_model(name))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run photos --model mvs --precision fp16", "precision is for a network, which this run does without"),
+        ("run photos --model mvs --weights /none", "weights is for a network"),
+        ("run photos --model mvs --ref-view-strategy first", "ref_view_strategy is for a network that sees several"),
+        ("run photos --model mvs --device cuda", "device cuda is not available on this machine"),
+        ("run photos --model da3-small --fill", "fill is for multi-view stereo, which this run does without"),
+        ("run photos --model da3-small --poster", "poster is for the export format gs_video, which is not asked for"),
+        ("run photos --model da3-small --rasterizer gsplat", "rasterizer is for the export format gs_video"),
+        ("run photos --model da3-small --gs-budget 5", "gs_budget is for splats from depth"),
+        ("run photos --model da3-small --export npz --num-max-points 5", "the export formats glb and ply, which are"),
+        ("run photos --model da3-small --export npz --export-kwargs glb.camera_size=1", "glb has options, and is not"),
+        ("export a.npz --to glb --render-hw 10 10", "render_hw is for the export format gs_video"),
+        ("export a.npz --to glb --gs-budget 5", "gs_budget is for splats from depth"),
+        ("export a.npz --to glb --gaussians depth", "gaussians is for splats"),
+        ("export a.npz --to npz --export-kwargs glb.camera_size=1", "glb has options, and is not among the formats"),
+        ("mono photos --gs-budget 5", "gs_budget is for the formats of splats"),
+        ("mono photos --export npz --export-kwargs glb.camera_size=1", "glb has options, and is not among the formats"),
+        ("eval photos --cameras sfm", "cameras is for runs of a --model, and none is named"),
+        ("eval photos --weights none", "weights is for runs of a --model, and none is named"),
+    ],
+)
+def test_is_one_line_and_exit_code_2(
+    folder: Path, arguments: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(arguments.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("recon: error: ")
+    assert message in line
+    assert [path.name for path in folder.iterdir()] == ["photos"]
+
+
+def test_defaults_given_by_name_are_not_refused(folder: Path) -> None:
+    flags = (
+        "--export mini_npz --process-res 70 --out o --rasterizer auto --no-fill --no-poster --num-max-points 1000000"
+    )
+    assert main(["run", "photos", "--model", "da3-small", *flags.split()]) == 0
+
+
+def test_those_of_a_file_are_warned_of_and_noted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine.yaml").write_text("num_max_points: 9\nposter: true\nexport_kwargs: [glb.camera_size=1]")
+    arguments = ["run", "photos", "--model", "da3-small", "--process-res", "70", "--config", "mine.yaml", "--out", "o"]
+    assert main([*arguments, "--export", "mini_npz"]) == 0
+    expected = [
+        "mine.yaml: num_max_points is for the export formats glb and ply, which are not asked for",
+        "mine.yaml: poster is for the export format gs_video, which is not asked for",
+        "mine.yaml: export_kwargs: glb has options, and is not among the formats asked for",
+    ]
+    warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warned == [f"recon: warning: {line}" for line in expected]
+    assert json.loads((folder / "o" / "run.json").read_text())["warnings"] == expected
+    assert main([*arguments, "--export", "mini_npz", "--num-max-points", "8"]) == 2
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_stereo_runs_where_it_is_told_to(folder: Path, monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    told: list[str] = []
+
+    def stop(model: StereoModel, *_: object, **__: object) -> None:
+        told.append(model.options.device)
+        raise InputError("far enough")
+
+    monkeypatch.setattr(recon.run.pipeline, "reconstruct", stop)
+    assert main(["run", "photos", "--model", "mvs", "--device", device]) == 2
+    assert told == [device]

@@ -1,0 +1,318 @@
+"""The steps after matching, and what comes before it: agreement, speckles, filling, view selection, rough points."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recon.geometry.cameras import invert_rigid
+from recon.sources.colmap import SparsePoints
+from recon.stereo.consistency import agreement, extend, remove_speckles
+from recon.stereo.contours import clear_contours
+from recon.stereo.filling import fill
+from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
+from recon.stereo.rough_points import rough_points
+from recon.stereo.view_selection import FEWEST_POINTS, plan_view
+from recon.types import Cameras
+
+from ..sfm.cards import shifted, turned
+from .planes import INTRINSICS, SIZE, Views, card, row, see
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def agree(views: Views, inverse_depth: NDArray[np.float32], pool: ThreadPoolExecutor) -> NDArray[np.float32]:
+    """Agreement (S, H, W) of the first of the views with the others."""
+    sources = np.arange(1, len(views.depth))
+    there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
+    return agreement(inverse_depth[0], inverse_depth[1:], there, back, 0.01, 1.0, pool).with_each
+
+
+def test_true_depth_agrees_except_where_it_is_hidden_or_out_of_the_picture(pool):
+    views = see([card(0, (0, 0, 6.0), 30.0), card(1, (0.2, 0, 4.0), 1.6)], row(3))
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    agreed = agree(views, inverse_depth, pool)
+    assert agreed.min() >= 0
+    assert agreed.max() <= 1
+    shown = np.stack([_shown(views, 0, source) for source in (1, 2)])
+    assert 0.05 < (~shown).mean() < 0.5
+    # Between pixels on either side of an edge it may be the one or the other.
+    assert (agreed[shown] > 0).mean() > 0.98
+    assert (agreed[~shown] > 0).mean() < 0.1
+    assert np.median(agreed[agreed > 0]) > 0.95
+
+
+def _shown(views: Views, view: int, source: int) -> NDArray[np.bool_]:
+    """Pixels whose surface point the source shows."""
+    assert views.cameras.extrinsics is not None
+    rows, columns = np.indices(SIZE)
+    rays = np.stack([columns + 0.5, rows + 0.5, np.ones(SIZE)], axis=-1) @ np.linalg.inv(INTRINSICS).T
+    there = views.cameras.extrinsics[source] @ np.linalg.inv(views.cameras.extrinsics[view])
+    local = rays * views.depth[view][..., None] @ there[:3, :3].T + there[:3, 3]
+    column, row_, _ = np.floor(np.moveaxis(local @ INTRINSICS.T / local[..., 2:], -1, 0)).astype(int)
+    inside = (column >= 0) & (column < SIZE[1]) & (row_ >= 0) & (row_ < SIZE[0])
+    surface = views.depth[source][np.where(inside, row_, 0), np.where(inside, column, 0)]
+    return np.asarray(inside & (np.abs(surface / local[..., 2] - 1) < 0.01))
+
+
+def test_a_surface_that_the_others_do_not_find_there_does_not_agree(pool):
+    """What one view alone takes for nearer than the others do, as things that move are."""
+    views = see([card(0, (0, 0, 6.0), 30.0)], row(3))
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    wrong = np.zeros(SIZE, bool)
+    wrong[30:60, 40:80] = True
+    inverse_depth[0][wrong] *= 1.1
+    agreed = agree(views, inverse_depth, pool)
+    assert (agreed[:, wrong] == 0).all()
+    assert (agreed[:, ~wrong] > 0).mean() > 0.7
+
+
+def test_agreement_falls_with_the_distance(pool):
+    views = see([card(0, (0, 0, 6.0), 30.0)], row(3))
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    values = []
+    for off in (0, 0.002, 0.005, 0.008):
+        changed = inverse_depth.copy()
+        changed[0] *= 1 + off
+        values.append(np.median(agree(views, changed, pool)[:, 40:56, 55:73]))
+    assert values[0] > 0.98
+    assert values == sorted(values, reverse=True)
+    assert values[2] == pytest.approx(0.5, abs=0.03)  # half the tolerance
+
+
+def test_nothing_agrees_with_unknown_depth(pool):
+    views = see([card(0, (0, 0, 6.0), 30.0)], row(3))
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    inverse_depth[1] = 0
+    inverse_depth[0, :40] = 0
+    agreed = agree(views, inverse_depth, pool)
+    assert (agreed[0] == 0).all()
+    assert (agreed[:, :40] == 0).all()
+    assert (agreed[1, 40:] > 0).mean() > 0.7
+
+
+def test_agreement_counts_the_views_that_have_a_point_in_their_image(pool):
+    views = see([card(0, (0, 0, 6.0), 30.0)], row(4))
+    sources = np.array([1, 2, 3])
+    there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    inverse_depth[0, :10] = 0
+    nothing = np.zeros_like(inverse_depth[1:])
+    within = agreement(inverse_depth[0], nothing, there, back, 0.01, 1.0, pool).within
+    expected = np.sum([_shown(views, 0, source) for source in sources], axis=0)  # nothing is hidden here
+    assert (within[10:] == expected[10:]).mean() > 0.98  # but for the rims
+    assert (within[:10] == 0).all()
+    assert set(np.unique(within)) == {0, 1, 2, 3}
+
+
+def test_surfaces_go_on_over_candidates_that_continue_them():
+    """Inverse depth rises by 0.2 % a pixel; candidates continue it, lie 3 % off it, or are on their own."""
+    plane = (0.2 * 1.002 ** np.arange(40) * np.ones((20, 1))).astype(np.float32)
+    kept = np.where(np.arange(40) < 15, plane, 0).astype(np.float32)
+    candidates = plane.copy()
+    candidates[:, 30:33] = 0
+    candidates[4:6, 18:25] *= 1.03
+    expected = candidates.copy()
+    expected[4:6, 18:25] = 0
+    expected[:, 33:] = 0
+    before = kept.copy()
+    extend(kept, candidates, 0.01)
+    np.testing.assert_array_equal(kept, expected)
+    np.testing.assert_array_equal(kept[:, :15], before[:, :15])
+    turned_kept = np.ascontiguousarray(before[::-1])
+    extend(turned_kept, np.ascontiguousarray(candidates[::-1]), 0.01)
+    np.testing.assert_array_equal(turned_kept[::-1], kept)
+
+
+@pytest.mark.parametrize("behind", [0.0, 0.15])
+def test_a_swollen_contour_is_taken_back_to_the_edge_of_the_colour(behind: float):
+    """A dark pillar whose depth reaches 3 pixels into what is behind it: a sky without depth, or a wall."""
+    generator = np.random.default_rng(0)
+    image = np.full((40, 60, 3), 200)
+    image[:, 20:35] = 60
+    image = (image + generator.normal(scale=4, size=image.shape)).clip(0, 255).astype(np.uint8)
+    inverse_depth = np.full((40, 60), behind, np.float32)
+    inverse_depth[:, 17:38] = 0.3
+    expected = inverse_depth.copy()
+    expected[:, 17:20] = expected[:, 35:38] = 0
+    clear_contours(inverse_depth, image, 30)
+    np.testing.assert_array_equal(inverse_depth, expected)
+
+
+def test_contours_stay_where_both_sides_look_alike_and_beside_small_holes():
+    generator = np.random.default_rng(0)
+    image = (90 + generator.normal(scale=4, size=(40, 60, 3))).astype(np.uint8)
+    half = np.where(np.arange(60) < 30, np.float32(0.3), np.float32(0)) * np.ones((40, 1), np.float32)
+    kept = half.copy()
+    clear_contours(kept, image, 30)
+    np.testing.assert_array_equal(kept, half)
+
+    image[10:14, 10:17] = 220  # a spot
+    holes = np.full((40, 60), 0.3, np.float32)
+    holes[11:13, 11:14] = 0  # of which a part was not found
+    kept = holes.copy()
+    clear_contours(kept, image, 30)
+    np.testing.assert_array_equal(kept, holes)
+    clear_contours(kept, image, 6)  # were it a hole to see through, the rest of the spot would lie beyond
+    assert (kept[10:14, 10:17] == 0).all()
+    assert (kept > 0).sum() == kept.size - 28
+
+
+def test_things_too_thin_to_have_an_inside_stay():
+    image = np.full((40, 60, 3), 200, np.uint8)
+    image[:, 30:32] = 60
+    inverse_depth = np.zeros((40, 60), np.float32)
+    inverse_depth[:, 29:33] = 0.3
+    before = inverse_depth.copy()
+    clear_contours(inverse_depth, image, 30)
+    np.testing.assert_array_equal(inverse_depth, before)
+
+
+def test_speckles_are_patches_smaller_than_asked_for():
+    inverse_depth = np.zeros((20, 30), np.float32)
+    inverse_depth[2:7, 2:7] = 0.5  # 25 pixels
+    inverse_depth[2:7, 12:18] = 0.5  # 30
+    inverse_depth[12:18, 2:8] = 0.5  # 36, of which 18 are elsewhere:
+    inverse_depth[12:15, 2:8] = 0.6
+    inverse_depth[12:18, 15:21] = np.linspace(0.5, 0.6, 6)  # connected in small steps
+    expected = inverse_depth.copy()
+    expected[2:7, 2:7] = 0
+    expected[12:18, 2:8] = 0
+    remove_speckles(inverse_depth, 30, 0.05)
+    np.testing.assert_array_equal(inverse_depth, expected)
+
+
+def test_filling_goes_on_where_a_plane_has_holes():
+    """Inverse depth is affine on a plane, and affine functions solve the Laplace equation."""
+    rows, columns = np.indices((40, 60)).astype(np.float32)
+    plane = 0.2 + 0.001 * rows + 0.002 * columns
+    holes = plane.copy()
+    holes[10:30, 20:45] = 0
+    image = np.full((40, 60, 3), 90, np.uint8)
+    filled = fill(holes, image)
+    np.testing.assert_array_equal(filled[holes > 0], plane[holes > 0])
+    np.testing.assert_allclose(filled, plane, rtol=0.01)
+
+
+def test_filling_stops_at_edges_of_the_image():
+    """A hole over the edge between two colours at two depths is filled with each depth on its side."""
+    image = np.full((30, 60, 3), 40, np.uint8)
+    image[:, 30:] = 200
+    holes = np.where(np.arange(60) < 30, np.float32(0.2), np.float32(0.5)) * np.ones((30, 1), np.float32)
+    truth = holes.copy()
+    holes[:, 18:38] = 0
+    np.testing.assert_allclose(fill(holes, image), truth, atol=0.02)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_filling_changes_nothing_where_all_or_nothing_is_known(value):
+    whole = np.full((9, 7), value, np.float32)
+    filled = fill(whole, np.zeros((9, 7, 3), np.uint8))
+    np.testing.assert_array_equal(filled, whole)
+    assert filled is not whole
+
+
+def cloud(cameras: NDArray[np.float64], count: int = 60) -> tuple[Cameras, SparsePoints]:
+    """Cameras with points in front of the first of them at depths 4 to 8, that all of them see."""
+    generator = np.random.default_rng(3)
+    points = generator.uniform((-0.8, -0.6, 4), (0.8, 0.6, 8), (count, 3)) @ cameras[0, :3, :3]
+    points = points + invert_rigid(cameras)[0, :3, 3]
+    every = Cameras(cameras, np.tile(INTRINSICS, (len(cameras), 1, 1)))
+    return every, SparsePoints(points, tuple(np.arange(count) for _ in cameras))
+
+
+def arc_around(angles: list[float]) -> NDArray[np.float64]:
+    """Cameras on a circle around a place 6 in front of the first, by degrees."""
+    return np.stack(
+        [shifted(np.array([0, 0, 6.0])) @ turned(np.radians(a)) @ shifted(np.array([0, 0, -6.0])) for a in angles]
+    )
+
+
+def test_views_at_a_good_angle_come_first_and_those_at_one_place_not_at_all():
+    cameras, sparse = cloud(arc_around([0, 0, 1, 10, 60]))
+    plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
+    assert plan is not None
+    assert plan.sources.tolist() == [3, 2, 4] or plan.sources.tolist() == [3, 4, 2]
+    assert plan.sources.tolist() == plan.witnesses.tolist()
+
+
+def test_views_that_look_elsewhere_are_no_sources():
+    extrinsics = arc_around([0, 8, 8, -8])
+    extrinsics[2] = turned(np.pi) @ extrinsics[2]
+    cameras, sparse = cloud(extrinsics)
+    plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
+    assert plan is not None
+    assert sorted(plan.sources.tolist()) == [1, 3]
+
+
+def test_views_that_were_found_to_share_points_are_preferred():
+    cameras, sparse = cloud(arc_around([0, 8, -8]))
+    half = SparsePoints(sparse.points, (sparse.observed[0], sparse.observed[1][:5], sparse.observed[2]))
+    plan = plan_view(0, cameras, half, SIZE, 1, 2)
+    assert plan is not None
+    assert plan.sources.tolist() == [2]
+    assert plan.witnesses.tolist() == [2, 1]
+
+
+def test_the_depth_range_holds_the_points_with_room_to_spare():
+    cameras, sparse = cloud(arc_around([0, 8]))
+    plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
+    assert plan is not None
+    depth = sparse.depths(0, cameras.extrinsics)
+    low, high = plan.inverse_depths
+    assert 0.5 / depth.max() < low < 1 / depth.max()
+    assert 1 / depth.min() < high < 2 / depth.min()
+
+
+def test_a_view_with_few_points_has_no_plan():
+    cameras, sparse = cloud(arc_around([0, 8]), FEWEST_POINTS - 1)
+    assert plan_view(0, cameras, sparse, SIZE, 4, 6) is None
+
+
+def test_the_plan_does_not_depend_on_the_scale_or_the_place_of_the_world():
+    cameras, sparse = cloud(arc_around([0, 3, 8, 20, -15]))
+    plan = plan_view(0, cameras, sparse, SIZE, 3, 4)
+    world = turned(0.4, 1.0, -0.3)
+    world[:3, 3] = 3, 4, 5
+    extrinsics = cameras.extrinsics @ invert_rigid(world)
+    extrinsics[:, :3, 3] *= 10
+    points = 10 * (sparse.points @ world[:3, :3].T + world[:3, 3])
+    moved = plan_view(0, Cameras(extrinsics, cameras.intrinsics), SparsePoints(points, sparse.observed), SIZE, 3, 4)
+    assert plan is not None
+    assert moved is not None
+    assert moved.sources.tolist() == plan.sources.tolist()
+    assert moved.witnesses.tolist() == plan.witnesses.tolist()
+    np.testing.assert_allclose(np.multiply(moved.inverse_depths, 10), plan.inverse_depths, rtol=1e-9)
+
+
+def test_rough_points_lie_on_the_surfaces_and_tell_who_sees_them(pool):
+    views = see([card(0, (0, 0, 6.0), 16.0), card(1, (0.2, 0, 4.0), 1.6)], row())
+    sparse = rough_points(to_grey(views.images), views.cameras, 0.5, pool)
+    assert len(sparse) > 1000
+    assert (sparse.track_lengths >= 2).all()
+    for view in range(len(views.depth)):
+        depths = sparse.depths(view, views.cameras.extrinsics)
+        off = np.minimum(np.abs(depths / 6 - 1), np.abs(depths / 4 - 1))
+        assert (off < 0.1).mean() > 0.95  # the planes are 7 % apart
+
+
+def test_rough_points_come_from_views_that_look_the_same_way(pool):
+    extrinsics = row(4)
+    extrinsics[3] = turned(np.pi) @ extrinsics[3]
+    views = see([card(0, (0, 0, 6.0), 16.0)], extrinsics)
+    sparse = rough_points(to_grey(views.images), views.cameras, 0.5, pool)
+    assert len(sparse.observed[3]) == 0
+    assert min(len(sparse.observed[view]) for view in range(3)) > 300
+
+
+def test_intrinsics_follow_the_pixels_of_a_resized_image():
+    smaller = scaled_intrinsics(INTRINSICS[None], SIZE, (48, 32))[0]
+    ray = np.array([0.2, -0.1, 1])
+    np.testing.assert_allclose((smaller @ ray)[:2], (INTRINSICS @ ray)[:2] * (32 / 128, 48 / 96))
