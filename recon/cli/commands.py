@@ -97,7 +97,8 @@ def mono(settings: MonoCommand) -> None:
 
 def demo(settings: DemoSettings) -> None:
     """`recon demo`: a sample scene from its photos alone, beside the truth."""
-    from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
+    from recon.cli.comparison import print_comparison
+    from recon.eval.eval_report import FILE_NAME, compare, write_comparison
     from recon.paths import scenes_folder
 
     names = sorted(folder.name for folder in scenes_folder().iterdir() if (folder / "images").is_dir())
@@ -119,8 +120,9 @@ def demo(settings: DemoSettings) -> None:
 
 def evaluate(settings: EvalSettings) -> None:
     """`recon eval`: results beside their ground truth, as a table and as JSON."""
+    from recon.cli.comparison import print_comparison
     from recon.cli.report import report_warnings
-    from recon.eval.eval_report import FILE_NAME, compare, print_comparison, write_comparison
+    from recon.eval.eval_report import FILE_NAME, compare, write_comparison
 
     if not settings.paths:
         raise InputError("nothing to evaluate: recon eval RESULT..., or recon eval SCENE... --model MODEL")

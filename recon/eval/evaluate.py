@@ -24,11 +24,12 @@ from recon.eval.depth_metrics import (
     usable,
 )
 from recon.eval.eval_options import EvalOptions, ShownAlignment
-from recon.eval.ground_truth import GroundTruth, SparseDepth, match_names, sample_depth
+from recon.eval.ground_truth import match_names, sample_depth
 from recon.eval.novel_views import ViewScores, cameras_to_render, novel_view_scores
 from recon.eval.results import Result
 from recon.eval.surface_metrics import SurfaceScores, surface_scores, thin
 from recon.eval.true_surface import surface_sizes, true_points
+from recon.eval.truth import GroundTruth, SparseDepth
 from recon.eval.view_alignment import align_views
 from recon.geometry.cameras import to_4x4
 from recon.geometry.similarity import Similarity, align_cameras
@@ -281,7 +282,7 @@ def _surface(
     depth = np.where(unknown, 0, result.depth * to_truth.scale)
     extrinsics = to_truth.apply_to_extrinsics(result.extrinsics)
     if options.surface == "tsdf":
-        from recon.eval.tsdf import fuse_depth
+        from recon.geometry.tsdf import fuse_depth
 
         try:
             predicted: FloatArray = fuse_depth(depth, result.intrinsics, extrinsics, sizes.voxel, sizes.truncation)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.ground_truth import GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.surface_metrics import thin
+from recon.eval.truth import GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.geometry.unprojection import unproject_depth
 from recon.types import FloatArray
 

@@ -22,13 +22,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recon.eval.synthetic import SyntheticViews, camera_path, make_scene, pinhole, render_views
 from recon.sources.colmap import SparsePoints
 from recon.stereo.images import to_grey
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.stereo.view_selection import plan_view
 from recon.types import Cameras
 from tests.benchmarks.torch_sweep import sweep_with_torch
+
+from ..synthetic.camera_paths import camera_path, pinhole
+from ..synthetic.render import SyntheticViews, render_views
+from ..synthetic.scenes import make_scene
 
 SIZE = (378, 504)
 OPTIONS = StereoOptions(threads=2, device="cpu")

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recon.cli.comparison import print_comparison, table_rows
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
-from recon.eval.eval_report import compare, print_comparison, table_rows, truth_of_run, write_comparison
+from recon.eval.eval_report import compare, truth_of_run, write_comparison
 from recon.eval.evaluate import Evaluation, evaluate
-from recon.eval.ground_truth import DepthFile, GroundTruth, read_ground_truth
+from recon.eval.ground_truth import read_ground_truth
 from recon.eval.results import read_result
+from recon.eval.truth import DepthFile, GroundTruth
 from recon.export.exporter import Exported
 from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning

@@ -10,16 +10,9 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.eval.ground_truth import (
-    GroundTruth,
-    SparseDepth,
-    is_ground_truth,
-    match_names,
-    read_ground_truth,
-    sample_depth,
-)
-from recon.eval.sample_scenes import load_scene
+from recon.eval.ground_truth import is_ground_truth, match_names, read_ground_truth, sample_depth
 from recon.eval.true_surface import surface_sizes, true_points
+from recon.eval.truth import GroundTruth, SparseDepth
 from tests.conftest import REPOSITORY
 from tests.eval.layout_folders import (
     HEIGHT,
@@ -37,6 +30,8 @@ from tests.eval.layout_folders import (
     scannetpp,
     seven_scenes,
 )
+
+from ..synthetic.sample_scenes import load_scene
 
 UNITS = {"dtu": 1000, "dtu_train": 1000}
 """Per metre; 1 for the others."""

@@ -11,8 +11,9 @@ import pytest
 
 import recon.models.ready
 from recon.cli.main import main
-from recon.eval.sample_scenes import Sample, write_sample
 from tests.fake_network import fake_model
+
+from ..synthetic.sample_scenes import Sample, write_sample
 
 WALL = Sample("repeated_texture", "A corner", count=3, held_out=(0,), size=(126, 168), samples_per_pixel=1)
 

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon.eval.camera_paths import camera_path
-from recon.eval.synthetic import make_scene
 from recon.eval.view_alignment import align_views
 from recon.geometry.similarity import Similarity, align_cameras
 from tests.geometry.random_cameras import random_rotations
+
+from ..synthetic.camera_paths import camera_path
+from ..synthetic.scenes import make_scene
 
 DISTANCE = 4.0
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from recon.eval.camera_metrics import camera_scores
-from recon.eval.sample_scenes import load_scene
 from recon.geometry.cameras import camera_centres
 from recon.geometry.similarity import umeyama
 from recon.paths import scenes_folder
@@ -15,6 +14,8 @@ from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.images import Photo
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.types import Cameras
+
+from ..synthetic.sample_scenes import load_scene
 
 pytestmark = pytest.mark.slow
 VIEWS = 8

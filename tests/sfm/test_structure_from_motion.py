@@ -417,7 +417,9 @@ class TestCache:
 @pytest.mark.parametrize(("name", "scene_seed"), [("courtyard", 0), ("table", 1)])
 def test_a_walk_into_a_scene(name: str, scene_seed: int):
     """Forward motion without EXIF: most initial pairs, above all at this table, lead to consistent false models."""
-    from recon.eval.synthetic import camera_path, make_scene, pinhole, render_views
+    from ..synthetic.camera_paths import camera_path, pinhole
+    from ..synthetic.render import render_views
+    from ..synthetic.scenes import make_scene
 
     size = (300, 400)
     scene = make_scene(name, scene_seed)

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recon.eval.synthetic import SyntheticViews, camera_path, make_scene, pinhole, render_views
 from recon.stereo.multi_view import multi_view_depth
+
+from ..synthetic.camera_paths import camera_path, pinhole
+from ..synthetic.render import SyntheticViews, render_views
+from ..synthetic.scenes import make_scene
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recon.errors import InputError
-from recon.eval.ground_truth import GroundTruth, SparseDepth
 from recon.eval.layouts.layout import Layout, pinhole_part
+from recon.eval.truth import GroundTruth, SparseDepth
 from recon.geometry.cameras import to_4x4
 from recon.sources.colmap import open_colmap
 

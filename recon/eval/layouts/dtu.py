@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.layouts.layout import Layout, image_size, read_pfm, read_png
+from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 
 FULL_WIDTH = 1600
 TRAIN_WIDTH = 160

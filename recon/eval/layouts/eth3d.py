@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.layouts.layout import Layout, pinhole_part, read_png, to_distorted
+from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.geometry.cameras import to_4x4
 from recon.sources.colmap import open_colmap
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.ground_truth import GroundTruth
+from recon.eval.truth import GroundTruth
 
 if TYPE_CHECKING:
     import pycolmap

@@ -1,4 +1,4 @@
-"""A sample scene, as `recon.eval.sample_scenes` writes them, in metres.
+"""A sample scene of `scenes/`, in metres.
 
 images/*.jpg, cameras.json      the photos to reconstruct from
 depth/NAME.png                  16 bit, in steps of `depth_scale` of scene.json; 0 is sky
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.ground_truth import DepthFile, GroundTruth
 from recon.eval.layouts.layout import Layout, image_size, read_png
+from recon.eval.truth import DepthFile, GroundTruth
 from recon.sources.cameras_file import read_cameras
 from recon.sources.images import list_images
 

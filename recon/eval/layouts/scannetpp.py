@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.layouts.layout import Layout, pinhole_part, read_millimetres, to_distorted
+from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.sources.colmap import open_colmap
 

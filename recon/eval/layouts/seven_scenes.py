@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from recon.errors import InputError
-from recon.eval.ground_truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.eval.layouts.layout import Layout, image_size, read_matrix, read_millimetres
+from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
 from recon.geometry.cameras import invert_rigid
 
 WIDTH, HEIGHT = 640, 480

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from recon.eval.meshes import boulder, knot, lathe, torus
-from recon.eval.scene_builder import SceneBuilder, turn
-from recon.eval.scene_model import Lamp, Scene, Sky, Stage
+from .meshes import boulder, knot, lathe, torus
+from .scene_builder import SceneBuilder, turn
+from .scene_model import Lamp, Scene, Sky, Stage
 
 _NO_SKY = Sky(zenith=(0.5, 0.47, 0.42), horizon=(0.5, 0.47, 0.42), ground=(0.3, 0.25, 0.2))
 _SKIRTING = 0.12

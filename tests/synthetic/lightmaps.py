@@ -1,4 +1,4 @@
-"""Indirect light on the surfaces of a synthetic scene: computed once, the same from wherever one looks.
+"""Where the indirect light on the surfaces of a synthetic scene is sampled.
 
 Each shape carries samples of the light that reaches it from the sky and from other surfaces: grids on rectangles,
 boxes, spheres and cylinders, one sample per vertex on meshes.
@@ -6,26 +6,15 @@ boxes, spheres and cylinders, one sample per vertex on meshes.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.eval.scene_model import Shape
+from .scene_model import Shape
 
 Samples = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 
-Bake = Callable[[NDArray[np.float32], int, int, int, NDArray[np.float32]], None]
-"""(light so far, rays, first, last, out): fills samples first…last of `out`."""
-
 _LONGEST = 128
 """Samples at most along one side of a face."""
-_BATCH = 2048
-"""Samples that a thread takes at a time."""
-_ROUNDS = (8, 48)
-"""Rays per sample in each round; a round sees the light of the one before, so each adds a bounce."""
 
 
 def light_samples(shape: Shape, spacing: float) -> Samples:
@@ -36,7 +25,7 @@ def light_samples(shape: Shape, spacing: float) -> Samples:
         spacing: metres between samples; on surfaces longer than a metre, times the root of their length.
 
     Returns:
-        grids (6, 2): samples along u and v of each face, faces as `recon.eval.shading` numbers them; zeros for
+        grids (6, 2): samples along u and v of each face, faces as `tests.synthetic.shading` numbers them; zeros for
         meshes and for faces that do not exist.
         points (L, 3) and outward unit normals (L, 3), faces one after the other, v slowest.
     """
@@ -99,65 +88,3 @@ def vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> N
     for i in range(3):
         np.add.at(summed, faces[:, i], of_faces)
     return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-30)
-
-
-def gather_light(
-    bake: Bake,
-    shapes: tuple[Shape, ...],
-    grids: list[NDArray[np.int64]],
-    counts: NDArray[np.int64],
-    threads: int | None,
-) -> NDArray[np.float32]:
-    """(L, 3) indirect light at all samples.
-
-    Args:
-        bake: see `Bake`.
-        shapes, grids, counts: each shape, its grids (6, 2) and its number of samples.
-        threads: all cores by default.
-    """
-    light = np.zeros((sum(counts), 3), np.float32)
-    starts = np.cumsum(counts) - counts
-    for rays in _ROUNDS:
-        light = _bake_round(bake, light, rays, threads)
-        for shape, grid, start, count in zip(shapes, grids, starts, counts, strict=True):
-            light[start : start + count] = _smooth(shape, grid, light[start : start + count])
-    return light
-
-
-def _bake_round(bake: Bake, light: NDArray[np.float32], rays: int, threads: int | None) -> NDArray[np.float32]:
-    """One more bounce: (L, 3) from the light so far."""
-    found = np.zeros_like(light)
-
-    def part(first: int) -> None:
-        bake(light, rays, first, min(first + _BATCH, len(light)), found)
-
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(part, range(0, len(light), _BATCH)))
-    return found
-
-
-def _smooth(shape: Shape, grids: NDArray[np.int64], light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Light (L, 3) of one shape with the noise of few rays averaged between neighbours."""
-    if shape.kind == "mesh":
-        assert shape.faces is not None
-        summed, weight = light.copy(), np.ones((len(light), 1), np.float32)
-        for first, second in ((0, 1), (1, 2), (2, 0)):
-            np.add.at(summed, shape.faces[:, first], light[shape.faces[:, second]])
-            np.add.at(weight, shape.faces[:, first], np.float32(1))
-        return summed / weight
-    smooth, start = light.copy(), 0
-    for face, (columns, rows) in enumerate(grids):
-        count = columns * rows
-        if not count:
-            continue
-        plane = light[start : start + count].reshape(rows, columns, 3)
-        closes = face == 0 and shape.kind in ("sphere", "cylinder")
-        for _ in range(2):
-            ends = (-1, 0) if closes else (0, -1)
-            padded = np.concatenate([plane[:, ends[:1]], plane, plane[:, ends[1:]]], axis=1)
-            plane = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-            padded = np.concatenate([plane[:1], plane, plane[-1:]])
-            plane = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-        smooth[start : start + count] = plane.reshape(-1, 3)
-        start += count
-    return smooth

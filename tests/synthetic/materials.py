@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recon.eval.textures import Pattern, Texture
+from .textures import Pattern, Texture
 
 MATERIALS: dict[str, tuple[Pattern, tuple[str, ...], float]] = {
     "sandstone": ("stone", ("#cdbb9c", "#b39a75", "#e0d3b8", "#7d6a50"), 0.3),

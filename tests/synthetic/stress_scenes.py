@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from recon.eval.meshes import knot
-from recon.eval.outdoor_scenes import DAYLIGHT
-from recon.eval.scene_builder import SceneBuilder, turn
-from recon.eval.scene_model import Lamp, Scene, Stage
-from recon.eval.textures import Texture
+from .meshes import knot
+from .outdoor_scenes import DAYLIGHT
+from .scene_builder import SceneBuilder, turn
+from .scene_model import Lamp, Scene, Stage
+from .textures import Texture
 
 
 def textureless_wall(build: SceneBuilder) -> Scene:

@@ -12,13 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.eval.raycast import SceneArrays
-from recon.eval.vectors import Vector, along, cross, dot, inner, minus, moved, row, turned
+from .scene_arrays import BOX, CYLINDER, MESH, RECTANGLE, SPHERE, SceneArrays
+from .vectors import Vector, along, cross, dot, inner, minus, moved, row, turned
 
 FAR = 1e30
 """Farther than anything."""
-RECTANGLE, BOX, SPHERE, CYLINDER, MESH = 0, 1, 2, 3, 4
-"""Indices in `recon.eval.raycast.KINDS`."""
 
 Hit: TypeAlias = tuple[float, int, int, Vector]
 """Distance t, shape (-1 for none), and of a mesh the triangle and the weights of its corners."""

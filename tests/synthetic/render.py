@@ -1,4 +1,4 @@
-"""Synthetic scenes with exact depth, cameras, sky and object masks: the public entrance.
+"""Photos of synthetic scenes with exact depth, cameras, sky and object masks.
 
     scene = make_scene("courtyard", seed=1)
     size = (378, 504)
@@ -20,31 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon.errors import InputError
-from recon.eval.camera_paths import PathKind, camera_path, held_out_cameras, look_at, pinhole
-from recon.eval.raycast import SceneArrays, flatten, indirect_light
-from recon.eval.scene_model import Lamp, Scene, Shape, Sky, Stage
-from recon.eval.scenes import SCENES, make_scene
-from recon.eval.textures import Texture, encode_srgb
 from recon.geometry.cameras import invert_rigid
 from recon.types import Cameras, Units
 
-__all__ = [
-    "SCENES",
-    "Lamp",
-    "PathKind",
-    "Scene",
-    "Shape",
-    "Sky",
-    "Stage",
-    "SyntheticViews",
-    "Texture",
-    "camera_path",
-    "held_out_cameras",
-    "look_at",
-    "make_scene",
-    "pinhole",
-    "render_views",
-]
+from .flatten import flatten
+from .indirect_light import indirect_light
+from .scene_arrays import SceneArrays
+from .scene_model import Scene
+from .shading import render_rows
+from .textures import encode_srgb
 
 _SHADOW_RAYS = 8
 """Per pixel, shared out over its samples."""
@@ -160,8 +144,6 @@ def _render(
     threads: int | None,
 ) -> NDArray[np.float32]:
     """Fill depth and object_ids (H, W) of one view; returns its linear colour (H, W, 3)."""
-    from recon.eval.shading import render_rows
-
     height, width = depth.shape
     color = np.empty((height, width, 3), np.float32)
     camera_to_world = invert_rigid(world_to_camera)

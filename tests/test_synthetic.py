@@ -4,24 +4,16 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.eval.meshes import boulder, knot, lathe, torus
-from recon.eval.scene_builder import SceneBuilder, turn
-from recon.eval.synthetic import (
-    SCENES,
-    Lamp,
-    Scene,
-    Sky,
-    Stage,
-    camera_path,
-    held_out_cameras,
-    look_at,
-    make_scene,
-    pinhole,
-    render_views,
-)
-from recon.eval.textures import Texture
 from recon.geometry.cameras import camera_centres
 from recon.geometry.unprojection import pixel_centres, project_points, unproject_depth
+
+from .synthetic.camera_paths import camera_path, held_out_cameras, look_at, pinhole
+from .synthetic.meshes import boulder, knot, lathe, torus
+from .synthetic.render import render_views
+from .synthetic.scene_builder import SceneBuilder, turn
+from .synthetic.scene_model import Lamp, Scene, Sky, Stage
+from .synthetic.scenes import SCENES, make_scene
+from .synthetic.textures import Texture
 
 SIZE = (36, 48)
 SKY = Sky(zenith=(0.2, 0.4, 0.8), horizon=(0.7, 0.8, 0.9))

@@ -1,65 +1,20 @@
-"""Scenes as the flat arrays that the compiled ray caster reads, with bounding-volume hierarchies over them."""
+"""From a scene to flat arrays, with bounding-volume hierarchies over shapes and triangles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.eval.lightmaps import gather_light, light_samples, vertex_normals
-from recon.eval.scene_model import Scene, Shape, ShapeKind
-from recon.eval.textures import PATTERNS, linear_color
 from recon.geometry.cameras import invert_rigid
 
-KINDS: tuple[str, ...] = get_args(ShapeKind)
+from .lightmaps import light_samples, vertex_normals
+from .scene_arrays import KINDS, SceneArrays
+from .scene_model import Scene, Shape
+from .textures import PATTERNS, linear_color
+
 _LEAF = 2
-
-
-class SceneArrays(NamedTuple):
-    """P shapes, T triangles, M nodes. A node holds its box, and either two children or a run of shapes (triangles)."""
-
-    node_boxes: NDArray[np.float64]
-    """(M, 6) lower and upper corner: of shapes in the world, of triangles in the frame of their shape."""
-    node_links: NDArray[np.int64]
-    """(M, 2) first entry and count of a leaf; the first child and 0 of an inner node, whose second child is next."""
-    kinds: NDArray[np.int64]
-    """(P,) index in KINDS."""
-    sizes: NDArray[np.float64]
-    """(P, 3)."""
-    to_local: NDArray[np.float64]
-    """(P, 3, 4) world to shape."""
-    mesh_roots: NDArray[np.int64]
-    """(P,) node a mesh starts at; -1 for other shapes."""
-    object_ids: NDArray[np.int64]
-    """(P,)."""
-    patterns: NDArray[np.int64]
-    """(P,) index in PATTERNS."""
-    colors: NDArray[np.float64]
-    """(P, 4, 3) linear RGB."""
-    texture_values: NDArray[np.float64]
-    """(P, 3) scale, detail, seed."""
-    corners: NDArray[np.float64]
-    """(T, 3, 3) of triangles."""
-    normals: NDArray[np.float64]
-    """(T, 3, 3) unit normals at the corners."""
-    light: NDArray[np.float32]
-    """(L, 3) linear RGB of the indirect light at the samples of all shapes."""
-    light_starts: NDArray[np.int64]
-    """(P,) first sample of each shape."""
-    light_grids: NDArray[np.int64]
-    """(P, 6, 2) samples along u and v of each face."""
-    light_corners: NDArray[np.int64]
-    """(T, 3) samples at the corners of triangles."""
-    albedo: NDArray[np.float64]
-    """(P, 3) linear RGB: about what a shape sends back of the light that it gets."""
-    lamp: NDArray[np.float64]
-    """(8,) position or direction, radius, RGB, 1 for a sun."""
-    sky: NDArray[np.float64]
-    """(11,) zenith, horizon, ambient, ground, clouds."""
-    seed: int
 
 
 def flatten(scene: Scene, offsets: Mapping[int, NDArray[np.float64]] | None = None) -> SceneArrays:
@@ -102,7 +57,7 @@ def flatten(scene: Scene, offsets: Mapping[int, NDArray[np.float64]] | None = No
     return SceneArrays(
         node_boxes=np.concatenate(boxes_of_nodes),
         node_links=np.concatenate(links_of_nodes),
-        kinds=np.array([KINDS.index(shape.kind) for shape in shapes]),
+        kinds=np.array([KINDS[shape.kind] for shape in shapes]),
         sizes=np.array([(*shape.size, 0.0, 0.0, 0.0)[:3] for shape in shapes]),
         to_local=np.ascontiguousarray(invert_rigid(to_world)[:, :3]),
         mesh_roots=roots,
@@ -141,28 +96,6 @@ def _albedo(colors: NDArray[np.float64], pattern: str) -> NDArray[np.float64]:
     """(3,) mean of the colours (4, 3) of a texture, by about how much of it they cover."""
     weights = {"uniform": (1.0, 0, 0, 0), "tiles": (0.5, 0.5, 0, 0)}.get(pattern, (0.45, 0.3, 0.2, 0.05))
     return np.array(weights) @ colors
-
-
-def indirect_light(scene: Scene, moving: frozenset[int], threads: int | None) -> NDArray[np.float32]:
-    """(L, 3) light that surfaces get from the sky and from each other; `moving` objects get it but do not shade it."""
-    from recon.eval.shading import bake_samples
-
-    still = tuple(shape for shape in scene.shapes if shape.object_id not in moving)
-    arrays = flatten(replace(scene, shapes=still or scene.shapes))
-    sampled = [light_samples(shape, scene.light_spacing) for shape in scene.shapes]
-    counts = np.array([len(points) for _, points, _ in sampled])
-    rotations = [shape.shape_to_world[:3, :3] for shape in scene.shapes]
-    origins = [shape.shape_to_world[:3, 3] for shape in scene.shapes]
-    points = np.concatenate([p @ r.T + o for (_, p, _), r, o in zip(sampled, rotations, origins, strict=True)])
-    normals = np.concatenate([n @ r.T for (_, _, n), r in zip(sampled, rotations, strict=True)])
-    of_still = np.repeat([shape.object_id not in moving for shape in scene.shapes], counts)
-    if not still:
-        of_still[:] = True
-
-    def bake(light: NDArray[np.float32], rays: int, first: int, last: int, out: NDArray[np.float32]) -> None:
-        bake_samples(arrays._replace(light=light[of_still]), points, normals, rays, first, last, out)
-
-    return gather_light(bake, scene.shapes, [grids for grids, _, _ in sampled], counts, threads)
 
 
 def _hierarchy(boxes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from recon.eval.meshes import boulder, knot, lathe
-from recon.eval.scene_builder import SceneBuilder, turn
-from recon.eval.scene_model import Lamp, Scene, Sky, Stage
+from .meshes import boulder, knot, lathe
+from .scene_builder import SceneBuilder, turn
+from .scene_model import Lamp, Scene, Sky, Stage
 
 DAYLIGHT = Sky(
     zenith=(0.16, 0.32, 0.68), horizon=(0.62, 0.74, 0.86), ambient=0.75, ground=(0.22, 0.19, 0.15), clouds=0.7

@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.eval.noise import noise, octaves, smooth_step, stones, uniform
-from recon.eval.vectors import Vector, inner, mix, row, scaled
+from .noise import noise, octaves, smooth_step, stones, uniform
+from .vectors import Vector, inner, mix, row, scaled
 
 Blend: TypeAlias = tuple[float, float, float, float]
 """Weights of the second, third and fourth colour in [0, 1], and the shade."""
@@ -34,9 +34,9 @@ def texture(
     """Linear RGB of a texture.
 
     Args:
-        pattern: index in `recon.eval.textures.PATTERNS`.
+        pattern: index in `tests.synthetic.textures.PATTERNS`.
         colors: (4, 3) linear RGB.
-        scale, detail, seed: see `recon.eval.textures.Texture`.
+        scale, detail, seed: see `tests.synthetic.textures.Texture`.
         point: in the frame of the shape, metres.
         u, v: the same point unrolled on the surface, metres.
         footprint: metres that a pixel covers there.

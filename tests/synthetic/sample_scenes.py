@@ -1,6 +1,6 @@
 """The sample scenes that are shipped under `scenes/`: made by this module, and read back.
 
-    python -m recon.eval.sample_scenes scenes
+    python -m tests.synthetic scenes
 
 A folder holds
 
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recon.errors import InputError
-from recon.eval.camera_paths import PathKind, camera_path, held_out_cameras
-from recon.eval.synthetic import SyntheticViews, make_scene, render_views
 from recon.files import atomic_write
 from recon.sources.cameras_file import read_cameras, write_cameras
 from recon.types import Cameras
+
+from .camera_paths import PathKind, camera_path, held_out_cameras
+from .render import SyntheticViews, render_views
+from .scenes import make_scene
 
 _EXIF_IFD, _FOCAL_LENGTH_IN_35MM_FILM = 0x8769, 0xA405
 _JPEG_QUALITY = 92
@@ -218,10 +219,10 @@ def _readme(sample: Sample) -> str:
     camera = sample.path.replace("_", "-")
     return f"""# {sample.title}
 
-{sample.count} photos of {width} × {height} pixels by a {camera} camera, ray-cast by `recon.eval.synthetic`
+{sample.count} photos of {width} × {height} pixels by a {camera} camera, ray-cast by `tests.synthetic.render`
 (scene `{sample.scene}`, seed {sample.seed}). Made by this project, under its licence. This makes them anew:
 
-    python -m recon.eval.sample_scenes scenes {sample.scene}
+    python -m tests.synthetic scenes {sample.scene}
 
 - `images/`: photos, sRGB. EXIF says {sample.focal_35mm} mm on 35 mm film, which is {focal:.2f} pixels.
 - `cameras.json`: exact cameras. `world_to_camera` in metres (OpenCV: x right, y down, z forward; in the world z is up),
@@ -233,17 +234,13 @@ def _readme(sample: Sample) -> str:
   views with, not to reconstruct from. Depth tells which pixels are sky.
 - `scene.json`: these numbers for programs, `depth_scale` in metres.
 
-`recon.eval.sample_scenes.load_scene` reads it.
+`recon.eval.ground_truth.read_ground_truth` reads it.
 """
 
 
 def main(arguments: list[str]) -> None:
     """Write the samples named after the folder, or all."""
     if not arguments or any(name not in SAMPLES for name in arguments[1:]):
-        raise SystemExit(f"usage: python -m recon.eval.sample_scenes FOLDER [{'|'.join(SAMPLES)}]…")
+        raise SystemExit(f"usage: python -m tests.synthetic FOLDER [{'|'.join(SAMPLES)}]…")
     for name in arguments[1:] or SAMPLES:
         write_sample(Path(arguments[0]) / name, SAMPLES[name])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

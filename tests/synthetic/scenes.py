@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from recon.errors import InputError
-from recon.eval.indoor_scenes import room, table
-from recon.eval.outdoor_scenes import courtyard
-from recon.eval.scene_builder import SceneBuilder
-from recon.eval.scene_model import Scene
-from recon.eval.stress_scenes import moving_object, repeated_texture, textureless_wall
+
+from .indoor_scenes import room, table
+from .outdoor_scenes import courtyard
+from .scene_builder import SceneBuilder
+from .scene_model import Scene
+from .stress_scenes import moving_object, repeated_texture, textureless_wall
 
 SCENES: dict[str, Callable[[SceneBuilder], Scene]] = {
     "courtyard": courtyard,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.eval.textures import Texture
+from .textures import Texture
 
 ShapeKind = Literal["rectangle", "box", "sphere", "cylinder", "mesh"]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.eval.scene_model import Scene
+
+from .scene_model import Scene
 
 PathKind = Literal["orbit", "forward", "hand_held"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from recon.eval.vectors import Vector, inner
+from .vectors import Vector, inner
 
 _MASK = 0xFFFFFFFF
 _STEP_X, _STEP_Y, _STEP_Z, _STEP_SEED = 374761393, 668265263, 1440662683, 1274126177

@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.eval.materials import book_cover, material
-from recon.eval.meshes import Mesh
-from recon.eval.scene_model import Lamp, Scene, Shape, ShapeKind, Sky, Stage
-from recon.eval.textures import Texture
+from .materials import book_cover, material
+from .meshes import Mesh
+from .scene_model import Lamp, Scene, Shape, ShapeKind, Sky, Stage
+from .textures import Texture
 
 Vector: TypeAlias = tuple[float, float, float] | NDArray[np.float64]
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.compiled import compiled
-from recon.eval.intersection import BOX, CYLINDER, FAR, MESH, SPHERE, Hit, cast, surface
-from recon.eval.noise import octaves, smooth_step, uniform
-from recon.eval.raycast import SceneArrays
-from recon.eval.texture_kernels import texture
-from recon.eval.vectors import (
+
+from .intersection import FAR, Hit, cast, surface
+from .noise import octaves, smooth_step, uniform
+from .scene_arrays import BOX, CYLINDER, MESH, SPHERE, SceneArrays
+from .texture_kernels import texture
+from .vectors import (
     Vector,
     across,
     along,

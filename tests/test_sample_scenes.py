@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.eval.camera_paths import camera_path
-from recon.eval.sample_scenes import SAMPLES, Sample, load_held_out, load_scene, main, render_sample, write_sample
-from recon.eval.synthetic import make_scene, render_views
 from recon.sources.images import load_photos
 
-from ..conftest import REPOSITORY
+from .conftest import REPOSITORY
+from .synthetic.camera_paths import camera_path
+from .synthetic.render import render_views
+from .synthetic.sample_scenes import SAMPLES, Sample, load_held_out, load_scene, main, render_sample, write_sample
+from .synthetic.scenes import make_scene
 
 SCENES = REPOSITORY / "scenes"
 TINY = Sample("textureless_wall", "A wall", count=3, held_out=(0, 1), size=(42, 56), samples_per_pixel=1)

@@ -87,7 +87,7 @@ def _integrate(
     truncation: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean signed distance in units of the truncation, and how many views it is the mean of, (B, 8, 8, 8) each."""
-    from recon.eval.tsdf_kernel import integrate_view  # compiled when it is first needed
+    from recon.geometry.tsdf_kernel import integrate_view  # compiled when it is first needed
 
     field = np.zeros((len(blocks), BLOCK, BLOCK, BLOCK), np.float32)
     weight = np.zeros_like(field)
