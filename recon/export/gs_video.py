@@ -27,7 +27,7 @@ from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import Cameras, FloatArray, Prediction
 
 if TYPE_CHECKING:
-    from recon.splats.rendering import RenderedView
+    from recon.splats.rasterizer import RenderedView
 
 COLOR_MODES = ("RGB", "RGB+D", "RGB+ED")
 DEPTH_LAYOUTS = ("hcat", "vcat", "none")
@@ -96,10 +96,10 @@ class GsVideoOptions:
 
 def check(prediction: Prediction, options: GsVideoOptions) -> None:
     """Raise InputError where there are no Gaussians or no cameras, or the rasterizer asked for cannot run."""
-    from recon.splats.rendering import resolve_rasterizer
+    from recon.splats.rendering import choose_rasterizer
 
     check_splats(prediction)
-    resolve_rasterizer(options.rasterizer)  # type: ignore[arg-type]
+    choose_rasterizer(options.rasterizer)
     height, width = _render_size(prediction, options)
     check_size(height * (1 + (options.depth_layout == "vcat")), width * (1 + (options.depth_layout == "hcat")))
     if options.render_exts is None or options.render_ixts is None:
@@ -123,7 +123,7 @@ def check_skew(intrinsics: FloatArray, options: GsVideoOptions) -> None:
 
 def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Exported:
     """Write `gs_video/NAME.mp4`, and `gs_video/NAME.jpg` if a poster is wanted."""
-    from recon.splats.rendering import iter_render, resolve_rasterizer
+    from recon.splats.rendering import choose_rasterizer, iter_render
 
     assert prediction.gaussians is not None
     size = _render_size(prediction, options)
@@ -135,7 +135,7 @@ def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Expo
         cameras,
         size,
         options.color_mode,  # type: ignore[arg-type]
-        rasterizer=options.rasterizer,  # type: ignore[arg-type]
+        rasterizer=options.rasterizer,
         near=NEAR_PLANE * near,
     )
     if options.enable_tqdm:
@@ -158,7 +158,7 @@ def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Expo
         "frames": count,
         "fps": options.fps,
         "rendered_size": list(size),
-        "rasterizer": resolve_rasterizer(options.rasterizer),  # type: ignore[arg-type]
+        "rasterizer": choose_rasterizer(options.rasterizer).name,
     }
     return Exported(tuple(files), details)
 

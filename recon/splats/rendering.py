@@ -1,6 +1,6 @@
 """Gaussians and cameras to colour, depth and alpha.
 
-Both rasterizers follow gsplat 1.5's classic mode. Splats are blended nearest first, by the z-depth of their means in
+All rasterizers follow gsplat 1.5's classic mode. Splats are blended nearest first, by the z-depth of their means in
 float32, in their own order where that is equal:
 
 - 0.3 pixels² are added to a splat's projected covariance; means outside `near` and `far` are culled;
@@ -12,49 +12,38 @@ float32, in their own order where that is equal:
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import operator
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.choices import Rasterizer
-from recon.errors import InputError, MissingExtraError
+from recon.errors import InputError
 from recon.geometry.cameras import has_skew
 from recon.geometry.spherical_harmonics import MAX_DEGREE
+from recon.splats.cpu_rasterizer import CpuRasterizer
+from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.parameters import check_gaussians
+from recon.splats.rasterizer import Rasterizer, RenderedView, Renderer, RenderMode, RenderSettings
 from recon.types import Cameras, Gaussians
-
-if TYPE_CHECKING:
-    from recon.splats.cpu_rasterizer import CpuRasterizer
-    from recon.splats.gsplat_rasterizer import GsplatRasterizer
-
-RenderMode = Literal["RGB", "RGB+D", "RGB+ED"]
 
 
 class Rendering(NamedTuple):
-    """N rendered views."""
+    """N rendered views, see `RenderedView`."""
 
     color: NDArray[np.float32]
-    """(N, H, W, 3) with the background behind it; 0 to 1 for most splats, but not clamped above."""
+    """(N, H, W, 3)."""
     depth: NDArray[np.float32] | None
-    """(N, H, W) z-depth: in mode RGB+D summed with the weights of the colours, in RGB+ED divided by their sum, so that
-    it is the mean depth of what is seen; 0 where nothing is. None in mode RGB."""
+    """(N, H, W); None in mode RGB."""
     alpha: NDArray[np.float32]
-    """(N, H, W) 0 where only the background is seen, up to 0.9999."""
+    """(N, H, W)."""
 
 
-class RenderedView(NamedTuple):
-    """One rendered view, as in `Rendering`."""
-
-    color: NDArray[np.float32]
-    """(H, W, 3)."""
-    depth: NDArray[np.float32] | None
-    """(H, W); None in mode RGB."""
-    alpha: NDArray[np.float32]
-    """(H, W)."""
+RASTERIZERS: dict[str, Rasterizer] = {
+    rasterizer.name: rasterizer for rasterizer in (GsplatRasterizer(), CpuRasterizer())
+}
+"""By name, in the order in which `auto` takes the first that can run."""
 
 
 def render(
@@ -63,7 +52,7 @@ def render(
     size: tuple[int, int],
     mode: RenderMode = "RGB",
     *,
-    rasterizer: Rasterizer = "auto",
+    rasterizer: str = "auto",
     background: Sequence[float] = (0, 0, 0),
     near: float = 0.01,
     far: float = 1e10,
@@ -76,13 +65,13 @@ def render(
         cameras: both parts given; intrinsics in pixels of the rendered size, the principal point anywhere, no skew.
         size: height and width in pixels.
         mode: `RGB`, or with accumulated (`RGB+D`) or expected depth (`RGB+ED`).
-        rasterizer: `cpu`, `gsplat` (CUDA), or `auto` for gsplat where it can run.
+        rasterizer: a name in `RASTERIZERS`, or `auto` for the first of them that can run.
         background: red, green and blue behind everything.
         near, far: z-depths between which the means of visible Gaussians lie.
         threads: of the CPU rasterizer, by default one per core; the result does not depend on it.
 
     Raises:
-        InputError: an argument that cannot be used, by its name; gsplat asked for where it cannot run.
+        InputError: an argument that cannot be used, by its name; a rasterizer that cannot run here.
     """
     views = iter_render(
         gaussians,
@@ -113,7 +102,7 @@ def iter_render(
     size: tuple[int, int],
     mode: RenderMode = "RGB",
     *,
-    rasterizer: Rasterizer = "auto",
+    rasterizer: str = "auto",
     background: Sequence[float] = (0, 0, 0),
     near: float = 0.01,
     far: float = 1e10,
@@ -137,41 +126,30 @@ def iter_render(
         raise InputError(f"near must be above 0 and below far, got near={near} and far={far}")
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}")
-    chosen: CpuRasterizer | GsplatRasterizer
-    if resolve_rasterizer(rasterizer) == "gsplat" and len(gaussians):
-        from recon.splats.gsplat_rasterizer import GsplatRasterizer
-
-        chosen = GsplatRasterizer(gaussians, (height, width), mode, background=behind, near=near, far=far)
-    else:
-        from recon.splats.cpu_rasterizer import CpuRasterizer
-
-        chosen = CpuRasterizer(gaussians, (height, width), mode, background=behind, near=near, far=far, threads=threads)
-    return _views(chosen, extrinsics, intrinsics)
+    settings = RenderSettings((height, width), behind, mode, near, far, threads)
+    return _views(choose_rasterizer(rasterizer).open(gaussians, settings), extrinsics, intrinsics)
 
 
-def resolve_rasterizer(name: Rasterizer) -> Literal["cpu", "gsplat"]:
-    """The rasterizer that `name` stands for on this machine.
+def choose_rasterizer(name: str) -> Rasterizer:
+    """The rasterizer called `name`, or with `auto` the best one that can run on this machine.
 
     Raises:
-        InputError: an unknown name; gsplat where it is not installed or no CUDA device is found.
+        InputError: an unknown name, or a rasterizer that cannot run here.
     """
-    if name not in get_args(Rasterizer):
-        raise InputError(f"rasterizer must be one of {', '.join(get_args(Rasterizer))}, got {name!r}")
-    if name == "cpu":
-        return "cpu"
-    has_gsplat = importlib.util.find_spec("gsplat") is not None
-    if name == "auto" and not has_gsplat:  # without waiting for torch to be imported
-        return "cpu"
-    import torch
-
-    has_cuda = torch.cuda.is_available()
     if name == "auto":
-        return "gsplat" if has_cuda else "cpu"
-    if not has_cuda:
-        raise InputError("rasterizer 'gsplat' needs a CUDA device and none is found: use 'cpu' or 'auto'")
-    if not has_gsplat:
-        raise MissingExtraError("rasterizer 'gsplat'", "gsplat", "gsplat")
-    return "gsplat"
+        return next(rasterizer for rasterizer in RASTERIZERS.values() if _can_run(rasterizer))
+    if name not in RASTERIZERS:
+        raise InputError(f"rasterizer must be one of auto, {', '.join(sorted(RASTERIZERS))}, got {name!r}")
+    RASTERIZERS[name].check()
+    return RASTERIZERS[name]
+
+
+def _can_run(rasterizer: Rasterizer) -> bool:
+    try:
+        rasterizer.check()
+    except InputError:
+        return False
+    return True
 
 
 def _checked_cameras(cameras: Cameras) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -200,8 +178,8 @@ def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _views(
-    rasterizer: CpuRasterizer | GsplatRasterizer, extrinsics: NDArray[np.float64], intrinsics: NDArray[np.float64]
+    renderer: Renderer, extrinsics: NDArray[np.float64], intrinsics: NDArray[np.float64]
 ) -> Iterator[RenderedView]:
-    with contextlib.closing(rasterizer):
+    with contextlib.closing(renderer):
         for world_to_camera, matrix in zip(extrinsics, intrinsics, strict=True):
-            yield rasterizer.render(world_to_camera, matrix)
+            yield renderer.render(world_to_camera, matrix)

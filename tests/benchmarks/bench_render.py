@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from recon.geometry import quaternions
-from recon.splats.cpu_rasterizer import CpuRasterizer
+from recon.splats.cpu_renderer import CpuRenderer
+from recon.splats.rasterizer import RenderSettings
 from recon.types import Gaussians
 from tests.benchmarks.torch_tiles import render_with_torch
 
@@ -88,7 +89,7 @@ def best(function: Callable[[], object], repeats: int) -> float:
     return min(times) * 1e3
 
 
-def stages(rasterizer: CpuRasterizer, repeats: int) -> dict[str, float]:
+def stages(rasterizer: CpuRenderer, repeats: int) -> dict[str, float]:
     """Best milliseconds of each stage of a frame."""
     images = (np.empty(shape, np.float32) for shape in ((HEIGHT, WIDTH, 3), (HEIGHT, WIDTH), (HEIGHT, WIDTH)))
     color, depth, alpha = images
@@ -113,7 +114,7 @@ def measure(count: int, shuffled: bool, repeats: int) -> tuple[Gaussians, float,
     frames: dict[int, float] = {}
     for threads in (1, 2):
         with contextlib.closing(
-            CpuRasterizer(gaussians, (HEIGHT, WIDTH), background=np.zeros(3), threads=threads)
+            CpuRenderer(gaussians, RenderSettings((HEIGHT, WIDTH), np.zeros(3), threads=threads))
         ) as rasterizer:
             picture = rasterizer.render(WORLD_TO_CAMERA, INTRINSICS)
             frames[threads] = best(lambda: rasterizer.render(WORLD_TO_CAMERA, INTRINSICS), repeats)

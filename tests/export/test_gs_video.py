@@ -21,7 +21,7 @@ from recon.export.gs_video import GsVideoOptions, fit_intrinsics
 from recon.geometry.unprojection import project_points, unproject_depth
 from recon.messages import ReconWarning
 from recon.splats import rendering
-from recon.splats.rendering import RenderedView
+from recon.splats.rasterizer import RenderedView
 from recon.types import Cameras, Gaussians, Prediction
 
 

@@ -10,17 +10,19 @@ import types
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+import recon.choices
 from recon.errors import InputError, MissingExtraError
-from recon.splats import cpu_rasterizer
+from recon.splats import cpu_renderer
 from recon.splats.gsplat_rasterizer import GsplatRasterizer
-from recon.splats.rendering import Rendering, iter_render, render, resolve_rasterizer
+from recon.splats.rasterizer import Rasterizer, RenderedView, RenderSettings
+from recon.splats.rendering import RASTERIZERS, Rendering, choose_rasterizer, iter_render, render
 from recon.types import Cameras, Gaussians
 from tests.splats.brute_force import brute_force
 from tests.splats.scenes import Scene, random_camera, random_gaussians, random_scenes
@@ -68,7 +70,7 @@ def test_gsplat_agrees_with_brute_force(scene: Scene) -> None:
 
 
 def test_result_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_rasterizer, "_SPLATS_PER_TASK", 1)
+    monkeypatch.setattr(cpu_renderer, "_SPLATS_PER_TASK", 1)
     scene = SCENES["many"]
     one, two, five = (
         render_on_cpu(scene.gaussians, scene.cameras, scene.size, "RGB+ED", threads=threads) for threads in (1, 2, 5)
@@ -81,7 +83,7 @@ def test_result_does_not_depend_on_bands(monkeypatch: pytest.MonkeyPatch) -> Non
     scene = SCENES["many large"]
     whole = render_on_cpu(scene.gaussians, scene.cameras, scene.size, "RGB+D")
     for pairs in (1, 5000):  # every tile alone, and a few together
-        monkeypatch.setattr(cpu_rasterizer, "_MAX_PAIRS", pairs)
+        monkeypatch.setattr(cpu_renderer, "_MAX_PAIRS", pairs)
         assert_equal(render_on_cpu(scene.gaussians, scene.cameras, scene.size, "RGB+D"), whole)
 
 
@@ -270,23 +272,23 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, gsplat: bool) -> Non
 @pytest.mark.parametrize(("cuda", "gsplat"), [(False, False), (False, True), (True, False), (True, True)])
 def test_rasterizer_is_chosen_by_what_can_run(monkeypatch: pytest.MonkeyPatch, cuda: bool, gsplat: bool) -> None:
     pretend(monkeypatch, cuda=cuda, gsplat=gsplat)
-    assert resolve_rasterizer("cpu") == "cpu"
-    assert resolve_rasterizer("auto") == ("gsplat" if cuda and gsplat else "cpu")
+    assert choose_rasterizer("cpu").name == "cpu"
+    assert choose_rasterizer("auto").name == ("gsplat" if cuda and gsplat else "cpu")
     if cuda and gsplat:
-        assert resolve_rasterizer("gsplat") == "gsplat"
-    elif cuda:
-        with pytest.raises(MissingExtraError, match="'gsplat'"):
-            resolve_rasterizer("gsplat")
-    else:
+        assert choose_rasterizer("gsplat").name == "gsplat"
+    elif gsplat:
         with pytest.raises(InputError, match="needs a CUDA device"):
-            resolve_rasterizer("gsplat")
+            choose_rasterizer("gsplat")
+    else:
+        with pytest.raises(MissingExtraError, match="'gsplat'"):
+            choose_rasterizer("gsplat")
 
 
 WITHOUT_GSPLAT = """
 import importlib.util, sys
 importlib.util.find_spec = lambda name: None
-from recon.splats.rendering import resolve_rasterizer
-assert resolve_rasterizer("auto") == "cpu"
+from recon.splats.rendering import choose_rasterizer
+assert choose_rasterizer("auto").name == "cpu"
 assert "torch" not in sys.modules
 """
 
@@ -321,10 +323,9 @@ def test_gsplat_is_given_its_conventions(monkeypatch: pytest.MonkeyPatch, mode: 
     gaussians.rotations[:] *= 2
     assert camera.extrinsics is not None
     assert camera.intrinsics is not None
-    rasterizer = GsplatRasterizer(
-        gaussians, (4, 6), mode, background=np.array([0.1, 0.2, 0.3]), near=0.5, far=9, device="cpu"
-    )
-    color, depth, alpha = rasterizer.render(camera.extrinsics[0], camera.intrinsics[0])
+    settings = RenderSettings((4, 6), np.array([0.1, 0.2, 0.3]), mode, near=0.5, far=9)
+    renderer = GsplatRasterizer(device="cpu").open(gaussians, settings)
+    color, depth, alpha = renderer.render(camera.extrinsics[0], camera.intrinsics[0])
     assert color.shape == (4, 6, 3)
     assert alpha.shape == (4, 6)
     if mode == "RGB":
@@ -347,8 +348,8 @@ def test_gsplat_is_given_its_conventions(monkeypatch: pytest.MonkeyPatch, mode: 
         assert given[name].dtype == torch.float32
         assert given[name].is_contiguous()
         np.testing.assert_allclose(given[name].numpy(), expected, rtol=1e-6)
-    settings = {name: given[name] for name in ("width", "height", "near_plane", "far_plane", "sh_degree")}
-    assert settings == {"width": 6, "height": 4, "near_plane": 0.5, "far_plane": 9, "sh_degree": 2}
+    numbers = {name: given[name] for name in ("width", "height", "near_plane", "far_plane", "sh_degree")}
+    assert numbers == {"width": 6, "height": 4, "near_plane": 0.5, "far_plane": 9, "sh_degree": 2}
     assert (given["render_mode"], given["rasterize_mode"]) == (mode, "classic")
 
 
@@ -356,14 +357,62 @@ def test_render_uses_gsplat_where_it_can(monkeypatch: pytest.MonkeyPatch) -> Non
     pretend(monkeypatch, cuda=True, gsplat=True)
     fake = FakeGsplat()
     monkeypatch.setitem(sys.modules, "gsplat", fake)
-    monkeypatch.setattr(GsplatRasterizer.__init__, "__kwdefaults__", {"device": "cpu"})
+    monkeypatch.setitem(RASTERIZERS, "gsplat", GsplatRasterizer(device="cpu"))
     rng = np.random.default_rng(0)
     camera = random_camera(rng, (4, 6))
     render(random_gaussians(rng, 7), camera, (4, 6), "RGB+D")
     assert len(fake.calls) == 1
-    render(random_gaussians(rng, 0), camera, (4, 6), "RGB+D")  # gsplat is not asked to draw nothing
+    nothing = render(random_gaussians(rng, 0), camera, (4, 6), "RGB+D", background=(0.1, 0.2, 0.3))
+    assert_equal(  # gsplat is not asked to draw nothing
+        nothing,
+        render(random_gaussians(rng, 0), camera, (4, 6), "RGB+D", background=(0.1, 0.2, 0.3), rasterizer="cpu"),
+    )
     render(random_gaussians(rng, 7), camera, (4, 6), "RGB+D", rasterizer="cpu")
     assert len(fake.calls) == 1
+
+
+class Recorder:
+    """A rasterizer of another kind, which notes its cameras and carries gradients back."""
+
+    name = "recorder"
+    differentiable = True
+
+    def __init__(self) -> None:
+        self.gaussians: Gaussians | None = None
+        self.seen: list[NDArray[np.float64]] = []
+        self.closed = False
+
+    def check(self) -> None:
+        pass
+
+    def open(self, gaussians: Gaussians, settings: RenderSettings) -> Recorder:
+        self.gaussians, self.size = gaussians, settings.size
+        return self
+
+    def render(self, world_to_camera: NDArray[np.float64], intrinsics: NDArray[np.float64]) -> RenderedView:
+        self.seen.append(world_to_camera)
+        return RenderedView(np.full((*self.size, 3), 0.5, np.float32), None, np.ones(self.size, np.float32))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_another_rasterizer_is_one_line_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder: Rasterizer = Recorder()
+    monkeypatch.setitem(RASTERIZERS, "recorder", recorder)
+    scene = SCENES["some"]
+    rendering = render(scene.gaussians, scene.cameras, (3, 5), rasterizer="recorder")
+    assert isinstance(recorder, Recorder)
+    assert (rendering.color == 0.5).all()
+    assert recorder.gaussians is scene.gaussians
+    np.testing.assert_array_equal(recorder.seen, scene.cameras.extrinsics)
+    assert recorder.closed
+    with pytest.raises(InputError, match="cpu, gsplat, recorder, got 'recordr'"):
+        render(scene.gaussians, scene.cameras, (3, 5), rasterizer="recordr")
+
+
+def test_names_of_rasterizers_are_those_users_choose_from() -> None:
+    assert set(get_args(recon.choices.Rasterizer)) == {"auto", *RASTERIZERS}
 
 
 def run_python(code: str) -> str:
