@@ -16,7 +16,11 @@ class CheckpointError(InputError):
 
 
 class MissingExtraError(InputError):
-    """An optional package is needed and not installed; the message names the extra that brings it."""
+    """An optional package is needed and not installed; the message names the extra that brings it.
 
-    def __init__(self, purpose: str, package: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs the package '{package}': pip install 'recon[{extra}]'")
+    Where a package is there and only too old, `extra` is None and `package` says which version would do.
+    """
+
+    def __init__(self, purpose: str, package: str, extra: str | None) -> None:
+        install = f"--upgrade '{package}'" if extra is None else f"'recon[{extra}]'"
+        super().__init__(f"{purpose} needs the package '{package}': pip install {install}")

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recon.errors import InputError
+from recon.errors import InputError, MissingExtraError
 from recon.estimate.mono_predict import FittedSingle
 from recon.messages import warn
 from recon.run.record import FILE_NAME
@@ -129,5 +129,7 @@ class PhotoReader:
         """A failure is returned, for `leave_out` to deal with in the caller's thread."""
         try:
             return self.photos[index].read(lambda photo: self._prepare(photo, index))
+        except MissingExtraError:  # no fault of the photo
+            raise
         except InputError as error:
             return error

@@ -16,20 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from recon.errors import InputError
+from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
+from recon.sources.formats import PHOTO_SUFFIXES, RAW_SUFFIXES
 from recon.sources.in_flight import IN_FLIGHT, Admit
-from recon.sources.pixels import HEIC_SUFFIXES, focal_35mm, pixels_from_array, pixels_from_pil, read_image
+from recon.sources.pixels import focal_35mm, pixels_from_array, pixels_from_pil, read_image
 
 MIN_SIDE = 14
 """Shortest usable side in pixels: one patch of the networks."""
-
-IMAGE_SUFFIXES = HEIC_SUFFIXES | {
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"),
-    *(".avif", ".jp2", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
-}
-"""Suffixes (lower case) of the files of a folder that are taken for images."""
-
 
 Loaded = TypeVar("Loaded")
 
@@ -98,6 +92,7 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
 
     Raises:
         InputError: nothing usable is left, a bad image with `strict`, or something that is no image at all.
+        MissingExtraError: a package is not installed that one of the files needs: that is no fault of the photo.
     """
     items = _items(source)
     if not items:
@@ -109,6 +104,8 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
         try:
             with IN_FLIGHT.share() as admit:
                 return convert(_load(item, name, admit))
+        except MissingExtraError:
+            raise
         except InputError as error:
             return error
 
@@ -163,7 +160,10 @@ def natural_key(name: str) -> list[str | int]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, hidden ones excepted, in natural order; InputError when there are none."""
+    """Image files directly in `folder`, hidden ones excepted, in natural order; InputError when there are none.
+
+    A RAW photo beside a JPEG (or the like) of the same name is that same picture: it is passed over, with a warning.
+    """
     try:
         # A broken link counts too: it is better named than passed over.
         files = [
@@ -173,11 +173,21 @@ def list_images(folder: Path) -> list[Path]:
         ]
     except OSError as error:
         raise InputError(f"the folder '{folder}' cannot be listed: {error.strerror}") from error
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = _without_raw_twins([path for path in files if path.suffix.lower() in PHOTO_SUFFIXES])
     if not images:
         hint = f"; did you mean '{folder / 'images'}'?" if (folder / "images").is_dir() else ""
         raise InputError(f"the folder '{folder}' holds no images (JPEG, PNG, TIFF, WebP, HEIC, …){hint}")
     return sorted(images, key=lambda path: (natural_key(path.name), path.name))
+
+
+def _without_raw_twins(images: list[Path]) -> list[Path]:
+    """The images without the RAW files whose developed picture is among them."""
+    developed = {path.stem.casefold() for path in images if path.suffix.lower() not in RAW_SUFFIXES}
+    twins = {path for path in images if path.suffix.lower() in RAW_SUFFIXES and path.stem.casefold() in developed}
+    if twins:
+        shown = ", ".join(sorted(path.name for path in twins)[:3]) + (", …" if len(twins) > 3 else "")
+        warn(f"passed over {len(twins)} RAW photos in '{images[0].parent}' beside pictures of the same name: {shown}")
+    return [path for path in images if path not in twins]
 
 
 def _items(source: Any) -> list[_Item]:

@@ -9,17 +9,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
+from recon.sources.formats import AVIF, HEIC, MOVING_PICTURE, Format, detect_format
 from recon.sources.in_flight import Admit
 
 MAX_PIXELS = 400_000_000
 """Largest picture read: twice the largest camera sensor, well under what a decompression bomb claims."""
 
-HEIC_SUFFIXES = frozenset({".heic", ".heif"})
-
+_READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP, HEIC, AVIF"
+_PAGES = frozenset({"TIFF", "PSD"})
+"""Formats, as Pillow names them, whose further pictures are pages or layers; those of others are frames in time."""
+_MPF_TABLE = 0xB002
+_SEVERAL_VIEWS = "Multi-Frame"
+"""How Pillow's names of the types of an MPO file's pictures begin (CIPA DC-007, 5.2.3.3) where each is a photo."""
 _EXIF_IFD = 0x8769
 _FOCAL_LENGTH_IN_35MM_FILM = 0xA405
 _DIAGONAL_35MM = math.hypot(36, 24)
@@ -30,7 +35,9 @@ _pillow_limit = threading.Lock()
 
 
 def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
-    """Decode an image file.
+    """Decode an image file, whatever its name says of its format.
+
+    Of a file that holds several pictures the first is read; a warning says so where the others are photos, too.
 
     Args:
         path: of the file.
@@ -41,20 +48,28 @@ def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[
         exif_focal_35mm: focal length in millimetres as if on 35 mm film, None where EXIF does not say.
 
     Raises:
-        InputError: the file is missing, empty, damaged, too large, or no image.
+        InputError: the file is missing, empty, damaged, too large, no image, or one of a format that is not read; the
+            message says what it is and what to do.
         MissingExtraError: a HEIC file, and pillow-heif is not installed.
     """
+    found: Format | None = None
     try:
         if path.stat().st_size == 0:
             raise InputError(f"'{path}' is empty (0 bytes), not an image")
-        with _open(path, admit) as image:
+        found = detect_format(path)
+        with _open(path, found, admit) as image:
             return pixels_from_pil(image, f"'{path}'"), focal_35mm(image)
     except InputError:
         raise
     except FileNotFoundError as error:
         raise InputError(f"'{path}' does not exist; give an image file or a folder of images") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"'{path}' is not an image that can be read; JPEG, PNG, TIFF, WebP, BMP, HEIC can") from error
+        if found is not None and not found.remedy:
+            raise InputError(f"'{path}' cannot be read: it is damaged, though it begins as {found.name}") from error
+        reason = f"'{path}' is not an image that can be read; {_READ_FORMATS} can"
+        raise InputError(reason if found is None else found.refusal(path)) from error
+    except PermissionError as error:
+        raise InputError(f"'{path}' cannot be read: permission denied") from error
     except Exception as error:  # decoders raise almost anything on a damaged file
         raise InputError(f"'{path}' cannot be read, it may be truncated or damaged: {error}") from error
 
@@ -126,10 +141,14 @@ def focal_in_pixels(focal: float, width: int, height: int) -> float:
     return focal / _DIAGONAL_35MM * math.hypot(width, height)
 
 
-def _open(path: Path, admit: Admit) -> Image.Image:
-    """A file whose size is known and admitted."""
-    if path.suffix.lower() in HEIC_SUFFIXES:
+def _open(path: Path, found: Format | None, admit: Admit) -> Image.Image:
+    """A file of the format found, whose size is known and admitted."""
+    if found is HEIC:
         return _open_heic(path, admit)
+    if found is AVIF and not features.check("avif"):
+        raise MissingExtraError(f"reading '{path}' (AVIF)", "pillow>=11.3", None)
+    if found is not None and found.remedy and found.kind != "text":  # Pillow knows formats that are text
+        raise InputError(found.refusal(path))
     # Pillow refuses from 179 megapixels on and warns from 89, which cameras exceed: MAX_PIXELS takes the place of its
     # limit, a global, for the moment of opening. Nothing is decoded until later.
     with _pillow_limit:
@@ -139,8 +158,24 @@ def _open(path: Path, admit: Admit) -> Image.Image:
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     _check_size(image.size, f"'{path}'")
+    _check_alone(image, path)
     admit(image.width * image.height)
     return image
+
+
+def _check_alone(image: Image.Image, path: Path) -> None:
+    """Refuse a moving picture, and warn of a file with several photos, of which the first counts."""
+    count = getattr(image, "n_frames", 1)
+    if count <= 1:
+        return
+    if image.format == "MPO":
+        if path.suffix.lower() != ".mpo":  # phones put a preview, or how bright each part is, beside the photo
+            entries = getattr(image, "mpinfo", {}).get(_MPF_TABLE, [])
+            count = sum(str(entry["Attribute"]["MPType"]).startswith(_SEVERAL_VIEWS) for entry in entries)
+    elif image.format not in _PAGES:
+        raise InputError(MOVING_PICTURE.refusal(path))
+    if count > 1 and image.format != "PSD":  # whose first is all layers together
+        warn(f"'{path}' holds {count} pictures: the first one is read")
 
 
 def _open_heic(path: Path, admit: Admit) -> Image.Image:

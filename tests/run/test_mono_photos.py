@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.errors import InputError
+from recon.errors import InputError, MissingExtraError
 from recon.estimate.mono_cameras import camera_of_photo
 from recon.estimate.mono_predict import FittedSingle
 from recon.messages import ReconWarning, collect_warnings, warn
@@ -115,3 +115,16 @@ class TestReading:
 
         with pytest.raises(ZeroDivisionError):
             list(PhotoReader(photos(3), fail, strict=False).batches(2))
+
+
+def test_a_missing_package_ends_the_run(tmp_path: Path) -> None:
+    """No fault of the photo, so that it is not left out as a bad one is."""
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (30, 20)).save(tmp_path / name)
+
+    def prepare(photo: Photo, index: int) -> FittedSingle:
+        raise MissingExtraError("reading it", "pillow-heif", "heic")
+
+    reader = PhotoReader(list_photos([tmp_path]), prepare, strict=False)
+    with pytest.raises(MissingExtraError, match="heic"):
+        list(reader.batches(1))

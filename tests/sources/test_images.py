@@ -62,7 +62,7 @@ def gone(path: Path) -> None:
 
 BAD_FILES = [
     (truncated, r"bad\.png' cannot be read, it may be truncated or damaged"),
-    (only_text, r"bad\.png' is not an image that can be read"),
+    (only_text, r"bad\.png' is text, not a photo"),
     (empty, r"bad\.png' is empty \(0 bytes\)"),
     (one_pixel, r"bad\.png' is 1×1 pixels; both sides must be at least 14"),
     (thirteen_pixels, r"bad\.png' is 200×13 pixels"),
