@@ -14,20 +14,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.errors import InputError
+from recon.arrays import check_shape as _check
+from recon.cameras import CameraOrigin, Cameras, CameraScale
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth"]
 FloatArray = NDArray[np.floating[Any]]
-
-
-def _check(array: Any, name: str, shape: tuple[int | None, ...]) -> None:
-    """Raise if `array` is not a numpy array of `shape`, where None stands for any length."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} must be a numpy array, got {type(array).__name__}")
-    if array.ndim != len(shape) or any(w is not None and w != h for w, h in zip(shape, array.shape, strict=True)):
-        expected = ", ".join("any" if s is None else str(s) for s in shape)
-        raise ValueError(f"{name} must have shape ({expected}), got {array.shape}")
 
 
 @dataclass(frozen=True)
@@ -66,86 +58,6 @@ class Gaussians:
 
 
 @dataclass(frozen=True)
-class Cameras:
-    """What the user knows about the cameras of N photos; either part may be unknown."""
-
-    extrinsics: NDArray[np.float64] | None = None
-    """(N, 4, 4) world-to-camera, in the user's units."""
-    intrinsics: NDArray[np.float64] | None = None
-    """(N, 3, 3) in pixels of whichever image they go with: the upright original, or its processed version."""
-
-    def __post_init__(self) -> None:
-        if self.extrinsics is not None:
-            _check(self.extrinsics, "extrinsics", (None, 4, 4))
-        if self.intrinsics is not None:
-            _check(self.intrinsics, "intrinsics", (None if self.extrinsics is None else len(self.extrinsics), 3, 3))
-
-    @staticmethod
-    def from_arrays(extrinsics: Any, intrinsics: Any, count: int) -> Cameras:
-        """Check cameras given by a user for `count` images.
-
-        Args:
-            extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera, or None; arrays, nested lists or tensors.
-            intrinsics: (N, 3, 3) in pixels, or None.
-            count: number of images.
-
-        Raises:
-            InputError: wrong shape or count, numbers that are not finite, a rotation that is none or is mirrored, a
-                focal length that is not positive, or last rows other than (0, 0, 0, 1) and (0, 0, 1).
-        """
-        return Cameras(
-            None if extrinsics is None else _checked_extrinsics(extrinsics, count),
-            None if intrinsics is None else _checked_intrinsics(intrinsics, count),
-        )
-
-
-def _checked_extrinsics(given: Any, count: int) -> NDArray[np.float64]:
-    matrices = _finite_matrices(given, "extrinsics", ((4, 4), (3, 4)), count)
-    extrinsics = np.tile(np.eye(4), (count, 1, 1))
-    extrinsics[:, : matrices.shape[1]] = matrices
-    last_row = np.abs(extrinsics[:, 3] - (0, 0, 0, 1)).max(axis=1) > 1e-5
-    _refuse(last_row, "extrinsics[{}] must have the last row (0, 0, 0, 1): is it transposed?")
-    rotation = extrinsics[:, :3, :3]
-    error = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))  # (N,)
-    _refuse(error > 1e-3, "extrinsics[{}] must hold a rotation: its first three rows and columns are not orthonormal")
-    mirrored = np.linalg.det(rotation) < 0
-    _refuse(mirrored, "extrinsics[{}] is mirrored: its rotation must have determinant +1, not -1 (one axis is flipped)")
-    return extrinsics
-
-
-def _checked_intrinsics(given: Any, count: int) -> NDArray[np.float64]:
-    intrinsics = _finite_matrices(given, "intrinsics", ((3, 3),), count)
-    last_row = np.abs(intrinsics[:, 2] - (0, 0, 1)).max(axis=1) > 1e-5
-    _refuse(last_row, "intrinsics[{}] must have the last row (0, 0, 1): is it transposed?")
-    focal = intrinsics[:, [0, 1], [0, 1]]  # (N, 2)
-    _refuse((focal <= 0).any(axis=1), "intrinsics[{}] must have positive focal lengths at [0, 0] and [1, 1]")
-    return intrinsics
-
-
-def _finite_matrices(given: Any, name: str, shapes: tuple[tuple[int, int], ...], count: int) -> NDArray[np.float64]:
-    """A float64 copy of `given` as (count, rows, columns), checked for shape, count and finiteness."""
-    expected = " or ".join(f"({count}, {rows}, {columns})" for rows, columns in shapes)
-    try:
-        if hasattr(given, "detach"):
-            given = given.detach().cpu().numpy()
-        matrices = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be numbers of shape {expected}: {error}") from error
-    if matrices.ndim != 3 or matrices.shape[1:] not in shapes:
-        raise InputError(f"{name} must have shape {expected}, got {matrices.shape}")
-    if len(matrices) != count:
-        raise InputError(f"{name} must hold one matrix per image: {len(matrices)} given for {count} images")
-    _refuse((~np.isfinite(matrices)).any(axis=(1, 2)), name + "[{}] must be finite: it holds NaN or infinity")
-    return matrices
-
-
-def _refuse(wrong: NDArray[np.bool_] | np.bool_, message: str) -> None:
-    """Raise for the first camera that is `wrong` (N,); `message` has a place for its index."""
-    if wrong.any():
-        raise InputError(message.format(int(np.argmax(wrong))))
-
-
-@dataclass(frozen=True)
 class Prediction:
     """What one run yields for N views of one scene, at the processed size H × W.
 
@@ -179,6 +91,11 @@ class Prediction:
     """(N, 2) width and height of the upright originals."""
     processed_to_original: FloatArray | None = None
     """(N, 3, 3) affine map from processed to original pixel coordinates (half-integer centres)."""
+    lenses: Cameras | None = None
+    """Cameras of the N upright originals as they were taken: intrinsics, sizes, any distortion and where those come
+    from, without extrinsics. `intrinsics` are those of the undistorted, resized and cropped photos. None: unknown."""
+    extrinsics_origin: CameraOrigin | None = None
+    """Where `extrinsics` come from; None: unknown, or without any."""
     ref_view: int | None = None
     """Index of the reference view the network chose; None where none was chosen."""
     aux: Mapping[str, Any] = field(default_factory=dict)
@@ -204,6 +121,8 @@ class Prediction:
             _check(self.original_sizes, "original_sizes", (n, 2))
         if self.processed_to_original is not None:
             _check(self.processed_to_original, "processed_to_original", (n, 3, 3))
+        if self.lenses is not None and len(self.lenses) != n:
+            raise ValueError(f"lenses must be of {n} photos, got {len(self.lenses)}")
         if self.image_names and len(self.image_names) != n:
             raise ValueError(f"image_names must have {n} names, got {len(self.image_names)}")
         sources = get_args(GaussianSource) if self.gaussians is not None else (None,)
@@ -219,3 +138,44 @@ class Prediction:
     def is_metric(self) -> bool:
         """Whether depth and camera positions are in metres."""
         return self.units == "metric"
+
+    @property
+    def cameras(self) -> Cameras:
+        """Of the processed images."""
+        count, height, width = self.depth.shape
+        intrinsics = None if self.intrinsics is None else self.intrinsics.astype(np.float64)
+        return self._cameras(intrinsics, np.tile(np.array([width, height], np.int64), (count, 1)), None)
+
+    @property
+    def original_cameras(self) -> Cameras:
+        """Of the upright originals as they were taken: with these, and the photos, the same run starts again.
+
+        Intrinsics are None where it is unknown how the processed images lie in the originals.
+        """
+        if self.lenses is not None:
+            return self._cameras(self.lenses.intrinsics, self.lenses.sizes, self.lenses.distortion)
+        if self.intrinsics is None or self.processed_to_original is None:
+            return self._cameras(None, self.original_sizes, None)
+        to_original = self.processed_to_original.astype(np.float64)
+        return self._cameras(to_original @ self.intrinsics, self.original_sizes, None)
+
+    def _cameras(
+        self,
+        intrinsics: NDArray[np.float64] | None,
+        sizes: NDArray[np.int64] | None,
+        distortion: NDArray[np.float64] | None,
+    ) -> Cameras:
+        lens_origin = "predicted" if self.lenses is None else self.lenses.origin
+        scales: dict[Units, CameraScale] = {"relative": "free", "aligned": "given", "metric": "metric"}
+        world_to_camera = None
+        if self.extrinsics is not None:
+            world_to_camera = np.tile(np.eye(4), (len(self.depth), 1, 1))
+            world_to_camera[:, :3] = self.extrinsics
+        return Cameras(
+            world_to_camera,
+            intrinsics,
+            sizes,
+            distortion,
+            origin=self.extrinsics_origin or lens_origin,
+            scale=scales[self.units],
+        )

@@ -31,7 +31,7 @@ def test_what_was_rendered_is_read_back(tiny: Path) -> None:
     np.testing.assert_array_equal(loaded.sky, rendered.sky)
     np.testing.assert_array_equal(loaded.object_ids, rendered.object_ids)
     np.testing.assert_allclose(loaded.depth, rendered.depth, atol=TINY.depth_scale / 2 + 1e-6)
-    np.testing.assert_array_equal(loaded.cameras.extrinsics, rendered.cameras.extrinsics)
+    np.testing.assert_array_equal(loaded.cameras.world_to_camera, rendered.cameras.world_to_camera)
     np.testing.assert_array_equal(loaded.cameras.intrinsics, rendered.cameras.intrinsics)
     assert abs(loaded.images.astype(int) - rendered.images).mean() < 6
     assert (loaded.name, loaded.units) == ("textureless_wall", "metric")
@@ -53,11 +53,11 @@ def test_a_sample_of_another_seed_is_another(tiny: Path) -> None:
 def test_held_out_photos_lie_between(tiny: Path) -> None:
     images, depth, cameras = load_held_out(tiny)
     assert images.shape == (2, 42, 56, 3)
-    assert cameras.extrinsics is not None
+    assert cameras.world_to_camera is not None
     path = camera_path(make_scene(TINY.scene, TINY.seed), TINY.path, 2 * TINY.count - 1, TINY.seed)
-    np.testing.assert_allclose(cameras.extrinsics, path[1::2], atol=1e-12)
+    np.testing.assert_allclose(cameras.world_to_camera, path[1::2], atol=1e-12)
     scene = make_scene(TINY.scene, TINY.seed)
-    between = render_views(scene, cameras.extrinsics, TINY.intrinsics(), TINY.size, TINY.samples_per_pixel)
+    between = render_views(scene, cameras.world_to_camera, TINY.intrinsics(), TINY.size, TINY.samples_per_pixel)
     np.testing.assert_allclose(depth, between.depth, atol=TINY.depth_scale / 2 + 1e-6)
 
 

@@ -55,8 +55,8 @@ class KnownCameras:
         if self.focal is not None:
             return PhotoCamera(centred_intrinsics(self.focal, photo.width, photo.height), "given")
         if self.file is not None:
+            from recon.cameras import Cameras
             from recon.sources.cameras_file import read_cameras
-            from recon.types import Cameras
 
             found = read_cameras(self.file, names, [(photo.width, photo.height)], [index])
             intrinsics = Cameras.from_arrays(None, found[1], count=1).intrinsics

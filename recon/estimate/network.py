@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry.cameras import normalise_extrinsics, to_3x4
 from recon.messages import warn
 from recon.models.presets import MonocularConfig, NestedConfig
 from recon.options import InferenceOptions
 from recon.sources.fitting import ProcessedViews, normalise
-from recon.types import Cameras, FloatArray, Gaussians, Prediction, Units
+from recon.types import FloatArray, Gaussians, Prediction, Units
 
 if TYPE_CHECKING:
     import torch
@@ -33,12 +34,12 @@ def predict(model: ReadyModel, views: ProcessedViews, cameras: Cameras, options:
     if model.preset.any_view is None:
         return _predict_single_views(model, views, cameras, options)
     intrinsics = cameras.intrinsics
-    if cameras.extrinsics is not None and intrinsics is None:
+    if cameras.world_to_camera is not None and intrinsics is None:
         first_pass = _call(model, views, None, None, options, extras=False)
         if first_pass.intrinsics is None:
             raise ValueError("an any-view network must return intrinsics")
         intrinsics = _numpy(first_pass.intrinsics).astype(np.float64)
-    extrinsics = None if cameras.extrinsics is None else normalise_extrinsics(cameras.extrinsics)
+    extrinsics = None if cameras.world_to_camera is None else normalise_extrinsics(cameras.world_to_camera)
     # Intrinsics alone say nothing to an any-view network, but give a nested one its metres.
     conditions = extrinsics is not None or isinstance(model.preset.network, NestedConfig)
     output = _call(model, views, extrinsics, intrinsics if conditions else None, options)
@@ -67,18 +68,18 @@ def _predict_single_views(
     in_metres = isinstance(model.preset.network, MonocularConfig) and model.preset.network.max_depth is not None
     prediction = _to_prediction(_call(model, views, None, None, options), views, "metric" if in_metres else "relative")
     name = model.preset.name
-    if cameras.extrinsics is not None:
-        prediction = replace(prediction, extrinsics=to_3x4(cameras.extrinsics).astype(np.float32))
+    if cameras.world_to_camera is not None:
+        prediction = replace(prediction, extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32))
     if cameras.intrinsics is not None:
         prediction = replace(prediction, intrinsics=cameras.intrinsics.astype(np.float32))
     if "metric scale with intrinsics" not in model.preset.abilities:
-        if cameras.extrinsics is not None or cameras.intrinsics is not None:
+        if cameras.world_to_camera is not None or cameras.intrinsics is not None:
             warn(f"{name} looks at each view alone: the given cameras are passed on, and depth is not in their scale")
         return prediction
     if cameras.intrinsics is None:
         warn(f"{name} gives metres only with intrinsics; without them its depth is relative")
         return prediction
-    if cameras.extrinsics is not None:
+    if cameras.world_to_camera is not None:
         warn(f"{name} gives metres: the given extrinsics are taken to be in metres too")
     factors = _metres_per_unit(cameras.intrinsics)  # (N,)
     depth = (prediction.depth * factors[:, None, None]).astype(np.float32)

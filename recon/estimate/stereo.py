@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recon.cameras import Cameras
 from recon.geometry.cameras import to_3x4
-from recon.types import Cameras, Prediction
+from recon.types import Prediction
 
 if TYPE_CHECKING:
     from recon.sources.colmap import SparsePoints
@@ -46,13 +47,13 @@ class StereoModel:
         from recon.stereo.multi_view import multi_view_depth
 
         found = multi_view_depth(views.images, cameras, sparse, self.options, progress, views.names)
-        assert cameras.extrinsics is not None
+        assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
         return Prediction(
             depth=found.depth,
             processed_images=views.images,
             conf=found.conf,
-            extrinsics=to_3x4(cameras.extrinsics).astype(np.float32),
+            extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32),
             intrinsics=cameras.intrinsics.astype(np.float32),
             units="aligned",
             image_names=tuple(views.names),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.choices import Rasterizer
 from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
@@ -24,7 +25,7 @@ from recon.geometry.located_depth import check_points, with_cameras
 from recon.messages import warn
 from recon.refine.neighbourhood import NEAR_PERCENT, Surroundings
 from recon.splats.trajectories import check_mode, make_path, used_mode
-from recon.types import Cameras, FloatArray, Prediction
+from recon.types import FloatArray, Prediction
 
 if TYPE_CHECKING:
     from recon.splats.rasterizer import RenderedView
@@ -128,7 +129,7 @@ def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Expo
     assert prediction.gaussians is not None
     size = _render_size(prediction, options)
     trajectory, cameras = _frames(prediction, size, options)
-    count = len(cameras.extrinsics) if cameras.extrinsics is not None else 0
+    count = len(cameras.world_to_camera) if cameras.world_to_camera is not None else 0
     near, disparities = _depth_scale(prediction)
     views: Iterable[RenderedView] = iter_render(
         prediction.gaussians,
@@ -193,8 +194,8 @@ def _frames(prediction: Prediction, size: tuple[int, int], options: GsVideoOptio
     if given.intrinsics is None:
         own = _input_cameras(prediction, size)
         assert own.intrinsics is not None
-        assert given.extrinsics is not None
-        given = Cameras(given.extrinsics, np.repeat(own.intrinsics[:1], len(given.extrinsics), axis=0))
+        assert given.world_to_camera is not None
+        given = Cameras(given.world_to_camera, np.repeat(own.intrinsics[:1], len(given.world_to_camera), axis=0))
     return "render_exts", given
 
 

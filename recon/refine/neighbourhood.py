@@ -48,9 +48,11 @@ class Surroundings:
         Where nothing is in view, of the distances of all splats; 1 where there are none.
         """
         cameras = path.cameras()
-        assert cameras.extrinsics is not None
+        assert cameras.world_to_camera is not None
         found = np.ones((len(path), len(percents)))
-        for frame, (intrinsics, world_to_camera) in enumerate(zip(path.intrinsics, cameras.extrinsics, strict=True)):
+        for frame, (intrinsics, world_to_camera) in enumerate(
+            zip(path.intrinsics, cameras.world_to_camera, strict=True)
+        ):
             pixels, depth = project_points(self.centres[None], intrinsics[None], world_to_camera[None])
             inside = (depth > 0) & ((pixels >= 0) & (pixels < size[::-1])).all(axis=-1)
             values = depth[inside] if inside.any() else np.linalg.norm(self.centres - path.centres[frame], axis=1)

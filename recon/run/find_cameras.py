@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.messages import warn
 from recon.sources.images import Photo, PhotoSource, load_each
-from recon.types import Cameras
 
 if TYPE_CHECKING:
     from recon.sfm.structure_from_motion import Progress, SfmResult
@@ -41,9 +41,9 @@ class FoundCameras:
         """World-to-camera extrinsics and pinhole intrinsics, in pixels of the originals, of the named photos."""
         views = [self._view(name) for name in names]
         found = self.result.cameras
-        assert found.extrinsics is not None
+        assert found.world_to_camera is not None
         assert found.intrinsics is not None
-        return Cameras(found.extrinsics[views], found.intrinsics[views])
+        return Cameras(found.world_to_camera[views], found.intrinsics[views])
 
     def sparse_points(self, names: Sequence[str]) -> SparsePoints:
         """The triangulated points, with the observations of the named photos."""

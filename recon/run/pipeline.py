@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.network import predict
 from recon.estimate.stereo import StereoModel
@@ -28,7 +29,7 @@ from recon.run.record import discard_record, export_entries, image_entries, vers
 from recon.sources.cameras_file import read_cameras, read_render_cameras
 from recon.sources.fitting import FittedPhoto, combine, fit_photo, map_intrinsics
 from recon.sources.images import LoadedPhotos, Photo, PhotoSource, check_folders_apart, list_images, load_each
-from recon.types import Cameras, GaussianSource, Prediction
+from recon.types import GaussianSource, Prediction
 
 if TYPE_CHECKING:
     from recon.models.presets import Preset
@@ -127,7 +128,7 @@ def reconstruct(
             if known.intrinsics is not None:
                 if "gs_video" in formats:
                     check_skew(known.intrinsics, checked["gs_video"])
-                known = Cameras(known.extrinsics, map_intrinsics(known.intrinsics, views.processed_to_original))
+                known = Cameras(known.world_to_camera, map_intrinsics(known.intrinsics, views.processed_to_original))
         with stages("predict"):
             if isinstance(model, StereoModel):
                 points = None if found is None else found.sparse_points(views.names)
@@ -135,8 +136,10 @@ def reconstruct(
             else:
                 prediction = predict(model, views, known, replace(options, infer_gs=splats_from == "head"))
         with stages("align"):
-            if known.extrinsics is not None and preset is not None and preset.any_view is not None:
-                prediction = align_to_given_extrinsics(prediction, known.extrinsics, options.align_to_input_ext_scale)
+            if known.world_to_camera is not None and preset is not None and preset.any_view is not None:
+                prediction = align_to_given_extrinsics(
+                    prediction, known.world_to_camera, options.align_to_input_ext_scale
+                )
         if splats_from == "depth":
             with stages("splat"):
                 prediction = add_gaussians(prediction, options)
@@ -332,19 +335,19 @@ def _known_cameras(
     else:
         everything = Cameras.from_arrays(extrinsics, intrinsics, count=len(loaded.names))
         cameras = Cameras(
-            extrinsics=None if everything.extrinsics is None else everything.extrinsics[loaded.kept],
+            world_to_camera=None if everything.world_to_camera is None else everything.world_to_camera[loaded.kept],
             intrinsics=None if everything.intrinsics is None else everything.intrinsics[loaded.kept],
         )
-    if cameras.extrinsics is not None:
-        warn_if_camera_to_world(cameras.extrinsics)
-        warn_if_float32_is_too_coarse(cameras.extrinsics)
+    if cameras.world_to_camera is not None:
+        warn_if_camera_to_world(cameras.world_to_camera)
+        warn_if_float32_is_too_coarse(cameras.world_to_camera)
     return cameras
 
 
 def _check_cameras_suffice(preset: Preset | None, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
     """Refuse point clouds of several views whose cameras would be known to nobody, before the network runs."""
     clouds = [name for name in formats if name in ("glb", "ply", *SPLAT_FORMATS)]
-    complete = cameras.extrinsics is not None and cameras.intrinsics is not None
+    complete = cameras.world_to_camera is not None and cameras.intrinsics is not None
     if preset is None:
         if not complete:
             raise InputError("multi-view stereo needs cameras: give extrinsics and intrinsics, or cameras 'sfm'")
@@ -370,7 +373,7 @@ def _camera_origins(prediction: Prediction, known: Cameras, found: FoundCameras 
         return "predicted" if known_too is None else "given" if found is None else SFM
 
     origins = {
-        "extrinsics": origin(prediction.extrinsics, known.extrinsics),
+        "extrinsics": origin(prediction.extrinsics, known.world_to_camera),
         "intrinsics": origin(prediction.intrinsics, known.intrinsics),
     }
     return origins if found is None else {**origins, SFM: found.describe()}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.lens import distort
 from recon.sfm.colmap import run_cancellable
 from recon.sfm.focal import estimate_focals, start_from
 from recon.sfm.global_mapping import global_models
-from recon.sfm.lenses import Lenses, distort
+from recon.sfm.lenses import Lenses
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.photos import SfmPhoto
 from recon.sources.colmap import SparsePoints, distortion_coefficients, sparse_points, world_to_camera

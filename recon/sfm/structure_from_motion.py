@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import quiet_colmap
@@ -29,7 +30,6 @@ from recon.sfm.overlaps import Overlaps, read_overlaps
 from recon.sfm.pairs import choose_pairs, match_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sources.colmap import SparsePoints
-from recon.types import Cameras
 
 __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
 

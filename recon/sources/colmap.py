@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
-from recon.types import Cameras, FloatArray
+from recon.types import FloatArray
 
 if TYPE_CHECKING:
     import pycolmap

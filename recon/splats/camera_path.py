@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry import quaternions
 from recon.geometry.cameras import invert_rigid
-from recon.types import Cameras, FloatArray
+from recon.types import FloatArray
 
 LARGEST_RATIO = 2.99
 """Of a step to the one before or after it, above which it is a jump; 3 is what constant acceleration from rest has."""
@@ -40,9 +41,9 @@ class CameraPath:
     @staticmethod
     def of(cameras: Cameras) -> CameraPath:
         """One frame per camera; both parts of `cameras` must be known."""
-        assert cameras.extrinsics is not None
+        assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
-        camera_to_world = invert_rigid(cameras.extrinsics)
+        camera_to_world = invert_rigid(cameras.world_to_camera)
         return CameraPath(
             camera_to_world[:, :3, 3], quaternions.from_matrix(camera_to_world[:, :3, :3]), cameras.intrinsics
         )

@@ -19,6 +19,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import has_skew
 from recon.geometry.spherical_harmonics import MAX_DEGREE
@@ -26,7 +27,7 @@ from recon.splats.cpu_rasterizer import CpuRasterizer
 from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.parameters import check_gaussians
 from recon.splats.rasterizer import Rasterizer, RenderedView, Renderer, RenderMode, RenderSettings
-from recon.types import Cameras, Gaussians
+from recon.types import Gaussians
 
 
 class Rendering(NamedTuple):
@@ -84,8 +85,8 @@ def render(
         far=far,
         threads=threads,
     )
-    assert cameras.extrinsics is not None
-    shape = (len(cameras.extrinsics), *size)
+    assert cameras.world_to_camera is not None
+    shape = (len(cameras.world_to_camera), *size)
     color = np.empty((*shape, 3), np.float32)
     depth = None if mode == "RGB" else np.empty(shape, np.float32)
     alpha = np.empty(shape, np.float32)
@@ -154,17 +155,17 @@ def _can_run(rasterizer: Rasterizer) -> bool:
 
 def _checked_cameras(cameras: Cameras) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(N, 4, 4) world-to-camera and (N, 3, 3) intrinsics."""
-    if cameras.extrinsics is None or cameras.intrinsics is None:
-        missing = "extrinsics" if cameras.extrinsics is None else "intrinsics"
+    if cameras.world_to_camera is None or cameras.intrinsics is None:
+        missing = "extrinsics" if cameras.world_to_camera is None else "intrinsics"
         raise InputError(f"rendering needs cameras with both parts, and these have no {missing}")
-    checked = Cameras.from_arrays(cameras.extrinsics, cameras.intrinsics, len(cameras.extrinsics))
-    assert checked.extrinsics is not None
+    checked = Cameras.from_arrays(cameras.world_to_camera, cameras.intrinsics, len(cameras.world_to_camera))
+    assert checked.world_to_camera is not None
     assert checked.intrinsics is not None
     skewed = has_skew(checked.intrinsics)
     if skewed.any():
         index = int(np.argmax(skewed))
         raise InputError(f"intrinsics[{index}] must have no skew: [0, 1] and [1, 0] must be 0")
-    return checked.extrinsics, checked.intrinsics
+    return checked.world_to_camera, checked.intrinsics
 
 
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:

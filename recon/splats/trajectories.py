@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.refine.neighbourhood import NEAR_PERCENT, Surroundings
 from recon.splats.camera_path import CameraPath, jumps
 from recon.splats.path_smoothing import low_pass
 from recon.splats.path_spline import path_through
 from recon.splats.path_steps import step_over
-from recon.types import Cameras, FloatArray
+from recon.types import FloatArray
 
 SECONDS_PER_VIEW = 1 / 3
 """From one input camera to the next, unless the whole would be shorter or longer than this:"""
@@ -82,8 +83,8 @@ def check_mode(mode: str) -> None:
 
 def used_mode(mode: str, cameras: Cameras) -> str:
     """`mode`, or `wander` for a single camera where `mode` needs several."""
-    assert cameras.extrinsics is not None
-    return mode if len(cameras.extrinsics) > 1 or mode == "dolly_zoom" else "wander"
+    assert cameras.world_to_camera is not None
+    return mode if len(cameras.world_to_camera) > 1 or mode == "dolly_zoom" else "wander"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.types import Cameras
+from recon.cameras import Cameras
 
 
 class Warp(NamedTuple):
@@ -73,9 +73,11 @@ def scaled_intrinsics(
 
 def warp_between(cameras: Cameras, reference: int, sources: NDArray[np.intp]) -> Warp:
     """The maps from view `reference` to views `sources`; cameras must be complete, in pixels of the images."""
-    assert cameras.extrinsics is not None
+    assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
-    reference_to_source = cameras.extrinsics[sources] @ np.linalg.inv(cameras.extrinsics[reference])  # (S, 4, 4)
+    reference_to_source = cameras.world_to_camera[sources] @ np.linalg.inv(
+        cameras.world_to_camera[reference]
+    )  # (S, 4, 4)
     to_centre = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     to_index = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
     source_pixels = to_index @ cameras.intrinsics[sources]  # (S, 3, 3)

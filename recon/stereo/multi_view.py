@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.messages import warn
@@ -27,7 +28,6 @@ from recon.stereo.matchers import CpuMatcher, Matcher, TorchMatcher
 from recon.stereo.plane_refinement import Bounds
 from recon.stereo.rough_points import rough_points
 from recon.stereo.view_selection import ViewPlan, plan_view
-from recon.types import Cameras
 
 Device = Literal["auto", "cpu", "cuda"]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -184,15 +184,15 @@ def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | N
             f"images of {width}×{height} pixels are too small for multi-view stereo: "
             f"it needs at least {_SMALLEST_SIDE}×{_SMALLEST_SIDE}"
         )
-    for name, matrices in (("extrinsics", cameras.extrinsics), ("intrinsics", cameras.intrinsics)):
+    for name, matrices in (("extrinsics", cameras.world_to_camera), ("intrinsics", cameras.intrinsics)):
         if matrices is None:
             raise InputError(f"multi-view stereo needs {name}: give cameras, or find them by structure from motion")
         if len(matrices) != count:
             raise InputError(f"{name} must hold one matrix per image: {len(matrices)} given for {count} images")
     if sparse is not None and len(sparse.observed) != count:
         raise InputError(f"sparse points must be of the same views: of {len(sparse.observed)}, not {count}")
-    assert cameras.extrinsics is not None
-    centres = invert_rigid(cameras.extrinsics)[:, :3, 3]
+    assert cameras.world_to_camera is not None
+    centres = invert_rigid(cameras.world_to_camera)[:, :3, 3]
     if np.ptp(centres, axis=0).max() <= _DIFFERENT_PLACES * max(1.0, float(np.abs(centres).max())):
         raise InputError(
             "the cameras all stand at one place, from where no depth can be told: "
@@ -247,7 +247,9 @@ def _match(
     agreeing = min(2, max(1, len(plan.sources) - 1))
     levels = grey[np.concatenate([[view], plan.sources])]
     half = shrink(levels, 2)
-    half_cameras = Cameras(cameras.extrinsics, scaled_intrinsics(cameras.intrinsics, (height, width), half.shape[1:]))
+    half_cameras = Cameras(
+        cameras.world_to_camera, scaled_intrinsics(cameras.intrinsics, (height, width), half.shape[1:])
+    )
     inverse_depths = np.linspace(*plan.inverse_depths, options.planes, dtype=np.float32)
     warp = warp_between(half_cameras, view, plan.sources)
     half_image = np.repeat(half[0, ..., None], 3, axis=2)

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.unprojection import pixel_centres
 from recon.sources.colmap import SparsePoints
 from recon.stereo.consistency import agreement
 from recon.stereo.images import Matching, scaled_intrinsics, shrink, warp_back, warp_between
 from recon.stereo.plane_sweep import sweep
-from recon.types import Cameras
 
 _SIDE = 126
 """Pixels of the thumbnail's longest side, about."""
@@ -47,7 +47,7 @@ def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: 
     thumbnails = shrink(grey, max(1, round(max(size) / _SIDE)))
     assert cameras.intrinsics is not None
     intrinsics = scaled_intrinsics(cameras.intrinsics, (size[0], size[1]), thumbnails.shape[1:])
-    cameras = Cameras(cameras.extrinsics, intrinsics)
+    cameras = Cameras(cameras.world_to_camera, intrinsics)
     found = np.zeros(thumbnails.shape, np.float32)
     neighbours = [_neighbours(view, cameras) for view in range(count)]
     for view, (sources, nearest) in enumerate(neighbours):
@@ -84,8 +84,8 @@ def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: 
 
 def _neighbours(view: int, cameras: Cameras) -> tuple[NDArray[np.intp], float]:
     """Other views that look about the same way, and the nearest depth to look at; no view where there is none."""
-    assert cameras.extrinsics is not None
-    camera_to_world = invert_rigid(cameras.extrinsics)
+    assert cameras.world_to_camera is not None
+    camera_to_world = invert_rigid(cameras.world_to_camera)
     centres, axes = camera_to_world[:, :3, 3], camera_to_world[:, :3, 2]
     distances = np.linalg.norm(centres - centres[view], axis=1)
     apart = distances > 1e-6 * max(float(distances.max()), 1e-300)
@@ -99,10 +99,10 @@ def _unproject(
     inverse_depth: NDArray[np.float32], kept: NDArray[np.bool_], cameras: Cameras, view: int
 ) -> NDArray[np.float64]:
     """World points (K, 3) of the pixels in `kept`."""
-    assert cameras.extrinsics is not None
+    assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
     pixels = pixel_centres(*inverse_depth.shape)[kept]  # (K, 2)
     homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
     in_camera = homogeneous @ np.linalg.inv(cameras.intrinsics[view]).T / inverse_depth[kept][:, None]
-    camera_to_world = invert_rigid(cameras.extrinsics)[view]
+    camera_to_world = invert_rigid(cameras.world_to_camera)[view]
     return in_camera @ camera_to_world[:3, :3].T + camera_to_world[:3, 3]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.unprojection import project_points
 from recon.sources.colmap import SparsePoints
-from recon.types import Cameras
 
 FEWEST_POINTS = 8
 """Points that a view must see for its depth range to mean anything."""
@@ -54,18 +54,18 @@ def plan_view(
         sources: most views to match with.
         witnesses: most views to hold the depth against.
     """
-    assert cameras.extrinsics is not None
+    assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
     points = sparse.points[sparse.observed[view]]
-    depth = sparse.depths(view, cameras.extrinsics)
+    depth = sparse.depths(view, cameras.world_to_camera)
     points, seen = points[depth > 0], sparse.observed[view][depth > 0]
     if len(points) < FEWEST_POINTS:
         return None
-    centres = invert_rigid(cameras.extrinsics)[:, :3, 3]
+    centres = invert_rigid(cameras.world_to_camera)[:, :3, 3]
     rays = points[None] - centres[:, None]  # (N, K, 3)
     rays /= np.maximum(np.linalg.norm(rays, axis=2, keepdims=True), 1e-300)
     angles = np.degrees(np.arccos(np.clip((rays * rays[view]).sum(axis=2), -1, 1)))  # (N, K)
-    pixels, depths = project_points(np.broadcast_to(points, rays.shape), cameras.intrinsics, cameras.extrinsics)
+    pixels, depths = project_points(np.broadcast_to(points, rays.shape), cameras.intrinsics, cameras.world_to_camera)
     inside = (depths > 0) & (pixels >= 0).all(axis=2) & (pixels < (size[1], size[0])).all(axis=2)
     tracked = np.stack([np.isin(seen, indices, assume_unique=True) for indices in sparse.observed])
     suits = np.minimum(angles / _GOOD_ANGLE, 1) ** 2 / (1 + (angles / _WIDE_ANGLE) ** 4)

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.sources.colmap import SparsePoints
 from recon.stereo.images import to_grey
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.stereo.view_selection import plan_view
-from recon.types import Cameras
 from tests.benchmarks.torch_sweep import sweep_with_torch
 
 from ..synthetic.camera_paths import camera_path, pinhole
@@ -45,11 +45,11 @@ def photograph(views: int, samples_per_pixel: int = 4) -> SyntheticViews:
 
 def surface_points(views: SyntheticViews, per_view: int = 400) -> SparsePoints:
     """Points of the true surface, each seen by the views that have it at its depth."""
-    assert views.cameras.extrinsics is not None
+    assert views.cameras.world_to_camera is not None
     assert views.cameras.intrinsics is not None
     generator = np.random.default_rng(0)
     points = []
-    for depth, camera, matrix in zip(views.depth, views.cameras.extrinsics, views.cameras.intrinsics, strict=True):
+    for depth, camera, matrix in zip(views.depth, views.cameras.world_to_camera, views.cameras.intrinsics, strict=True):
         rows, columns = np.nonzero(depth)
         chosen = generator.choice(len(rows), per_view, replace=False)
         rows, columns = rows[chosen], columns[chosen]
@@ -58,7 +58,7 @@ def surface_points(views: SyntheticViews, per_view: int = 400) -> SparsePoints:
         points.append((np.linalg.inv(camera) @ local)[:3].T)
     world = np.concatenate(points)
     observed = []
-    for depth, camera, matrix in zip(views.depth, views.cameras.extrinsics, views.cameras.intrinsics, strict=True):
+    for depth, camera, matrix in zip(views.depth, views.cameras.world_to_camera, views.cameras.intrinsics, strict=True):
         local = world @ camera[:3, :3].T + camera[:3, 3]
         u, v, z = (local @ matrix.T).T
         inside = (z > 0) & (u >= 0) & (v >= 0) & (u < SIZE[1] * z) & (v < SIZE[0] * z)
@@ -91,7 +91,7 @@ def compare(count: int, compared: int) -> None:
 
     torch.set_num_threads(2)
     grey = to_grey(views.images)
-    extrinsics, intrinsics = views.cameras.extrinsics, views.cameras.intrinsics
+    extrinsics, intrinsics = views.cameras.world_to_camera, views.cameras.intrinsics
     assert extrinsics is not None
     assert intrinsics is not None
     chosen = np.linspace(0, count - 1, compared).astype(int)
@@ -110,9 +110,9 @@ def compare(count: int, compared: int) -> None:
 
 
 def _first(cameras: Cameras, count: int) -> Cameras:
-    assert cameras.extrinsics is not None
+    assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
-    return Cameras(cameras.extrinsics[:count], cameras.intrinsics[:count])
+    return Cameras(cameras.world_to_camera[:count], cameras.intrinsics[:count])
 
 
 def measure_memory(file: Path) -> None:
@@ -143,7 +143,7 @@ def _resident(which: str) -> float:
 def compare_memory() -> None:
     views = photograph(36, 1)
     sparse = surface_points(views)
-    assert views.cameras.extrinsics is not None
+    assert views.cameras.world_to_camera is not None
     assert views.cameras.intrinsics is not None
     seen = np.zeros((36, len(sparse)), bool)
     for view, indices in enumerate(sparse.observed):
@@ -152,7 +152,7 @@ def compare_memory() -> None:
         for count in (12, 36):
             file = Path(folder) / f"{count}.npz"
             np.savez(
-                file, images=views.images[:count], extrinsics=views.cameras.extrinsics[:count],
+                file, images=views.images[:count], extrinsics=views.cameras.world_to_camera[:count],
                 intrinsics=views.cameras.intrinsics[:count], points=sparse.points, seen=seen[:count],
             )  # fmt: skip
             command = [sys.executable, "-m", "tests.benchmarks.bench_stereo", "--measure", str(file)]

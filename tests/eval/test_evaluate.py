@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recon.cameras import Cameras
 from recon.cli.comparison import print_comparison, table_rows
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
@@ -25,7 +26,7 @@ from recon.messages import ReconWarning
 from recon.run.record import add_exports, read_record
 from recon.splats.ply import write_ply
 from recon.splats.rendering import Rendering
-from recon.types import Cameras, Gaussians, Prediction
+from recon.types import Gaussians, Prediction
 from tests.eval.layout_folders import (
     NORMAL,
     OFFSET,
@@ -372,8 +373,10 @@ def test_splats_are_rendered_at_held_out_views(
     assert found.novel_views.psnr == pytest.approx(20, abs=1e-3)
     everything = predict(truth, world=ELSEWHERE)
     assert everything.intrinsics is not None
-    assert seen[0].extrinsics is not None
-    np.testing.assert_allclose(seen[0].extrinsics[0], ELSEWHERE.apply_to_extrinsics(truth.extrinsics[3]), atol=1e-4)
+    assert seen[0].world_to_camera is not None
+    np.testing.assert_allclose(
+        seen[0].world_to_camera[0], ELSEWHERE.apply_to_extrinsics(truth.extrinsics[3]), atol=1e-4
+    )
     np.testing.assert_allclose(seen[0].intrinsics, everything.intrinsics[3:], atol=1e-4)
 
     none_left = evaluated(tmp_path / "all", predict(truth, gaussians=one_splat()), truth, full=True)

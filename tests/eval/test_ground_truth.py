@@ -191,8 +191,8 @@ def test_shipped_scenes_are_read_as_they_were_written(name: str) -> None:
         pytest.skip("no sample scenes")
     truth, views = read_ground_truth(folder), load_scene(folder)
     count, height, width = views.depth.shape
-    assert views.cameras.extrinsics is not None
-    np.testing.assert_allclose(truth.extrinsics[:count], views.cameras.extrinsics)
+    assert views.cameras.world_to_camera is not None
+    np.testing.assert_allclose(truth.extrinsics[:count], views.cameras.world_to_camera)
     sampled = sample_depth(truth, 1, (height, width), np.eye(3))
     assert sampled is not None
     np.testing.assert_array_equal(sampled[0], views.depth[1])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export import export, gs_video, progress
 from recon.export.depth_vis import DEPTH_COLORS
@@ -22,7 +23,7 @@ from recon.geometry.unprojection import project_points, unproject_depth
 from recon.messages import ReconWarning
 from recon.splats import rendering
 from recon.splats.rasterizer import RenderedView
-from recon.types import Cameras, Gaussians, Prediction
+from recon.types import Gaussians, Prediction
 
 
 def splats_of(prediction: Prediction) -> Gaussians:
@@ -77,7 +78,7 @@ class FakeRenderer:
         return self.views()
 
     def views(self) -> Iterator[RenderedView]:
-        for frame in range(len(self.cameras.extrinsics)):
+        for frame in range(len(self.cameras.world_to_camera)):
             if frame == self.fails_at:
                 raise self.error
             self.made += 1

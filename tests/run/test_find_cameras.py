@@ -12,6 +12,7 @@ import pytest
 
 import recon.sfm.structure_from_motion
 import recon.stereo.multi_view
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.stereo import StereoModel
 from recon.geometry.similarity import Similarity
@@ -22,7 +23,6 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmResult
 from recon.sources.colmap import SparsePoints
 from recon.stereo.multi_view import StereoDepth, StereoOptions
-from recon.types import Cameras
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
 
 OPTIONS = InferenceOptions(process_res=WIDTH)

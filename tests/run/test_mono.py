@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.mono_network import NetworkModel
 from recon.estimate.mono_predict import fit_single
@@ -26,7 +27,6 @@ from recon.run.mono import MonoRun, open_model, run_mono
 from recon.sources.cameras_file import write_cameras
 from recon.sources.fitting import combine
 from recon.sources.images import Photo
-from recon.types import Cameras
 from tests.models.onnx.graphs import expected_map, stated, write_graph
 from tests.models.tiny import TINY, tiny_network
 from tests.without_torch import HIDE_TORCH

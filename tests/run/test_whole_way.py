@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recon.cameras import Cameras
 from recon.eval.camera_metrics import camera_scores
 from recon.geometry.cameras import camera_centres
 from recon.geometry.similarity import umeyama
@@ -13,7 +14,6 @@ from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
 from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.images import Photo
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
-from recon.types import Cameras
 
 from ..synthetic.sample_scenes import load_scene
 
@@ -27,17 +27,17 @@ def test_cameras_and_depth_of_a_sample_scene(name: str) -> None:
     photos = [Photo(str(index), pixels) for index, pixels in enumerate(truth.images[:VIEWS])]
     found = structure_from_motion([prepare_photo(photo) for photo in photos])
     assert found.registered.tolist() == list(range(VIEWS))
-    exact = truth.cameras.extrinsics[:VIEWS]
-    scores = camera_scores(found.cameras.extrinsics, exact)
+    exact = truth.cameras.world_to_camera[:VIEWS]
+    scores = camera_scores(found.cameras.world_to_camera, exact)
     assert scores.rotation_auc[3] > 0.95
 
     pinhole = [Photo(photo.name, found.undistort(index, photo.pixels)) for index, photo in enumerate(photos)]
     views = preprocess(pinhole, 336)
     intrinsics = map_intrinsics(found.cameras.intrinsics, views.processed_to_original)
-    cameras = Cameras(found.cameras.extrinsics, intrinsics)
+    cameras = Cameras(found.cameras.world_to_camera, intrinsics)
     depth = multi_view_depth(views.images, cameras, found.sparse, StereoOptions()).depth
 
-    scale = umeyama(camera_centres(exact), camera_centres(found.cameras.extrinsics)).scale
+    scale = umeyama(camera_centres(exact), camera_centres(found.cameras.world_to_camera)).scale
     rows, columns = ((np.arange(size) + 0.5) * 2 for size in depth.shape[1:])  # the processed pixels' centres
     true_depth = truth.depth[:VIEWS][:, rows.astype(int)][:, :, columns.astype(int)]
     kept = (depth > 0) & (true_depth > 0)

@@ -9,8 +9,9 @@ import pycolmap
 import pytest
 
 from recon.errors import InputError
+from recon.lens import distort
 from recon.sfm.features import extract_features, write_cameras
-from recon.sfm.lenses import Lenses, distort
+from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import _lens_exists, _merit
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.sfm.photos import SfmPhoto, prepare_photo

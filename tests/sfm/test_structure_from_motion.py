@@ -50,8 +50,8 @@ def misfit(found: np.ndarray, truth: np.ndarray) -> Misfit:
 
 
 def extrinsics(result: SfmResult) -> np.ndarray:
-    assert result.cameras.extrinsics is not None
-    return result.cameras.extrinsics
+    assert result.cameras.world_to_camera is not None
+    return result.cameras.world_to_camera
 
 
 @pytest.fixture(scope="module")
@@ -435,13 +435,13 @@ def test_a_walk_into_a_scene(name: str, scene_seed: int):
 @pytest.mark.slow
 def test_door_against_its_colmap_model(shared_data: Path):
     reference = read_colmap(shared_data / "door" / "sparse" / "0")
-    assert reference.cameras.extrinsics is not None
+    assert reference.cameras.world_to_camera is not None
     assert reference.cameras.intrinsics is not None
     assert reference.distortion is not None
     photos = load_each(shared_data / "door" / "images", prepare_photo).photos
     found = structure_from_motion(photos)
     assert found.registered_names == reference.names
-    fit = misfit(extrinsics(found), reference.cameras.extrinsics)
+    fit = misfit(extrinsics(found), reference.cameras.world_to_camera)
     assert fit.rotation <= 0.05
     assert fit.centre <= 0.002
     np.testing.assert_allclose(found.lenses.intrinsics, reference.cameras.intrinsics, rtol=0.002)

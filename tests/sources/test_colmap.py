@@ -73,9 +73,9 @@ def test_a_model_is_read_in_natural_order(text: bool, tmp_path: Path):
     extrinsics = write_model(tmp_path / "model", "OPENCV", [50, 51, 32, 24, 0.1, -0.02, 0.003, 0.004], text)
     model = read_colmap(tmp_path / "model")
     assert model.names == ("b9.jpg", "b10.jpg")
-    assert model.cameras.extrinsics is not None
+    assert model.cameras.world_to_camera is not None
     assert model.cameras.intrinsics is not None
-    np.testing.assert_allclose(model.cameras.extrinsics, extrinsics[::-1], atol=1e-9)
+    np.testing.assert_allclose(model.cameras.world_to_camera, extrinsics[::-1], atol=1e-9)
     np.testing.assert_allclose(model.cameras.intrinsics, [[[50, 0, 32], [0, 51, 24], [0, 0, 1]]] * 2)
     assert model.distortion is not None
     np.testing.assert_allclose(model.distortion, [[0.1, -0.02, 0.003, 0.004, 0, 0, 0, 0]] * 2)
@@ -113,7 +113,7 @@ def test_missing_and_damaged_models(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_the_points_of_the_door_agree_with_its_cameras(shared_data: Path):
     """Every point lies in front of the cameras that see it, and within their photos."""
     model = read_colmap(shared_data / "door" / "sparse" / "0")
-    assert model.cameras.extrinsics is not None
+    assert model.cameras.world_to_camera is not None
     assert model.cameras.intrinsics is not None
     assert model.names[0] == "DSC_0001.JPG"
     assert len(model.sparse) == 11384
@@ -121,9 +121,9 @@ def test_the_points_of_the_door_agree_with_its_cameras(shared_data: Path):
     assert model.sparse.errors is not None
     assert model.sparse.errors.mean() == pytest.approx(0.355, abs=1e-3)
     for view in range(12):
-        in_camera = model.sparse.in_camera(view, model.cameras.extrinsics)
+        in_camera = model.sparse.in_camera(view, model.cameras.world_to_camera)
         pixels = in_camera @ model.cameras.intrinsics[view].T
         assert (np.abs(pixels[:, :2] / pixels[:, 2:] - [648, 968]) < [670, 1000]).all()
-        depths = model.sparse.depths(view, model.cameras.extrinsics)
+        depths = model.sparse.depths(view, model.cameras.world_to_camera)
         assert depths.min() > 10
         assert depths.max() < 40

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry import quaternions
-from recon.types import Cameras, Gaussians
+from recon.types import Gaussians
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 import recon.choices
+from recon.cameras import Cameras
 from recon.errors import InputError, MissingExtraError
 from recon.splats import cpu_renderer
 from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.rasterizer import Rasterizer, RenderedView, RenderSettings
 from recon.splats.rendering import RASTERIZERS, Rendering, choose_rasterizer, iter_render, render
-from recon.types import Cameras, Gaussians
+from recon.types import Gaussians
 from tests.splats.brute_force import brute_force
 from tests.splats.scenes import Scene, random_camera, random_gaussians, random_scenes
 
@@ -34,10 +35,10 @@ each_scene = pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 
 
 def assert_like_brute_force(scene: Scene, rasterizer: Any, tolerance: float) -> None:
-    assert scene.cameras.extrinsics is not None
+    assert scene.cameras.world_to_camera is not None
     assert scene.cameras.intrinsics is not None
     truth = brute_force(
-        scene.gaussians, scene.cameras.extrinsics[0], scene.cameras.intrinsics[0], scene.size, scene.background
+        scene.gaussians, scene.cameras.world_to_camera[0], scene.cameras.intrinsics[0], scene.size, scene.background
     )
     options = {"rasterizer": rasterizer, "background": scene.background}
     summed = render(scene.gaussians, scene.cameras, scene.size, "RGB+D", **options)
@@ -117,7 +118,7 @@ def test_modes_differ_only_in_depth() -> None:
 def test_views_are_rendered_one_by_one() -> None:
     rng = np.random.default_rng(3)
     gaussians, size = random_gaussians(rng, 200, degree=2), (30, 40)
-    extrinsics = np.concatenate([random_camera(rng, size).extrinsics for _ in range(3)])  # type: ignore[misc]
+    extrinsics = np.concatenate([random_camera(rng, size).world_to_camera for _ in range(3)])  # type: ignore[misc]
     intrinsics = np.concatenate([random_camera(rng, size).intrinsics for _ in range(3)])  # type: ignore[misc]
     together = render_on_cpu(gaussians, Cameras(extrinsics, intrinsics), size, "RGB+D")
     singles = [render_on_cpu(gaussians, Cameras(extrinsics[[i]], intrinsics[[i]]), size, "RGB+D") for i in range(3)]
@@ -247,18 +248,21 @@ def test_bad_arguments_are_refused_at_once(changes: dict[str, Any], message: str
 def test_bad_cameras_are_refused() -> None:
     rng = np.random.default_rng(0)
     gaussians, camera = random_gaussians(rng, 2), random_camera(rng, (5, 5))
-    assert camera.extrinsics is not None
+    assert camera.world_to_camera is not None
     assert camera.intrinsics is not None
-    skewed, mirrored = camera.intrinsics.copy(), camera.extrinsics.copy()
+    skewed, mirrored = camera.intrinsics.copy(), camera.world_to_camera.copy()
     skewed[0, 0, 1] = 0.1
     mirrored[0, 0] *= -1
     for cameras, message in (
-        (Cameras(camera.extrinsics, None), "have no intrinsics"),
+        (Cameras(camera.world_to_camera, None), "have no intrinsics"),
         (Cameras(None, camera.intrinsics), "have no extrinsics"),
-        (Cameras(camera.extrinsics, skewed), r"^intrinsics\[0\] must have no skew"),
+        (Cameras(camera.world_to_camera, skewed), r"^intrinsics\[0\] must have no skew"),
         (Cameras(mirrored, camera.intrinsics), r"^extrinsics\[0\] is mirrored"),
-        (Cameras(camera.extrinsics * np.nan, camera.intrinsics), r"^extrinsics\[0\] must be finite"),
-        (Cameras(camera.extrinsics, camera.intrinsics * [[[-1], [1], [1]]]), r"^intrinsics\[0\] must have positive"),
+        (Cameras(camera.world_to_camera * np.nan, camera.intrinsics), r"^extrinsics\[0\] must be finite"),
+        (
+            Cameras(camera.world_to_camera, camera.intrinsics * [[[-1], [1], [1]]]),
+            r"^intrinsics\[0\] must have positive",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             render(gaussians, cameras, (5, 5))
@@ -321,11 +325,11 @@ def test_gsplat_is_given_its_conventions(monkeypatch: pytest.MonkeyPatch, mode: 
     rng = np.random.default_rng(0)
     gaussians, camera = random_gaussians(rng, 7, degree=2), random_camera(rng, (4, 6))
     gaussians.rotations[:] *= 2
-    assert camera.extrinsics is not None
+    assert camera.world_to_camera is not None
     assert camera.intrinsics is not None
     settings = RenderSettings((4, 6), np.array([0.1, 0.2, 0.3]), mode, near=0.5, far=9)
     renderer = GsplatRasterizer(device="cpu").open(gaussians, settings)
-    color, depth, alpha = renderer.render(camera.extrinsics[0], camera.intrinsics[0])
+    color, depth, alpha = renderer.render(camera.world_to_camera[0], camera.intrinsics[0])
     assert color.shape == (4, 6, 3)
     assert alpha.shape == (4, 6)
     if mode == "RGB":
@@ -341,7 +345,7 @@ def test_gsplat_is_given_its_conventions(monkeypatch: pytest.MonkeyPatch, mode: 
         "scales": gaussians.scales,
         "opacities": gaussians.opacities,
         "colors": harmonics,
-        "viewmats": camera.extrinsics,
+        "viewmats": camera.world_to_camera,
         "Ks": camera.intrinsics,
         "backgrounds": np.array([[0.1, 0.2, 0.3]]),
     }.items():
@@ -405,7 +409,7 @@ def test_another_rasterizer_is_one_line_in_the_table(monkeypatch: pytest.MonkeyP
     assert isinstance(recorder, Recorder)
     assert (rendering.color == 0.5).all()
     assert recorder.gaussians is scene.gaussians
-    np.testing.assert_array_equal(recorder.seen, scene.cameras.extrinsics)
+    np.testing.assert_array_equal(recorder.seen, scene.cameras.world_to_camera)
     assert recorder.closed
     with pytest.raises(InputError, match="cpu, gsplat, recorder, got 'recordr'"):
         render(scene.gaussians, scene.cameras, (3, 5), rasterizer="recordr")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import camera_centres
 from recon.refine.neighbourhood import Surroundings
 from recon.splats.camera_path import CameraPath
 from recon.splats.path_steps import step_over
 from recon.splats.trajectories import BLOCKED, TRAJECTORIES, make_path, used_mode
-from recon.types import Cameras, Gaussians
+from recon.types import Gaussians
 from tests.geometry.random_cameras import (
     cameras_at,
     random_rotations,
@@ -139,14 +140,14 @@ def largest_ratio(sizes: np.ndarray, invisible: float) -> float:
 
 
 def assert_even(path: Cameras) -> None:
-    translations, rotations = steps(path.extrinsics)
+    translations, rotations = steps(path.world_to_camera)
     assert largest_ratio(translations, 2e-4) < 3
     assert largest_ratio(rotations, 1e-4) < 3
 
 
 def assert_rigid(path: Cameras) -> None:
-    assert np.isfinite(path.extrinsics).all()
-    rotations = path.extrinsics[:, :3, :3]
+    assert np.isfinite(path.world_to_camera).all()
+    rotations = path.world_to_camera[:, :3, :3]
     np.testing.assert_allclose(
         rotations @ rotations.swapaxes(1, 2), np.tile(np.eye(3), (len(rotations), 1, 1)), atol=1e-9
     )
@@ -183,12 +184,12 @@ def test_interpolation_passes_through_the_cameras_in_turn(kind, count):
     path = path_of("interpolate", given)
     frames = []
     for camera in given:
-        misses = np.abs(path.extrinsics - camera).max(axis=(1, 2))
+        misses = np.abs(path.world_to_camera - camera).max(axis=(1, 2))
         frames.append(int(np.argmin(misses)))
-        largest_step = max(steps(path.extrinsics)[0].max(), steps(path.extrinsics)[1].max())
+        largest_step = max(steps(path.world_to_camera)[0].max(), steps(path.world_to_camera)[1].max())
         assert misses.min() < (1e-9 if kind in ("orbit", "outward", "half turns", "roll") else largest_step)
     assert frames[0] == 0
-    assert frames[-1] == len(path.extrinsics) - 1
+    assert frames[-1] == len(path.world_to_camera) - 1
     if kind != "collinear":  # back and forth along a line, a place is passed more than once
         assert frames == sorted(frames)
 
@@ -198,7 +199,7 @@ def test_interpolation_goes_around_what_the_cameras_look_at():
     given = upright_cameras(circle(4, 1.5, share=0.75), -circle(4, 1.5, share=0.75))
     for mode in ("interpolate", "interpolate_smooth", "extend", "wobble_inter"):
         path = path_of(mode, given, sphere(0.9))
-        distances = np.linalg.norm(camera_centres(path.extrinsics), axis=1)
+        distances = np.linalg.norm(camera_centres(path.world_to_camera), axis=1)
         assert distances.min() > (1.4 if mode == "interpolate" else 1)
         assert distances.max() < 2
 
@@ -220,30 +221,30 @@ def test_intrinsics_change_smoothly_with_the_cameras():
 def test_the_original_path_is_the_input():
     given = capture("unordered", 5)
     path = path_of("original", given)
-    np.testing.assert_allclose(path.extrinsics, given, atol=1e-12)
+    np.testing.assert_allclose(path.world_to_camera, given, atol=1e-12)
     np.testing.assert_array_equal(path.intrinsics, np.tile(INTRINSICS, (5, 1, 1)))
 
 
 def test_smoothing_takes_the_shake_out_and_stays_close():
     given = capture("hand-held", 60)
     smooth = path_of("smooth", given)
-    assert len(smooth.extrinsics) == 60
+    assert len(smooth.world_to_camera) == 60
 
     def shake(extrinsics: np.ndarray) -> tuple[float, float]:
         directions = extrinsics[:, 2, :3]
         centres = camera_centres(extrinsics)
         return tuple(np.linalg.norm(np.diff(values, 2, axis=0), axis=1).mean() for values in (centres, directions))
 
-    for after, before in zip(shake(smooth.extrinsics), shake(given), strict=True):
+    for after, before in zip(shake(smooth.world_to_camera), shake(given), strict=True):
         assert after < before / 5
-    strayed = np.linalg.norm(camera_centres(smooth.extrinsics) - camera_centres(given), axis=1)
+    strayed = np.linalg.norm(camera_centres(smooth.world_to_camera) - camera_centres(given), axis=1)
     assert strayed.max() < 0.2
-    np.testing.assert_allclose(smooth.extrinsics[[0, -1]], given[[0, -1]], atol=1e-9)
+    np.testing.assert_allclose(smooth.world_to_camera[[0, -1]], given[[0, -1]], atol=1e-9)
 
 
 def test_lengths():
     def frames(mode: str, count: int, fps: int = 24) -> int:
-        return len(path_of(mode, cameras_at(line(count), np.eye(3)), fps=fps).extrinsics)
+        return len(path_of(mode, cameras_at(line(count), np.eye(3)), fps=fps).world_to_camera)
 
     assert frames("interpolate", 2) == 48  # two seconds at least
     assert abs(frames("interpolate", 2, fps=10) - 20) <= 1
@@ -258,11 +259,11 @@ def test_extend_wanders_and_zooms_half_way():
     given = capture("orbit", 9)
     base, extended = path_of("interpolate_smooth", given), path_of("extend", given)
     for end in (0, -1):
-        np.testing.assert_allclose(extended.extrinsics[end], base.extrinsics[end], atol=1e-9)
+        np.testing.assert_allclose(extended.world_to_camera[end], base.world_to_camera[end], atol=1e-9)
     zoomed = extended.intrinsics[:, 0, 0] > INTRINSICS[0, 0] * 1.001
     assert 0.3 < np.flatnonzero(zoomed).mean() / len(zoomed) < 0.7
-    middle = base.extrinsics[len(base.extrinsics) // 2]
-    at_rest = np.abs(extended.extrinsics - middle).max(axis=(1, 2)) < 1e-6
+    middle = base.world_to_camera[len(base.world_to_camera) // 2]
+    at_rest = np.abs(extended.world_to_camera - middle).max(axis=(1, 2)) < 1e-6
     assert at_rest.sum() >= 2  # before and after the loops
 
 
@@ -271,8 +272,8 @@ def test_loops_start_and_end_at_rest_where_the_camera_is(mode):
     given = capture("orbit", 3)
     path = path_of(mode, given)
     for end in (0, -1):
-        np.testing.assert_allclose(path.extrinsics[end], given[0], atol=1e-12)
-    translations, rotations = steps(path.extrinsics)
+        np.testing.assert_allclose(path.world_to_camera[end], given[0], atol=1e-12)
+    translations, rotations = steps(path.world_to_camera)
     assert max(translations[0], translations[-1]) < translations.max() / 50
     assert rotations.max() < 1e-7
 
@@ -281,7 +282,7 @@ def test_the_dolly_zoom_keeps_the_size_of_what_is_in_the_middle():
     wall = np.random.default_rng(0).uniform(-3, 3, (3000, 3))
     wall[:, 2] = 2
     path = path_of("dolly_zoom", cameras_at(np.zeros((2, 3)), np.eye(3)), surface(wall, 0.1))
-    depth = 2 + path.extrinsics[:, 2, 3]
+    depth = 2 + path.world_to_camera[:, 2, 3]
     assert depth.max() > 2.5
     np.testing.assert_allclose(path.intrinsics[:, 0, 0] / depth, INTRINSICS[0, 0] / 2, rtol=1e-6)
 
@@ -291,7 +292,7 @@ def test_one_camera_wanders():
     wander = path_of("wander", one)
     for mode in set(TRAJECTORIES) - {"dolly_zoom"}:
         assert used_mode(mode, cameras(one)) == "wander"
-        np.testing.assert_array_equal(path_of(mode, one).extrinsics, wander.extrinsics)
+        np.testing.assert_array_equal(path_of(mode, one).world_to_camera, wander.world_to_camera)
     assert_even(path_of("dolly_zoom", one))
     assert_even(wander)
 
@@ -315,9 +316,11 @@ def test_paths_move_and_grow_with_the_world(mode):
     points = scale * splats.means @ rotation.T + similarity.translation
     other = Gaussians(points, splats.scales * scale, splats.rotations, splats.harmonics, splats.opacities)
     path, moved_path = path_of(mode, given, splats), path_of(mode, moved, other)
-    centres = scale * camera_centres(path.extrinsics) @ rotation.T + similarity.translation
-    np.testing.assert_allclose(camera_centres(moved_path.extrinsics), centres, atol=1e-4 * scale)
-    np.testing.assert_allclose(moved_path.extrinsics[:, :3, :3], path.extrinsics[:, :3, :3] @ rotation.T, atol=1e-4)
+    centres = scale * camera_centres(path.world_to_camera) @ rotation.T + similarity.translation
+    np.testing.assert_allclose(camera_centres(moved_path.world_to_camera), centres, atol=1e-4 * scale)
+    np.testing.assert_allclose(
+        moved_path.world_to_camera[:, :3, :3], path.world_to_camera[:, :3, :3] @ rotation.T, atol=1e-4
+    )
     np.testing.assert_allclose(moved_path.intrinsics, path.intrinsics, rtol=1e-4)
 
 
@@ -330,7 +333,7 @@ def test_no_frame_is_inside_a_wall_of_the_room(kind):
         path = path_of(mode, given, splats)
         covered = surroundings.covered(CameraPath.of(path), SIZE, 0.1 * near)
         assert covered.max() <= BLOCKED, mode
-        assert np.abs(camera_centres(path.extrinsics)).max() < ROOM, mode
+        assert np.abs(camera_centres(path.world_to_camera)).max() < ROOM, mode
 
 
 def test_loops_close_to_a_wall_are_small():
@@ -341,7 +344,7 @@ def test_loops_close_to_a_wall_are_small():
     for mode in ("wander", "dolly_zoom"):
         path = path_of(mode, cameras_at(np.zeros((1, 3)), np.eye(3)), splats)
         assert Surroundings.of(splats).covered(CameraPath.of(path), SIZE, 0.05).max() <= BLOCKED
-        assert (camera_centres(path.extrinsics)[:, 2] < 0.1).all()
+        assert (camera_centres(path.world_to_camera)[:, 2] < 0.1).all()
 
 
 def test_a_wall_in_the_way_is_taken_in_one_step():
@@ -352,7 +355,7 @@ def test_a_wall_in_the_way_is_taken_in_one_step():
     for mode in ("interpolate", "interpolate_smooth", "extend"):
         path = path_of(mode, given, splats)
         assert_even(path)
-        depth_to_wall = -camera_centres(path.extrinsics)[:, 2]
+        depth_to_wall = -camera_centres(path.world_to_camera)[:, 2]
         assert ((depth_to_wall < 0) | (depth_to_wall > 0.1)).all()
         assert Surroundings.of(splats).covered(CameraPath.of(path), SIZE, 0.15).max() <= BLOCKED
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry.unprojection import pixel_centres
 from recon.sources.colmap import SparsePoints
-from recon.types import Cameras
 
 from ..sfm.cards import photograph, shifted, stage, turned
 
@@ -79,11 +79,11 @@ def _depth(cards: Sequence[Card], world_to_camera: NDArray[np.float64], size: tu
 
 def sparse_points(views: Views, every: int = 9) -> SparsePoints:
     """Points on the true surfaces, each seen by the views whose depth there is that of the point."""
-    assert views.cameras.extrinsics is not None
+    assert views.cameras.world_to_camera is not None
     size = views.depth.shape[1:]
     grid = pixel_centres(*size)[::every, ::every].reshape(-1, 2).astype(int)
     points = []
-    for depth, camera in zip(views.depth, views.cameras.extrinsics, strict=True):
+    for depth, camera in zip(views.depth, views.cameras.world_to_camera, strict=True):
         z = depth[grid[:, 1], grid[:, 0]]
         rays = np.column_stack([grid + 0.5, np.ones(len(grid))]) @ np.linalg.inv(INTRINSICS).T
         seen = z > 0
@@ -91,7 +91,7 @@ def sparse_points(views: Views, every: int = 9) -> SparsePoints:
         points.append((local @ np.linalg.inv(camera).T)[:, :3])
     world = np.concatenate(points)
     observed = []
-    for depth, camera in zip(views.depth, views.cameras.extrinsics, strict=True):
+    for depth, camera in zip(views.depth, views.cameras.world_to_camera, strict=True):
         local = world @ camera[:3, :3].T + camera[:3, 3]
         column, row_ = np.floor((local @ INTRINSICS.T)[:, :2] / local[:, 2:]).astype(int).T
         inside = (column >= 0) & (column < size[1]) & (row_ >= 0) & (row_ < size[0]) & (local[:, 2] > 0)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.messages import ReconWarning
 from recon.sources.colmap import SparsePoints
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
-from recon.types import Cameras
 
 from ..sfm.cards import turned
 from .planes import INTRINSICS, card, row, see, sparse_points
@@ -52,7 +52,7 @@ def test_missing_cameras_are_refused():
     views = see([WALL], row(2))
     for cameras, name in (
         (Cameras(None, views.cameras.intrinsics), "extrinsics"),
-        (Cameras(views.cameras.extrinsics, None), "intrinsics"),
+        (Cameras(views.cameras.world_to_camera, None), "intrinsics"),
         (Cameras(None, None), "extrinsics"),
     ):
         with pytest.raises(InputError, match=f"needs {name}: give cameras, or find them by structure from motion"):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.sources.colmap import SparsePoints
 from recon.stereo.multi_view import StereoDepth, StereoOptions, multi_view_depth
-from recon.types import Cameras
 
 from ..sfm.cards import turned
 from .planes import SIZE, Card, Views, card, row, see, sparse_points
@@ -36,12 +36,12 @@ def relative_errors(found: NDArray[np.float32], truth: NDArray[np.float64]) -> N
 
 def seen_by(views: Views, view: int, other: int) -> NDArray[np.bool_]:
     """Pixels of a view that lie in another view's image."""
-    assert views.cameras.extrinsics is not None
+    assert views.cameras.world_to_camera is not None
     assert views.cameras.intrinsics is not None
     rows, columns = np.indices(SIZE)
     pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(SIZE)], axis=-1)
     local = pixels @ np.linalg.inv(views.cameras.intrinsics[view]).T * views.depth[view][..., None]
-    there = views.cameras.extrinsics[other] @ np.linalg.inv(views.cameras.extrinsics[view])
+    there = views.cameras.world_to_camera[other] @ np.linalg.inv(views.cameras.world_to_camera[view])
     projected = (local @ there[:3, :3].T + there[:3, 3]) @ views.cameras.intrinsics[other].T
     u, v, z = np.moveaxis(projected, -1, 0)
     return np.asarray((z > 0) & (u >= 0) & (u < SIZE[1] * z) & (v >= 0) & (v < SIZE[0] * z))
@@ -95,7 +95,7 @@ def test_depth_goes_with_the_scale_of_the_world_and_not_with_its_place():
     views = see([BACKGROUND, card(1, (0.2, 0, 4.0), 1.6, 0.3)], row())
     sparse = sparse_points(views)
     plain = find(views, sparse=sparse).depth
-    extrinsics = views.cameras.extrinsics
+    extrinsics = views.cameras.world_to_camera
     assert extrinsics is not None
     larger = extrinsics.copy()
     larger[:, :3, 3] *= 8
@@ -121,9 +121,9 @@ def test_the_order_of_the_views_does_not_matter():
     sparse = sparse_points(views)
     plain = find(views, sparse=sparse)
     order = [3, 0, 4, 2, 1]
-    assert views.cameras.extrinsics is not None
+    assert views.cameras.world_to_camera is not None
     assert views.cameras.intrinsics is not None
-    cameras = Cameras(views.cameras.extrinsics[order], views.cameras.intrinsics[order])
+    cameras = Cameras(views.cameras.world_to_camera[order], views.cameras.intrinsics[order])
     permuted = find(Views(views.images[order], cameras, views.depth[order]), sparse=sparse.select_views(order))
     # Sources that are worth the same may change places, and sums their last digits.
     both = (plain.depth[order] > 0) & (permuted.depth > 0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.sources.colmap import SparsePoints
 from recon.stereo.consistency import agreement, extend, remove_speckles
@@ -16,7 +17,6 @@ from recon.stereo.filling import fill
 from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
 from recon.stereo.rough_points import rough_points
 from recon.stereo.view_selection import FEWEST_POINTS, plan_view
-from recon.types import Cameras
 
 from ..sfm.cards import shifted, turned
 from .planes import INTRINSICS, SIZE, Views, card, row, see
@@ -51,10 +51,10 @@ def test_true_depth_agrees_except_where_it_is_hidden_or_out_of_the_picture(pool)
 
 def _shown(views: Views, view: int, source: int) -> NDArray[np.bool_]:
     """Pixels whose surface point the source shows."""
-    assert views.cameras.extrinsics is not None
+    assert views.cameras.world_to_camera is not None
     rows, columns = np.indices(SIZE)
     rays = np.stack([columns + 0.5, rows + 0.5, np.ones(SIZE)], axis=-1) @ np.linalg.inv(INTRINSICS).T
-    there = views.cameras.extrinsics[source] @ np.linalg.inv(views.cameras.extrinsics[view])
+    there = views.cameras.world_to_camera[source] @ np.linalg.inv(views.cameras.world_to_camera[view])
     local = rays * views.depth[view][..., None] @ there[:3, :3].T + there[:3, 3]
     column, row_, _ = np.floor(np.moveaxis(local @ INTRINSICS.T / local[..., 2:], -1, 0)).astype(int)
     inside = (column >= 0) & (column < SIZE[1]) & (row_ >= 0) & (row_ < SIZE[0])
@@ -265,7 +265,7 @@ def test_the_depth_range_holds_the_points_with_room_to_spare():
     cameras, sparse = cloud(arc_around([0, 8]))
     plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
     assert plan is not None
-    depth = sparse.depths(0, cameras.extrinsics)
+    depth = sparse.depths(0, cameras.world_to_camera)
     low, high = plan.inverse_depths
     assert 0.5 / depth.max() < low < 1 / depth.max()
     assert 1 / depth.min() < high < 2 / depth.min()
@@ -281,7 +281,7 @@ def test_the_plan_does_not_depend_on_the_scale_or_the_place_of_the_world():
     plan = plan_view(0, cameras, sparse, SIZE, 3, 4)
     world = turned(0.4, 1.0, -0.3)
     world[:3, 3] = 3, 4, 5
-    extrinsics = cameras.extrinsics @ invert_rigid(world)
+    extrinsics = cameras.world_to_camera @ invert_rigid(world)
     extrinsics[:, :3, 3] *= 10
     points = 10 * (sparse.points @ world[:3, :3].T + world[:3, 3])
     moved = plan_view(0, Cameras(extrinsics, cameras.intrinsics), SparsePoints(points, sparse.observed), SIZE, 3, 4)
@@ -298,7 +298,7 @@ def test_rough_points_lie_on_the_surfaces_and_tell_who_sees_them(pool):
     assert len(sparse) > 1000
     assert (sparse.track_lengths >= 2).all()
     for view in range(len(views.depth)):
-        depths = sparse.depths(view, views.cameras.extrinsics)
+        depths = sparse.depths(view, views.cameras.world_to_camera)
         off = np.minimum(np.abs(depths / 6 - 1), np.abs(depths / 4 - 1))
         assert (off < 0.1).mean() > 0.95  # the planes are 7 % apart
 

@@ -19,9 +19,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
-from recon.types import Cameras, Units
+from recon.types import Units
 
 from .flatten import flatten
 from .indirect_light import indirect_light
@@ -84,7 +85,7 @@ def render_views(
     count = len(given)
     matrix = np.asarray(intrinsics, np.float64)
     cameras = Cameras.from_arrays(given, np.tile(matrix, (count, 1, 1)) if matrix.ndim == 2 else matrix, count)
-    assert cameras.extrinsics is not None
+    assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
     height, width = size
     if min(height, width, samples_per_pixel) < 1:
@@ -107,7 +108,7 @@ def render_views(
         arrays = still or flatten(scene, moved)._replace(light=light)
         linear = _render(
             arrays,
-            cameras.extrinsics[view],
+            cameras.world_to_camera[view],
             cameras.intrinsics[view],
             samples_per_pixel,
             depth[view],

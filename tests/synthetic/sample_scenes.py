@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.files import atomic_write
 from recon.sources.cameras_file import read_cameras, write_cameras
-from recon.types import Cameras
 
 from .camera_paths import PathKind, camera_path, held_out_cameras
 from .render import SyntheticViews, render_views
@@ -191,7 +191,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _write_cameras(path: Path, names: list[str], cameras: Cameras, size: tuple[int, int]) -> None:
-    write_cameras(path, names, [size[::-1]] * len(names), cameras.extrinsics, cameras.intrinsics)
+    write_cameras(path, names, [size[::-1]] * len(names), cameras.world_to_camera, cameras.intrinsics)
 
 
 def _jpeg(image: NDArray[np.uint8], focal_35mm: int) -> bytes:
