@@ -89,7 +89,7 @@ def find_cameras(
 
     photos = load_each(image, prepare_photo, strict).photos
     cache_folder = None if export_dir is None else export_dir / CACHE_FOLDER
-    result = structure_from_motion(photos, SfmOptions(seed=seed % 2**31), cache_folder, progress)
+    result = structure_from_motion(photos, SfmOptions(seed=seed), cache_folder, progress)
     if strict and result.unregistered_names:
         names = ", ".join(result.unregistered_names)
         raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")

@@ -17,9 +17,17 @@ _WATCH_SECONDS = 0.2
 _NOTHING = 4
 """Above glog's FATAL (3): no level is printed."""
 
+_SEEDS = 2**31 - 1000
+"""COLMAP's seeds are signed 32-bit integers, and some are counted up from the one given."""
+
 _lock = threading.Lock()
 _open_blocks = 0
 _settings_before = (0, 0, False)
+
+
+def colmap_seed(seed: int) -> int:
+    """A seed for COLMAP from any that is not negative: itself where it is small enough, and room to add to it."""
+    return seed % _SEEDS
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.photos import SfmPhoto
 from recon.sources.colmap import SparsePoints, distortion_coefficients, sparse_points, world_to_camera
+from recon.sources.pixels import SHORTEST_FOCAL_35MM
 
 if TYPE_CHECKING:
     import pycolmap
@@ -65,8 +66,8 @@ _FEW_POINTS_PER_VIEW = 10
 _LARGE_ERROR = 2.0
 """Models with larger errors are discarded."""
 _FEWEST_POINTS = 20
-_SHORTEST_FOCAL, _LONGEST_FOCAL = 0.3, 20.0
-"""Of lenses that exist, in units of the longer side."""
+_SHORTEST_FOCAL, _LONGEST_FOCAL = SHORTEST_FOCAL_35MM / 36, 20.0
+"""Of lenses that photos can tell, in units of the longer side: longer ones are parallel projection to them."""
 _STRONGEST_BEND = 0.4
 """Largest displacement by distortion at the corner, as a share of its distance from the centre."""
 _RADII = 65

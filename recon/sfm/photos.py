@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.sources.images import Photo
-from recon.sources.pixels import focal_in_pixels
+from recon.sources.pixels import believable_focal, focal_in_pixels
 
 MAX_FEATURE_SIDE = 1600
 """Longer side, in pixels, of the pictures that features are searched in; larger photos are shrunk to it."""
@@ -64,4 +64,4 @@ def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
         # The factors, not the size: OpenCV would take slightly different factors for the two axes from a rounded size.
         small = np.asarray(cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, photo.exif_focal_35mm)
+    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, believable_focal(photo.exif_focal_35mm))

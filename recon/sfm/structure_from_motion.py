@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
-from recon.sfm.colmap import quiet_colmap
+from recon.sfm.colmap import colmap_seed, quiet_colmap
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
@@ -75,8 +75,8 @@ class SfmOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"seed must be between 0 and 2³¹ - 1, got {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed must be between 0 and 2⁶³ - 1, got {self.seed}")
 
     @property
     def decisive(self) -> str:
@@ -200,13 +200,14 @@ def structure_from_motion(
             options.seed,
         )
         tell("matches", 0, len(pairs))
-        match_pairs(database, pairs, folder, options.seed, threads, lambda done: tell("matches", done, len(pairs)))
+        seed = colmap_seed(options.seed)
+        match_pairs(database, pairs, folder, seed, threads, lambda done: tell("matches", done, len(pairs)))
         overlaps = read_overlaps(database, photos)
         _check_overlaps(overlaps, count)
 
         tell("mapping", 0, count)
         models = build_models(
-            database, folder, overlaps, count, options.seed, threads, lambda done: tell("mapping", done, count)
+            database, folder, overlaps, count, seed, threads, lambda done: tell("mapping", done, count)
         )
         if not models:
             raise InputError(

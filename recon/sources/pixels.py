@@ -28,6 +28,8 @@ _SEVERAL_VIEWS = "Multi-Frame"
 _EXIF_IFD = 0x8769
 _FOCAL_LENGTH_IN_35MM_FILM = 0xA405
 _DIAGONAL_35MM = math.hypot(36, 24)
+SHORTEST_FOCAL_35MM, LONGEST_FOCAL_35MM = 8.0, 3000.0
+"""Focal lengths of lenses that exist, in millimetres as if on 35 mm film; EXIF that says another counts as absent."""
 
 _ORIENTATION = 0x0112
 
@@ -128,12 +130,23 @@ def pixels_from_array(array: NDArray[Any], label: str = "the image") -> NDArray[
 
 
 def focal_35mm(image: Image.Image) -> float | None:
-    """Focal length from EXIF in millimetres, as if the sensor were 36 × 24 mm; None where it does not say."""
+    """Focal length from EXIF in millimetres, as if the sensor were 36 × 24 mm; None where it does not say.
+
+    A value that no lens has, as 0, 1 or 65535, is what cameras write that do not know it: it counts as absent.
+    """
     try:
-        value = image.getexif().get_ifd(_EXIF_IFD).get(_FOCAL_LENGTH_IN_35MM_FILM)
+        return believable_focal(image.getexif().get_ifd(_EXIF_IFD).get(_FOCAL_LENGTH_IN_35MM_FILM))
     except SyntaxError:
         return None
-    return float(value) if isinstance(value, int) and value > 0 else None
+
+
+def believable_focal(value: Any) -> float | None:
+    """`value` as a focal length in millimetres on 35 mm film; None where it is no number, or one that no lens has."""
+    try:
+        focal = float(value)
+    except (TypeError, ValueError, ArithmeticError):  # a rational number may have the denominator 0
+        return None
+    return focal if SHORTEST_FOCAL_35MM <= focal <= LONGEST_FOCAL_35MM else None
 
 
 def focal_in_pixels(focal: float, width: int, height: int) -> float:

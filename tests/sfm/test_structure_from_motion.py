@@ -107,6 +107,19 @@ def test_the_same_again(photos: list[SfmPhoto]):
     np.testing.assert_array_equal(again.sparse.points, first.sparse.points)
 
 
+@pytest.mark.parametrize("seed", [2**31 - 1, 2**63 - 1])
+def test_any_seed(seed: int, photos: list[SfmPhoto], truth: np.ndarray):
+    found = structure_from_motion(photos[:4], SfmOptions(seed=seed))
+    assert misfit(extrinsics(found), truth[:4]).rotation < 0.2
+
+
+def test_an_exif_focal_length_of_no_lens_counts_as_absent(truth: np.ndarray):
+    for wrong in (1.0, 65535.0, float("nan"), -30.0):
+        (photo,) = prepared(photograph(stage(), truth[:1]), wrong)
+        assert photo.exif_focal_35mm is None
+        assert photo.focal_guess == 320
+
+
 def test_cameras_are_in_pixels_of_the_originals(truth: np.ndarray):
     """Half the photo's size for features: intrinsics and errors still in pixels of the original."""
     images = photograph(stage(), truth[2:6], INTRINSICS * [[2], [2], [1]], (481, 641))
@@ -302,6 +315,7 @@ def test_large_errors_are_said(photos: list[SfmPhoto], monkeypatch: pytest.Monke
         ({"max_features": 3}, "max_features must be at least 50, got 3"),
         ({"threads": 0}, "threads must be at least 1"),
         ({"seed": -1}, "seed must be between 0"),
+        ({"seed": 2**63}, "seed must be between 0"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str):

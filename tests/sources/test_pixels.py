@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from recon.errors import InputError
 from recon.messages import ReconWarning, collect_warnings
 from recon.sources.images import load_photos
-from recon.sources.pixels import pixels_from_array, pixels_from_pil, read_image
+from recon.sources.pixels import believable_focal, pixels_from_array, pixels_from_pil, read_image
 
 ORIENTATION = 0x0112
 
@@ -98,10 +100,23 @@ def test_damaged_heic_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_focal_length_from_exif(tmp_path: Path, upright: np.ndarray) -> None:
-    for name, tags, expected in [("a", {"focal_35mm": 28}, 28.0), ("b", {"focal_35mm": 0}, None), ("c", {}, None)]:
-        path = tmp_path / f"{name}.jpg"
-        Image.fromarray(upright).save(path, exif=exif_with(**tags))
+    for number, expected in (
+        (8, 8.0),
+        (28, 28.0),
+        (3000, 3000.0),
+        *((wrong, None) for wrong in (0, 1, 7, 3001, 65535)),
+    ):
+        path = tmp_path / f"{number}.jpg"
+        Image.fromarray(upright).save(path, exif=exif_with(focal_35mm=number))
         assert read_image(path)[1] == expected
+    Image.fromarray(upright).save(tmp_path / "without.jpg")
+    assert read_image(tmp_path / "without.jpg")[1] is None
+
+
+@pytest.mark.parametrize("value", [None, "wide", (28,), -28, math.nan, math.inf, IFDRational(28, 0)])
+def test_what_is_no_focal_length_counts_as_absent(value: object) -> None:
+    assert believable_focal(value) is None
+    assert believable_focal(IFDRational(57, 2)) == 28.5
 
 
 def test_unreadable_exif_does_not_lose_the_photo(tmp_path: Path, upright: np.ndarray) -> None:
