@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from recon.errors import InputError
+from recon.estimate.network import NetworkEstimator
 from recon.export import parse_formats
 from recon.models.checkpoints import save_checkpoint
 from recon.models.memory import reuse_freed_memory
@@ -114,8 +115,13 @@ class DepthAnything3(nn.Module):
 
     @property
     def ready(self) -> ReadyModel:
-        """The network with its preset and weights record, as `recon.run.pipeline.reconstruct` takes it."""
+        """The network with its preset and weights record."""
         return replace(self._ready, network=self.model)
+
+    @property
+    def estimator(self) -> NetworkEstimator:
+        """The same as `recon.run.pipeline.reconstruct` takes it."""
+        return NetworkEstimator(self.ready, self.ready.warnings)
 
     @torch.inference_mode()
     def forward(
@@ -242,7 +248,7 @@ class DepthAnything3(nn.Module):
             seed=self.seed,
         )
         result = reconstruct(
-            self.ready,
+            self.estimator,
             image,
             extrinsics,
             intrinsics,

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from recon.estimate.network import NetworkEstimator
 from recon.geometry.cameras import to_3x4
 from recon.geometry.similarity import Similarity
 from recon.models.outputs import GaussianTensors, NetworkOutput
@@ -93,9 +94,14 @@ def _gaussians_at(means: Tensor) -> GaussianTensors:
     )
 
 
-def fake_model(preset: str = "da3-small", **network: Any) -> ReadyModel:
+def fake_ready(preset: str = "da3-small", **network: Any) -> ReadyModel:
     """`FakeNetwork` in the place of a preset's network."""
     return ReadyModel(FakeNetwork(**network), load_preset(preset), WeightsRecord("random", seed=0))
+
+
+def fake_model(preset: str = "da3-small", **network: Any) -> NetworkEstimator:
+    """The same as an estimator."""
+    return NetworkEstimator(fake_ready(preset, **network))
 
 
 def photos(count: int, seed: int = 0) -> list[np.ndarray]:

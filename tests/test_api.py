@@ -193,7 +193,7 @@ class TestCheckpoints:
         import json
 
         loaded = DepthAnything3("da3-small", weights=saved)
-        reconstruct(loaded.ready, photos(1), export_dir=tmp_path)
+        reconstruct(loaded.estimator, photos(1), export_dir=tmp_path)
         weights = json.loads((tmp_path / "run.json").read_text())["model"]["weights"]
         digest = hashlib.sha256((saved / "model.safetensors").read_bytes()).hexdigest()
         assert weights["sha256"] == digest

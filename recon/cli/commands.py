@@ -6,19 +6,13 @@ What a command needs is imported when it runs: the command line is to answer at 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from recon.cli.command_settings import DemoSettings, EvalSettings, ExportSettings, OnnxExportSettings
 from recon.errors import InputError
 from recon.messages import collect_warnings, warn
 from recon.options import ExportChoices, MonoCommand, RunSettings, load_settings
-
-if TYPE_CHECKING:
-    from recon.cli.report import ProgressReport
-    from recon.estimate.stereo import StereoModel
-    from recon.models.ready import ReadyModel
 
 _DEMO_FORMATS = "mini_npz-glb-gs_ply-gs_video-depth_vis"
 
@@ -26,10 +20,9 @@ _DEMO_FORMATS = "mini_npz-glb-gs_ply-gs_video-depth_vis"
 def run(settings: RunSettings) -> None:
     """`recon run`: photos to files, and a table of what was written."""
     from recon.cli.report import ProgressReport, print_summary, report_warnings
-    from recon.estimate.choice import MVS
+    from recon.estimate.choice import EstimatorSettings, choose
     from recon.export import check_options, parse_formats
     from recon.export.option_texts import parse_export_kwargs
-    from recon.models.presets import load_preset
     from recon.run.option_use import check_use, parts_of_run
     from recon.run.pipeline import SFM, check_request, format_options, reconstruct
 
@@ -41,28 +34,26 @@ def run(settings: RunSettings) -> None:
     check_options(format_options(options, export_kwargs))
     if settings.cameras not in (None, SFM) and not Path(settings.cameras).is_file():
         raise InputError(f"--cameras {settings.cameras}: no such file")
-    name = _model_name(settings)
-    preset = None if name == MVS else load_preset(name)
-    formats = parse_formats(settings.export)
-    check_request(preset, inputs, options, formats, out)
+    chosen = choose(EstimatorSettings(**{f.name: getattr(settings, f.name) for f in fields(EstimatorSettings)}))
+    profile, formats = chosen.profile, parse_formats(settings.export)
+    check_request(profile, inputs, options, formats, out)
     file = None if settings.config is None else load_settings(settings.config)
-    in_vain = check_use(settings, parts_of_run(preset, options, formats), export_kwargs, file)
-    if preset is None and _is_one_photo(inputs):
+    in_vain = check_use(settings, parts_of_run(profile, options, formats), export_kwargs, file)
+    if profile.needs.least_views > 1 and _is_one_photo(inputs):
         raise InputError(
-            f"{inputs[0]}: one photo shows no depth to multi-view stereo, it takes several or a network; "
+            f"{inputs[0]}: one photo shows no depth to {profile.name}, it takes several or a network; "
             "`--model da3-small` downloads one, or `--weights FOLDER` takes it from a folder"
         )
 
     with report_warnings(), ProgressReport() as progress:
-        model = _ready(name, settings, progress)
+        estimator = chosen.open(progress.begin)
         said = [f"{settings.config}: {message}" for message in in_vain]
         for message in said:
             warn(message)
-        model = replace(model, warnings=(*model.warnings, *said))
         result = reconstruct(
-            model,
+            estimator,
             inputs,
-            cameras=settings.cameras or (SFM if preset is None else None),
+            cameras=settings.cameras or (SFM if profile.needs.cameras else None),
             options=options,
             export_dir=out,
             export_format=settings.export,
@@ -71,6 +62,7 @@ def run(settings: RunSettings) -> None:
                 **{f.name: getattr(settings, f.name) for f in fields(RunSettings)},
                 "inputs": [path.expanduser().absolute() for path in inputs],  # to be found from any working folder
             },
+            said=said,
             progress=progress,
         )
     print_summary(out, result)
@@ -176,60 +168,6 @@ def _names_apart(paths: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     raise InputError("the same folder is given twice")
-
-
-def _model_name(settings: RunSettings) -> str:
-    """The preset named, the one that the weights named are for, or the best there is."""
-    from recon.estimate.choice import AUTO, choose_model
-
-    if settings.model != AUTO:
-        return settings.model
-    if settings.weights == "official":
-        return choose_model(settings.commercial_only)
-    if settings.weights == "none":
-        return "da3-large"
-
-    from recon.models.ready import preset_of_checkpoint
-
-    return preset_of_checkpoint(settings.weights, revision=settings.revision)[0]
-
-
-def _ready(name: str, settings: RunSettings, progress: ProgressReport) -> ReadyModel | StereoModel:
-    """The model of that name. Torch is imported, and weights are downloaded, only here."""
-    from recon.estimate.choice import AUTO, MVS, without_weights
-
-    if name == MVS:
-        if settings.device not in ("auto", "cpu"):  # before the photos are matched; else torch is not needed
-            from recon.models.device import choose_device
-
-            choose_device(settings.device)
-        from recon.estimate.stereo import StereoModel
-        from recon.stereo.multi_view import StereoOptions
-
-        said = (without_weights(settings.commercial_only),) if settings.model == AUTO else ()
-        for message in said:
-            warn(message)
-        options = StereoOptions(fill=settings.fill, device=settings.device)  # type: ignore[arg-type]  # which checks it
-        return StereoModel(options, warnings=said)
-
-    from recon.models.device import choose_device
-    from recon.models.precision import resolve_precision
-    from recon.models.ready import ready_model
-
-    device = choose_device(settings.device)
-    resolve_precision(settings.precision, device)
-    progress.begin(f"load {name}")
-    model = ready_model(
-        name,
-        weights=None if settings.weights == "none" else settings.weights,
-        seed=settings.seed,
-        precision=settings.precision,
-        engine=settings.engine,
-        revision=settings.revision,
-        commercial_only=settings.commercial_only,
-    )
-    model.network.to(device)
-    return model
 
 
 def export_again(settings: ExportSettings) -> None:

@@ -1,15 +1,120 @@
-"""Which model a run takes when none is named."""
+"""Which estimator a run takes: known by its profile at once, loaded when it is opened."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from recon.estimate.estimator import Estimator, Profile
+from recon.estimate.network import NetworkEstimator, profile_of
+from recon.estimate.stereo import PROFILE as STEREO_PROFILE
+from recon.estimate.stereo import StereoEstimator
+from recon.messages import warn
 from recon.models.hub import is_cached, is_reachable
 from recon.models.presets import Preset, load_preset, preset_names
+
+Tell: TypeAlias = Callable[[str], None]
+"""Called with what is about to happen, where that may take long."""
 
 AUTO = "auto"
 MVS = "mvs"
 """Multi-view stereo, in the place of a preset."""
+OFFICIAL = "official"
+RANDOM = "none"
+"""Weights by name: the preset's own, or random ones."""
 _PREFERRED = ("da3-large", "da3-base", "da3-small")
 """In this order, before all other networks that see several views."""
+
+
+@dataclass(frozen=True)
+class EstimatorSettings:
+    """What a user says about the estimator; fields as in `recon.options.RunSettings`."""
+
+    model: str = AUTO
+    weights: str = OFFICIAL
+    revision: str | None = None
+    commercial_only: bool = False
+    engine: str = "recon"
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    fill: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An estimator that is not loaded yet."""
+
+    model: str
+    """Preset, or `mvs`."""
+    profile: Profile
+    open: Callable[[Tell], Estimator]
+    """Make it ready. Torch is imported, and weights are downloaded, only here.
+
+    Raises InputError or CheckpointError where it cannot be had.
+    """
+
+
+def choose(settings: EstimatorSettings) -> Choice:
+    """The estimator that `settings` name, the one that the weights named are for, or the best there is.
+
+    Raises InputError for an unknown name.
+    """
+    name = _model_name(settings)
+    if name == MVS:
+        return Choice(name, STEREO_PROFILE, lambda tell: _open_stereo(settings))
+    preset = load_preset(name)
+    return Choice(name, profile_of(preset), lambda tell: open_network(preset, settings, tell))
+
+
+def open_network(preset: Preset, settings: EstimatorSettings, tell: Tell) -> NetworkEstimator:
+    """The network of `preset` on its device. Errors as `recon.models.ready.ready_model`."""
+    from recon.models.device import choose_device
+    from recon.models.precision import resolve_precision
+    from recon.models.ready import ready_model
+
+    device = choose_device(settings.device)
+    resolve_precision(settings.precision, device)
+    tell(f"load {preset.name}")
+    ready = ready_model(
+        preset.name,
+        weights=None if settings.weights == RANDOM else settings.weights,
+        seed=settings.seed,
+        precision=settings.precision,
+        engine=settings.engine,
+        revision=settings.revision,
+        commercial_only=settings.commercial_only,
+    )
+    ready.network.to(device)
+    return NetworkEstimator(ready, ready.warnings)
+
+
+def _open_stereo(settings: EstimatorSettings) -> StereoEstimator:
+    if settings.device not in ("auto", "cpu"):  # before the photos are matched; else torch is not needed
+        from recon.models.device import choose_device
+
+        choose_device(settings.device)
+    from recon.stereo.multi_view import StereoOptions
+
+    said = (without_weights(settings.commercial_only),) if settings.model == AUTO else ()
+    for message in said:
+        warn(message)
+    options = StereoOptions(fill=settings.fill, device=settings.device)  # type: ignore[arg-type]  # which checks it
+    return StereoEstimator(options, said)
+
+
+def _model_name(settings: EstimatorSettings) -> str:
+    if settings.model != AUTO:
+        return settings.model
+    if settings.weights == OFFICIAL:
+        return choose_model(settings.commercial_only)
+    if settings.weights == RANDOM:
+        return _PREFERRED[0]
+
+    from recon.models.ready import preset_of_checkpoint
+
+    return preset_of_checkpoint(settings.weights, revision=settings.revision)[0]
 
 
 def choose_model(commercial_only: bool = False) -> str:
@@ -35,4 +140,4 @@ def without_weights(commercial_only: bool = False) -> str:
 
 def _any_view_presets() -> list[Preset]:
     presets = [load_preset(name) for name in (*_PREFERRED, *(n for n in preset_names() if n not in _PREFERRED))]
-    return [preset for preset in presets if preset.any_view is not None]
+    return [preset for preset in presets if profile_of(preset).abilities.several_views]

@@ -1,48 +1,113 @@
-"""Run a network on preprocessed views and turn what it returns into a `Prediction` in the network's own frame."""
+"""Torch networks of every family as estimators: views in, a `Prediction` in the network's own frame out."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
+from recon.estimate.estimator import ANY_VIEW, NETWORK, Abilities, Fit, Needs, Profile, Progress, Wishes
 from recon.geometry.cameras import normalise_extrinsics, to_3x4
 from recon.messages import warn
-from recon.models.presets import MonocularConfig, NestedConfig
-from recon.options import InferenceOptions
+from recon.models.conventions import conventions_of
+from recon.models.presets import NestedConfig
 from recon.sources.fitting import ProcessedViews, normalise
 from recon.types import FloatArray, Gaussians, Prediction, Units
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from recon.models.outputs import GaussianTensors, NetworkOutput
+    from recon.models.presets import Preset
     from recon.models.ready import ReadyModel
+    from recon.sources.colmap import SparsePoints
+
+_FAILURES = (
+    "the weights may be damaged or of another network, or half precision may have overflowed: "
+    "try other weights, or the precision fp32"
+)
 
 
-def predict(model: ReadyModel, views: ProcessedViews, cameras: Cameras, options: InferenceOptions) -> Prediction:
+def profile_of(preset: Preset) -> Profile:
+    """What the network of `preset` can do; neither torch nor weights are needed to say."""
+    needs = Needs(weights=True)
+    features = preset.encoder.depth
+    if preset.any_view is not None:
+        nested = isinstance(preset.network, NestedConfig)
+        abilities = Abilities(
+            cameras=True,
+            several_views=True,
+            confidence=True,
+            sky=nested,
+            gaussians=preset.has_gaussians,
+            features=features,
+            metres="always" if nested else "never",
+        )
+        return Profile(preset.name, abilities, needs, Fit(), frozenset({NETWORK, ANY_VIEW}), _FAILURES)
+    conventions = conventions_of(preset)
+    abilities = Abilities(sky=conventions.sky, features=features, metres=conventions.metres)
+    fit = Fit(conventions.process_res, conventions.process_res_method)
+    return Profile(preset.name, abilities, needs, fit, frozenset({NETWORK}), _FAILURES)
+
+
+@dataclass(frozen=True)
+class NetworkEstimator:
+    """A network with its weights."""
+
+    ready: ReadyModel
+    warnings: Sequence[str] = ()
+    """What was warned of while it was made ready."""
+
+    @property
+    def profile(self) -> Profile:
+        """By its preset."""
+        return profile_of(self.ready.preset)
+
+    @property
+    def network(self) -> nn.Module:
+        """Called as `recon.models.networks.AnyViewNetwork.forward`."""
+        return self.ready.network
+
+    def describe(self) -> dict[str, Any]:
+        """For `run.json`."""
+        return self.ready.describe()
+
+    def estimate(
+        self,
+        views: ProcessedViews,
+        cameras: Cameras,
+        points: SparsePoints | None = None,
+        wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """As `Estimator.estimate`; points are of no use to it."""
+        if self.profile.abilities.several_views:
+            return _predict_views(self.ready, views, cameras, wishes)
+        return _predict_single_views(self.ready, views, cameras, wishes)
+
+
+def _predict_views(model: ReadyModel, views: ProcessedViews, cameras: Cameras, wishes: Wishes) -> Prediction:
     """Depth, cameras and whatever else was asked for, of N views of one scene.
 
-    `cameras.extrinsics` (N, 4, 4) condition an any-view network together with `cameras.intrinsics` (N, 3, 3) of the
-    *processed* images. Extrinsics alone: a first pass predicts the intrinsics. Intrinsics alone: the network runs
-    without cameras. Intrinsics that were given are returned exactly. The extrinsics of an any-view prediction are
-    the predicted ones (see `recon.refine.align`); a single-view network returns the given ones.
+    `cameras.world_to_camera` condition an any-view network together with `cameras.intrinsics`, those of the *processed*
+    images. Extrinsics alone: a first pass predicts the intrinsics. Intrinsics alone: the network runs without cameras.
+    Intrinsics that were given are returned exactly. The extrinsics are the predicted ones.
     """
-    if model.preset.any_view is None:
-        return _predict_single_views(model, views, cameras, options)
     intrinsics = cameras.intrinsics
     if cameras.world_to_camera is not None and intrinsics is None:
-        first_pass = _call(model, views, None, None, options, extras=False)
+        first_pass = _call(model, views, None, None, wishes, extras=False)
         if first_pass.intrinsics is None:
             raise ValueError("an any-view network must return intrinsics")
         intrinsics = _numpy(first_pass.intrinsics).astype(np.float64)
     extrinsics = None if cameras.world_to_camera is None else normalise_extrinsics(cameras.world_to_camera)
     # Intrinsics alone say nothing to an any-view network, but give a nested one its metres.
     conditions = extrinsics is not None or isinstance(model.preset.network, NestedConfig)
-    output = _call(model, views, extrinsics, intrinsics if conditions else None, options)
+    output = _call(model, views, extrinsics, intrinsics if conditions else None, wishes)
     metric = output.scale_factor is not None and bool(output.scale_factor.isfinite()[0])
     prediction = _to_prediction(output, views, "metric" if metric else "relative")
     if intrinsics is None:
@@ -61,18 +126,17 @@ def _warn_of_another_focal_length(predicted: FloatArray, given: FloatArray) -> N
         )
 
 
-def _predict_single_views(
-    model: ReadyModel, views: ProcessedViews, cameras: Cameras, options: InferenceOptions
-) -> Prediction:
+def _predict_single_views(model: ReadyModel, views: ProcessedViews, cameras: Cameras, wishes: Wishes) -> Prediction:
     """Each view alone. Given cameras pass through; with intrinsics, a metric network's depth becomes metres."""
-    in_metres = isinstance(model.preset.network, MonocularConfig) and model.preset.network.max_depth is not None
-    prediction = _to_prediction(_call(model, views, None, None, options), views, "metric" if in_metres else "relative")
+    metres = profile_of(model.preset).abilities.metres
+    units: Units = "metric" if metres == "always" else "relative"
+    prediction = _to_prediction(_call(model, views, None, None, wishes), views, units)
     name = model.preset.name
     if cameras.world_to_camera is not None:
         prediction = replace(prediction, extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32))
     if cameras.intrinsics is not None:
         prediction = replace(prediction, intrinsics=cameras.intrinsics.astype(np.float32))
-    if "metric scale with intrinsics" not in model.preset.abilities:
+    if metres != "with focal":
         if cameras.world_to_camera is not None or cameras.intrinsics is not None:
             warn(f"{name} looks at each view alone: the given cameras are passed on, and depth is not in their scale")
         return prediction
@@ -103,7 +167,7 @@ def _call(
     views: ProcessedViews,
     extrinsics: NDArray[np.float64] | None,
     intrinsics: NDArray[np.float64] | None,
-    options: InferenceOptions,
+    wishes: Wishes,
     extras: bool = True,
 ) -> NetworkOutput:
     """One forward pass on a batch of one scene; `extras` are features and Gaussians."""
@@ -122,12 +186,12 @@ def _call(
             batch(normalise(views.images)),
             extrinsics=batch(extrinsics),
             intrinsics=batch(intrinsics),
-            feature_layers=options.export_feat_layers if extras else (),
-            infer_gs=options.infer_gs and extras,
-            use_ray_pose=options.use_ray_pose,
-            ref_view_strategy=options.ref_view_strategy,
+            feature_layers=wishes.features if extras else (),
+            infer_gs=wishes.gaussians and extras,
+            use_ray_pose=wishes.use_ray_pose,
+            ref_view_strategy=wishes.ref_view_strategy,
             encoder_dtype=resolve_precision(model.precision, device),
-            seed=options.seed,
+            seed=wishes.seed,
         )
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,52 +1,58 @@
-"""Multi-view stereo in the place of a network: views and their cameras to a prediction."""
+"""Multi-view stereo as an estimator: views and their cameras to depth in the scale of the cameras."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recon.cameras import Cameras
+from recon.estimate.estimator import STEREO, Abilities, Fit, Needs, Profile, Progress, Wishes
 from recon.geometry.cameras import to_3x4
 from recon.types import Prediction
 
 if TYPE_CHECKING:
     from recon.sources.colmap import SparsePoints
     from recon.sources.fitting import ProcessedViews
-    from recon.stereo.multi_view import Progress, StereoOptions
+    from recon.stereo.multi_view import StereoOptions
+
+PROFILE = Profile(
+    name="multi-view stereo",
+    abilities=Abilities(several_views=True, confidence=True),
+    needs=Needs(cameras=True, least_views=2),
+    fit=Fit(),
+    parts=frozenset({STEREO}),
+    failures="the cameras may not be those of the photos (their order, their convention, intrinsics of another size), "
+    "or the photos may show too little in common",
+)
 
 
 @dataclass(frozen=True)
-class StereoModel:
+class StereoEstimator:
     """Depth of calibrated views by multi-view stereo: no weights, two views or more."""
 
     options: StereoOptions
-    name: str = "mvs"
-    warnings: tuple[str, ...] = ()
+    warnings: Sequence[str] = ()
     """What was warned of while it was chosen."""
+    profile: Profile = PROFILE
 
-    def predict(
+    def estimate(
         self,
         views: ProcessedViews,
         cameras: Cameras,
-        sparse: SparsePoints | None,
+        points: SparsePoints | None = None,
+        wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
         progress: Progress | None = None,
     ) -> Prediction:
-        """Depth of N views in the scale of their cameras.
+        """As `Estimator.estimate`; `points` bound the depth, and are found by matching where there are none.
 
-        Args:
-            views: the images.
-            cameras: (N, 4, 4) and (N, 3, 3) in pixels of the processed images, both needed.
-            sparse: points of the scene in the cameras' frame, where there are some; they bound the depth.
-            progress: told of each view.
-
-        Raises:
-            InputError: as `multi_view_depth`.
+        Raises InputError as `recon.stereo.multi_view.multi_view_depth`.
         """
         from recon.stereo.multi_view import multi_view_depth
 
-        found = multi_view_depth(views.images, cameras, sparse, self.options, progress, views.names)
+        found = multi_view_depth(views.images, cameras, points, self.options, progress, views.names)
         assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
         return Prediction(
@@ -63,4 +69,4 @@ class StereoModel:
 
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""
-        return {"name": self.name, "options": asdict(self.options)}
+        return {"name": "mvs", "options": asdict(self.options)}

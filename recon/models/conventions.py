@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from recon.choices import OutputKind
+from recon.choices import OutputKind, ProcessResMethod
 from recon.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,11 +23,20 @@ class Conventions:
     depth_scale: DepthScale
     process_res: int
     """As for `recon.sources.fitting.fit_photo`: the size that the network was trained at."""
-    process_res_method: str
+    process_res_method: ProcessResMethod
+    sky: bool = False
+    """Whether it gives a sky score, too."""
+
+    @property
+    def metres(self) -> Literal["never", "with focal", "always"]:
+        """When its depth can be had in metres."""
+        found: dict[DepthScale, Literal["never", "with focal", "always"]]
+        found = {"relative": "never", "canonical": "with focal", "metric": "always"}
+        return found[self.depth_scale]
 
 
-DA3_MONO = Conventions("depth", "relative", 504, "upper_bound_resize")
-DA3_METRIC = Conventions("depth", "canonical", 504, "upper_bound_resize")
+DA3_MONO = Conventions("depth", "relative", 504, "upper_bound_resize", sky=True)
+DA3_METRIC = Conventions("depth", "canonical", 504, "upper_bound_resize", sky=True)
 DA2 = Conventions("disparity", "relative", 518, "lower_bound_resize")
 """Depth Anything 2 and 1."""
 DA2_METRIC = Conventions("depth", "metric", 518, "lower_bound_resize")

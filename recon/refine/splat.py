@@ -1,40 +1,15 @@
-"""Give a prediction its Gaussians, from the network's head or from its depth."""
+"""Give a prediction the Gaussians that formats need, where it has none: from its depth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from recon.errors import InputError
 from recon.export import SPLAT_FORMATS
-from recon.options import ExportChoices, InferenceOptions
+from recon.options import ExportChoices
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
-from recon.types import GaussianSource, Prediction
-
-if TYPE_CHECKING:
-    from recon.models.presets import Preset
-
-
-def gaussian_source(options: InferenceOptions, formats: Sequence[str], preset: Preset | None) -> GaussianSource | None:
-    """Where the Gaussians of a run come from; None where neither a format nor an option asks for any.
-
-    `preset` is None for multi-view stereo. Raises InputError where they are to come from a head that is not there.
-    """
-    asked = options.infer_gs or options.gaussians != "auto"
-    if not asked and not any(name in SPLAT_FORMATS for name in formats):
-        return None
-    has_head = preset is not None and preset.has_gaussians
-    if options.gaussians == "depth" or (options.gaussians == "auto" and not options.infer_gs and not has_head):
-        return "depth"
-    if not has_head:
-        asked_by = "infer_gs" if options.infer_gs else "gaussians"
-        name = "multi-view stereo" if preset is None else preset.name
-        raise InputError(
-            f"{asked_by}: {name} has no Gaussian head, da3-giant and da3nested-giant-large have one; "
-            "gaussians 'depth' makes splats from the depth of any model"
-        )
-    return "head"
+from recon.types import Prediction
 
 
 def add_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:

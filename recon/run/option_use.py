@@ -6,18 +6,13 @@ An option at its default asks for nothing. One from a file of settings, which ma
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from recon.errors import InputError
+from recon.estimate.estimator import ANY_VIEW, NETWORK, STEREO, Profile
 from recon.export import EXPORTERS, SPLAT_FORMATS
 from recon.options import ExportChoices, InferenceOptions, RunSettings
+from recon.run.wishes import gaussian_source
 
-if TYPE_CHECKING:
-    from recon.models.presets import Preset
-
-NETWORK = "a network"
-ANY_VIEW = "a network that sees several views together"
-STEREO = "multi-view stereo"
 SPLATS = "splats"
 DEPTH_SPLATS = "splats from depth"
 
@@ -45,14 +40,10 @@ USED_BY: Mapping[str, tuple[str, ...]] = {
 """Parts of a run, export formats among them, any of which has a use for the option. Every run has for all others."""
 
 
-def parts_of_run(preset: Preset | None, options: InferenceOptions, formats: Collection[str]) -> set[str]:
-    """What a run consists of; `preset` is None for multi-view stereo. Raises InputError as `gaussian_source`."""
-    from recon.refine.splat import gaussian_source
-
-    parts = {*formats, STEREO if preset is None else NETWORK}
-    if preset is not None and preset.any_view is not None:
-        parts.add(ANY_VIEW)
-    source = gaussian_source(options, list(formats), preset)
+def parts_of_run(profile: Profile, options: InferenceOptions, formats: Collection[str]) -> set[str]:
+    """What a run consists of."""
+    parts = {*formats, *profile.parts}
+    source = gaussian_source(profile, options, list(formats))
     if source is not None:
         parts |= {SPLATS, DEPTH_SPLATS} if source == "depth" else {SPLATS}
     return parts

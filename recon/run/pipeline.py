@@ -6,34 +6,30 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.estimate.network import predict
-from recon.estimate.stereo import StereoModel
-from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
+from recon.estimate.estimator import Estimator, Profile
+from recon.export import EXPORTERS, Exported, check_options, export, parse_formats
 from recon.export.gs_video import check_skew
 from recon.export.progress import listen
 from recon.geometry.cameras import warn_if_camera_to_world, warn_if_float32_is_too_coarse
 from recon.messages import collect_warnings
 from recon.options import ExportChoices, InferenceOptions
 from recon.refine.align import align_to_given_extrinsics
-from recon.refine.splat import add_gaussians, gaussian_source
+from recon.refine.splat import add_gaussians
 from recon.run.find_cameras import FoundCameras, find_cameras
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
+from recon.run.wishes import check_cameras_suffice, gaussian_source, wishes_of
 from recon.sources.cameras_file import read_cameras, read_render_cameras
-from recon.sources.fitting import FittedPhoto, combine, fit_photo, map_intrinsics
+from recon.sources.fitting import FittedPhoto, combine, map_intrinsics
 from recon.sources.images import LoadedPhotos, Photo, PhotoSource, check_folders_apart, list_images, load_each
 from recon.types import GaussianSource, Prediction
-
-if TYPE_CHECKING:
-    from recon.models.presets import Preset
-    from recon.models.ready import ReadyModel
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with the name of a stage as it begins, and with what it is doing now and then during a long one; how many
@@ -63,7 +59,7 @@ class Reconstruction:
 
 
 def reconstruct(
-    model: ReadyModel | StereoModel,
+    estimator: Estimator,
     image: PhotoSource,
     extrinsics: ArrayLike | None = None,
     intrinsics: ArrayLike | None = None,
@@ -74,12 +70,13 @@ def reconstruct(
     export_format: str = "mini_npz",
     export_kwargs: ExportOptions | None = None,
     settings: Mapping[str, Any] | None = None,
+    said: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Reconstruction:
     """Run the whole way from photos to files.
 
     Args:
-        model: a network with its weights, or multi-view stereo.
+        estimator: what makes the depth; `recon.estimate.choice` opens one.
         image: what `load_photos` takes; bad photos among several are left out unless `options.strict`.
         extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all images given, those left out included.
         intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
@@ -91,6 +88,7 @@ def reconstruct(
         export_format: format names joined with `-`.
         export_kwargs: `{format: {option: value}}`, over what `options` says.
         settings: further settings to note in `run.json`.
+        said: what was warned of before and belongs to the run.
         progress: told of each stage as it begins.
 
     Raises:
@@ -103,15 +101,15 @@ def reconstruct(
         raise InputError("give cameras either as arrays or by `cameras`, not both")
     folder = None if export_dir is None else Path(export_dir).expanduser()
     image = list(image) if isinstance(image, Iterator) else image  # structure from motion reads the photos first
-    preset = None if isinstance(model, StereoModel) else model.preset
-    check_request(preset, image, options, formats, folder)
-    splats_from = gaussian_source(options, formats, preset)
+    profile = estimator.profile
+    check_request(profile, image, options, formats, folder)
+    wishes, splats_from = wishes_of(profile, options, formats), gaussian_source(profile, options, formats)
 
     found: FoundCameras | None = None
 
     def fit(photo: Photo) -> FittedPhoto:
         pinhole = photo if found is None else found.undistorted(photo)
-        return fit_photo(pinhole, options.process_res, options.process_res_method)
+        return profile.fit.photo(pinhole, options.process_res, options.process_res_method)
 
     with collect_warnings() as warnings:
         stages = _Stages(_stage_names(cameras, splats_from, formats), progress)
@@ -123,20 +121,17 @@ def reconstruct(
         with stages("load"):
             loaded = load_each(image, fit, options.strict)
             known = _known_cameras(loaded, extrinsics, intrinsics, cameras, found)
-            _check_cameras_suffice(preset, known, len(loaded.photos), formats)
+            check_cameras_suffice(profile, known, len(loaded.photos), formats)
             views = combine(loaded.photos, options.mixed_sizes)
             if known.intrinsics is not None:
                 if "gs_video" in formats:
                     check_skew(known.intrinsics, checked["gs_video"])
                 known = Cameras(known.world_to_camera, map_intrinsics(known.intrinsics, views.processed_to_original))
         with stages("predict"):
-            if isinstance(model, StereoModel):
-                points = None if found is None else found.sparse_points(views.names)
-                prediction = model.predict(views, known, points, stages.part)
-            else:
-                prediction = predict(model, views, known, replace(options, infer_gs=splats_from == "head"))
+            points = None if found is None else found.sparse_points(views.names)
+            prediction = estimator.estimate(views, known, points, wishes, stages.part)
         with stages("align"):
-            if known.world_to_camera is not None and preset is not None and preset.any_view is not None:
+            if known.world_to_camera is not None and profile.abilities.cameras:
                 prediction = align_to_given_extrinsics(
                     prediction, known.world_to_camera, options.align_to_input_ext_scale
                 )
@@ -144,7 +139,7 @@ def reconstruct(
             with stages("splat"):
                 prediction = add_gaussians(prediction, options)
         if folder is None:
-            return Reconstruction(prediction, seconds=stages.seconds, warnings=(*model.warnings, *warnings))
+            return Reconstruction(prediction, seconds=stages.seconds, warnings=(*estimator.warnings, *said, *warnings))
 
         for name in formats:
             EXPORTERS[name].check(prediction, checked[name])
@@ -154,10 +149,10 @@ def reconstruct(
             with stages(f"export {name}"), listen(stages.part):
                 exported.update(export(prediction, [name], folder, chosen))
 
-    all_warnings = (*model.warnings, *warnings)
+    all_warnings = (*estimator.warnings, *said, *warnings)
     record = {
         "versions": versions(),
-        "model": model.describe(),
+        "model": estimator.describe(),
         "settings": {**(settings or {}), **asdict(options), "export": export_format, "export_kwargs": export_kwargs},
         "units": prediction.units,
         "scale_factor": prediction.scale_factor,
@@ -183,14 +178,17 @@ def _stage_names(
 
 
 def check_request(
-    preset: Preset | None, image: PhotoSource, options: InferenceOptions, formats: Sequence[str], folder: Path | None
+    profile: Profile, image: PhotoSource, options: InferenceOptions, formats: Sequence[str], folder: Path | None
 ) -> None:
-    """Refuse at once what can be known to fail before a model is loaded: input, preset and options, formats, folder.
+    """Refuse at once what can be known to fail before weights are loaded: input, wishes, formats, folder.
 
-    `preset` is None for multi-view stereo. Raises InputError.
+    Raises InputError.
     """
     _check_input(image)
-    _check_wishes(preset, options, formats)
+    wishes_of(profile, options, formats)
+    for name in ("render_cameras", "render_hw"):
+        if getattr(options, name) is not None and "gs_video" not in formats:
+            raise InputError(f"{name} is for the export format gs_video, which is not asked for")
     if folder is not None:
         _check_writable(folder)
         check_folders_apart(_paths(image), folder)
@@ -250,26 +248,6 @@ def _render_options(choices: ExportChoices) -> dict[str, Any]:
     cameras = read_render_cameras(choices.render_cameras, choices.render_hw)
     found = {"render_exts": cameras.extrinsics, "render_ixts": cameras.intrinsics, "render_hw": cameras.size}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _check_wishes(preset: Preset | None, options: InferenceOptions, formats: Sequence[str]) -> None:
-    """Refuse what this preset cannot do, before the photos are read."""
-    gaussian_source(options, formats, preset)
-    for name in ("render_cameras", "render_hw"):
-        if getattr(options, name) is not None and "gs_video" not in formats:
-            raise InputError(f"{name} is for the export format gs_video, which is not asked for")
-    if options.use_ray_pose and (preset is None or preset.any_view is None):
-        name = "multi-view stereo" if preset is None else f"{preset.name} looks at single views and"
-        raise InputError(f"use_ray_pose: {name} predicts no cameras")
-    for layer in options.export_feat_layers:
-        if preset is None:
-            raise InputError("export_feat_layers: multi-view stereo has no encoder, so no features")
-        if layer >= preset.encoder.depth:
-            raise InputError(
-                f"export_feat_layers: {preset.name} has blocks 0 to {preset.encoder.depth - 1}, not {layer}"
-            )
-    if "feat_vis" in formats and not options.export_feat_layers:
-        raise InputError("the format feat_vis draws the features of export_feat_layers: name at least one block")
 
 
 def _check_input(image: PhotoSource) -> None:
@@ -342,22 +320,6 @@ def _known_cameras(
         warn_if_camera_to_world(cameras.world_to_camera)
         warn_if_float32_is_too_coarse(cameras.world_to_camera)
     return cameras
-
-
-def _check_cameras_suffice(preset: Preset | None, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
-    """Refuse point clouds of several views whose cameras would be known to nobody, before the network runs."""
-    clouds = [name for name in formats if name in ("glb", "ply", *SPLAT_FORMATS)]
-    complete = cameras.world_to_camera is not None and cameras.intrinsics is not None
-    if preset is None:
-        if not complete:
-            raise InputError("multi-view stereo needs cameras: give extrinsics and intrinsics, or cameras 'sfm'")
-        return
-    if preset.any_view is None and views > 1 and clouds and not complete:
-        others = "-".join(name for name in formats if name not in clouds) or "mini_npz-depth_vis"
-        raise InputError(
-            f"{preset.name} looks at each view alone, so {' and '.join(clouds)} of {views} views need their cameras: "
-            f"give extrinsics and intrinsics, export {others} only, or take an any-view model"
-        )
 
 
 def _gaussians_entry(prediction: Prediction) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from recon.models.ready import ReadyModel
 from recon.options import InferenceOptions, RunSettings
 from recon.sources.cameras_file import write_cameras
 from tests.eval.layout_folders import eth3d, perfect_prediction, write_run
-from tests.fake_network import fake_model, save_photos, user_cameras
+from tests.fake_network import fake_ready, save_photos, user_cameras
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -51,7 +51,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
 
     def fake_ready_model(name: str, **arguments: object) -> ReadyModel:
         calls.append({"name": name, **arguments})
-        return fake_model(name)
+        return fake_ready(name)
 
     monkeypatch.setattr(recon.models.ready, "ready_model", fake_ready_model)
     monkeypatch.setattr(recon.estimate.choice, "choose_model", lambda commercial_only: "da3-large")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import recon.models.reference_engine
+from recon.estimate.network import NetworkEstimator
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, ready_model
@@ -105,7 +106,7 @@ def test_full_size_da3_small_through_the_pipeline() -> None:
     for engine in ("recon", "reference"):
         with pytest.warns(ReconWarning, match="random weights"):
             model: ReadyModel = ready_model("da3-small", weights=None, engine=engine)
-        predictions.append(reconstruct(model, photos(3)).prediction)
+        predictions.append(reconstruct(NetworkEstimator(model), photos(3)).prediction)
     ours, theirs = predictions
     np.testing.assert_allclose(ours.depth, theirs.depth, rtol=1e-4)
     np.testing.assert_allclose(ours.extrinsics, theirs.extrinsics, atol=1e-4)

@@ -7,43 +7,13 @@ import pytest
 
 from recon.errors import InputError
 from recon.export import SPLAT_FORMATS, export, read_npz
-from recon.models.presets import load_preset
 from recon.options import ExportChoices, InferenceOptions
 from recon.refine.depth_splats import DepthSplatOptions, splats_from_depth
-from recon.refine.splat import gaussian_source, with_gaussians
+from recon.refine.splat import with_gaussians
 from recon.run.pipeline import reconstruct
 from tests.fake_network import fake_model, photos
 
 SMALL = {"process_res": 70}
-
-
-@pytest.mark.parametrize(
-    ("preset", "options", "formats", "expected"),
-    [
-        ("da3-small", {}, ("glb", "npz"), None),
-        ("da3-small", {}, ("glb", "gs_ply"), "depth"),
-        ("da3-small", {"gaussians": "depth"}, ("npz",), "depth"),
-        ("da3mono-large", {}, ("spz",), "depth"),
-        ("da3-giant", {}, ("npz",), None),
-        ("da3-giant", {}, ("gs_video",), "head"),
-        ("da3-giant", {"infer_gs": True}, (), "head"),
-        ("da3-giant", {"gaussians": "head"}, (), "head"),
-        ("da3-giant", {"gaussians": "depth"}, ("gs_ply",), "depth"),
-        ("da3-giant", {"gaussians": "depth", "infer_gs": True}, (), "depth"),
-        ("da3-small", {"gaussians": "depth", "infer_gs": True}, (), "depth"),
-        ("da3nested-giant-large", {}, ("gs_ply",), "head"),
-    ],
-)
-def test_where_gaussians_come_from(preset: str, options: dict, formats: tuple[str, ...], expected: str | None) -> None:
-    assert gaussian_source(InferenceOptions(**options), formats, load_preset(preset)) == expected
-
-
-@pytest.mark.parametrize("options", [{"infer_gs": True}, {"gaussians": "head"}])
-def test_a_head_that_is_not_there(options: dict) -> None:
-    with pytest.raises(
-        InputError, match=f"{next(iter(options))}: da3-small has no Gaussian head.*'depth' makes splats"
-    ):
-        reconstruct(fake_model("da3-small"), photos(2), options=InferenceOptions(**options))
 
 
 def test_splats_of_depth_lie_on_the_depth(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import recon.sfm.structure_from_motion
 import recon.stereo.multi_view
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.estimate.stereo import StereoModel
+from recon.estimate.stereo import StereoEstimator
 from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning
 from recon.options import InferenceOptions
@@ -115,7 +115,7 @@ def test_an_iterator_of_photos_is_read_twice(finds) -> None:
 
 
 class TestStereo:
-    model = StereoModel(StereoOptions())
+    model = StereoEstimator(StereoOptions())
 
     def test_needs_cameras(self) -> None:
         with pytest.raises(InputError, match=r"multi-view stereo needs cameras.*'sfm'"):

@@ -11,6 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
+from recon.estimate.network import NetworkEstimator
 from recon.geometry.similarity import Similarity
 from recon.geometry.unprojection import unproject_depth
 from recon.models.outputs import GaussianTensors, NetworkOutput
@@ -108,7 +109,7 @@ def run(
     options = InferenceOptions(
         process_res=PROCESS_RES, process_res_method=method, align_to_input_ext_scale=to_input, infer_gs=True
     )
-    model = ReadyModel(network, preset, WeightsRecord("random", seed=0))
+    model = NetworkEstimator(ReadyModel(network, preset, WeightsRecord("random", seed=0)))
     return reconstruct(model, photos, USER_WORLD.apply_to_extrinsics(cameras), originals, options=options).prediction
 
 

@@ -17,12 +17,12 @@ from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.mono_network import NetworkModel
 from recon.estimate.mono_predict import fit_single
-from recon.estimate.network import predict
+from recon.estimate.network import NetworkEstimator
 from recon.export import read_npz
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
-from recon.options import InferenceOptions, MonoSettings
+from recon.options import MonoSettings
 from recon.run.mono import MonoRun, open_model, run_mono
 from recon.sources.cameras_file import write_cameras
 from recon.sources.fitting import combine
@@ -334,7 +334,7 @@ class TestNetwork:
                 [[200, 0, photo.width / 2], [0, 200, photo.height / 2], [0, 0, 1]]
             )
             cameras = Cameras(None, known[None]) if preset == "da3metric-large" else Cameras()
-            alone = predict(model._model, views, cameras, InferenceOptions())
+            alone = NetworkEstimator(model._model).estimate(views, cameras)
             np.testing.assert_allclose(found.depth, alone.depth, rtol=1e-4)
             np.testing.assert_allclose(found.intrinsics[0], known, rtol=1e-5)
             assert (found.units, found.scale_factor) == (alone.units, pytest.approx(alone.scale_factor))

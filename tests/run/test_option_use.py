@@ -16,12 +16,13 @@ from recon.cli.command_settings import ExportSettings
 from recon.cli.main import main
 from recon.errors import InputError
 from recon.estimate.choice import MVS
-from recon.estimate.stereo import StereoModel
+from recon.estimate.network import profile_of
+from recon.estimate.stereo import PROFILE, StereoEstimator
 from recon.export import EXPORTERS
 from recon.models.presets import load_preset
 from recon.options import RunSettings
 from recon.run.option_use import USED_BY, check_use, parts_of_export, parts_of_run
-from tests.fake_network import fake_model, save_photos
+from tests.fake_network import fake_ready, save_photos
 
 ASKED: dict[str, object] = {
     "weights": "none",
@@ -51,9 +52,9 @@ ALL = tuple(EXPORTERS)
 def uses(name: str, model: str, formats: tuple[str, ...], **more: object) -> bool:
     """Whether a run of these has a use for an option."""
     settings = RunSettings(**{name: ASKED[name], **more})
-    preset = None if model == MVS else load_preset(model)
+    profile = PROFILE if model == MVS else profile_of(load_preset(model))
     try:
-        return check_use(settings, parts_of_run(preset, settings.inference_options(), formats), ()) == []
+        return check_use(settings, parts_of_run(profile, settings.inference_options(), formats), ()) == []
     except InputError as error:
         return not str(error).startswith(f"{name} is for ")
 
@@ -92,7 +93,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with `photos/` of two images; every network is a fake one."""
     monkeypatch.chdir(tmp_path)
     save_photos(tmp_path / "photos", 2)
-    monkeypatch.setattr(recon.models.ready, "ready_model", lambda name, **_: fake_model(name))
+    monkeypatch.setattr(recon.models.ready, "ready_model", lambda name, **_: fake_ready(name))
     return tmp_path
 
 
@@ -156,7 +157,7 @@ def test_those_of_a_file_are_warned_of_and_noted(folder: Path, capsys: pytest.Ca
 def test_stereo_runs_where_it_is_told_to(folder: Path, monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     told: list[str] = []
 
-    def stop(model: StereoModel, *_: object, **__: object) -> None:
+    def stop(model: StereoEstimator, *_: object, **__: object) -> None:
         told.append(model.options.device)
         raise InputError("far enough")
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from recon.errors import InputError
+from recon.estimate.network import NetworkEstimator
 from recon.export import EXPORTERS, read_npz
 from recon.geometry.cameras import camera_centres, invert_rigid, normalise_extrinsics
 from recon.geometry.quaternions import to_matrix
@@ -270,7 +271,7 @@ class TestRefusedBeforeTheNetworkRuns:
         ("preset", "options", "message"),
         [
             ("da3-small", {"infer_gs": True}, "da3-small has no Gaussian head"),
-            ("da3mono-large", {"use_ray_pose": True}, "da3mono-large looks at single views"),
+            ("da3mono-large", {"use_ray_pose": True}, "da3mono-large predicts no cameras"),
             ("da3-small", {"export_feat_layers": (12,)}, "da3-small has blocks 0 to 11, not 12"),
         ],
     )
@@ -355,7 +356,7 @@ class TestRefusedBeforeTheNetworkRuns:
         assert not model.network.calls
 
     @staticmethod
-    def _refused(model: ReadyModel, message: str, tmp_path: Path, **arguments: object) -> None:
+    def _refused(model: NetworkEstimator, message: str, tmp_path: Path, **arguments: object) -> None:
         before = sorted(tmp_path.rglob("*"))
         arguments = {"options": SMALL, "export_dir": tmp_path / "out", **arguments}
         with pytest.raises(InputError, match=message):
@@ -540,7 +541,7 @@ def test_two_runs_are_bit_identical(kind: str, tmp_path: Path) -> None:
     formats = "npz-mini_npz-glb-ply-depth_vis-feat_vis"
     options = small(infer_gs=kind == "nested", use_ray_pose=True, export_feat_layers=(2, 6), num_max_points=1000)
     for name in ("a", "b"):
-        model = ReadyModel(tiny_network(kind), preset, WeightsRecord("random", seed=0))
+        model = NetworkEstimator(ReadyModel(tiny_network(kind), preset, WeightsRecord("random", seed=0)))
         reconstruct(model, photos(3), options=options, export_dir=tmp_path / name, export_format=formats)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
     assert len(files) >= 10
@@ -558,7 +559,8 @@ def test_real_photos_with_the_cameras_of_a_colmap_model(shared_data: Path, tmp_p
     folder = shared_data / "door"
     extrinsics, intrinsics = _read_colmap_text(folder / "sparse" / "0", sorted(p.name for p in folder.glob("images/*")))
     with pytest.warns(ReconWarning, match="random weights"):
-        model = ready_model("da3-small", weights=None)
+        ready = ready_model("da3-small", weights=None)
+    model = NetworkEstimator(ready, ready.warnings)
     formats = "mini_npz-npz-glb-ply-depth_vis"
     result = reconstruct(
         model,

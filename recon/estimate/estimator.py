@@ -1,0 +1,164 @@
+"""What makes depth of views: one protocol for networks, ONNX files and stereo, and what is known of each beforehand.
+
+Every part of a run asks an estimator's `Profile` what it can do and needs; none asks what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from recon.cameras import Cameras
+from recon.choices import ProcessResMethod
+from recon.errors import InputError
+from recon.sources.fitting import FittedPhoto, fit_photo
+from recon.types import Prediction
+
+if TYPE_CHECKING:
+    from recon.options import RefViewStrategy
+    from recon.sources.colmap import SparsePoints
+    from recon.sources.fitting import ProcessedViews
+    from recon.sources.images import Photo
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a part of the work, how many of its views are done, and of how many."""
+
+NETWORK = "a network"
+ANY_VIEW = "a network that sees several views together"
+STEREO = "multi-view stereo"
+"""Parts of an estimator that options are for; see `recon.run.option_use`."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What an estimator gives, beside depth."""
+
+    cameras: bool = False
+    """Predicts the cameras of the views; those given are then a condition, and what its result is aligned to."""
+    several_views: bool = False
+    """Sees the views of a scene together, so that their depth has one scale; otherwise each view on its own."""
+    confidence: bool = False
+    sky: bool = False
+    """Tells where there is sky."""
+    gaussians: bool = False
+    """Has a head for Gaussians."""
+    features: int = 0
+    """Number of encoder blocks whose features it can return."""
+    metres: Literal["never", "with focal", "always"] = "never"
+    """When its depth is in metres: never by itself, where the focal length is known, or always."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an estimator cannot do without."""
+
+    cameras: bool = False
+    """Extrinsics and intrinsics of every view."""
+    least_views: int = 1
+    weights: bool = False
+    """A file of weights, which may have to be downloaded."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The size at which an estimator is shown photos, where the user does not say otherwise."""
+
+    process_res: int = 504
+    method: ProcessResMethod = "upper_bound_resize"
+    fixed_size: tuple[int, int] | None = None
+    """Width and height, multiples of 14, of the only input it takes; None where any multiple of 14 will do."""
+
+    def photo(self, photo: Photo, process_res: int | None = None, method: str | None = None) -> FittedPhoto:
+        """Resize `photo`; what is None is as the estimator has it by default. Errors as `fit_photo`.
+
+        For a fixed size the photo gets as large as fits: its proportions are those that networks are trained with, and
+        what it leaves free is for the estimator to fill.
+        """
+        if self.fixed_size is None:
+            return fit_photo(
+                photo,
+                self.process_res if process_res is None else process_res,
+                self.method if method is None else method,
+            )
+        width, height = self.fixed_size
+        # The longest side at which the other one fits, too. Both limits are multiples of 14, so that rounding to
+        # multiples does not exceed them.
+        longest = max(photo.width, photo.height)
+        return fit_photo(photo, int(min(longest * width / photo.width, longest * height / photo.height)))
+
+    def check(self, name: str, process_res: int | None, method: str | None) -> None:
+        """Raise InputError where there is nothing to choose; `name` is the estimator's."""
+        if self.fixed_size is not None and (process_res is not None or method is not None):
+            width, height = self.fixed_size
+            option = "process_res" if process_res is not None else "process_res_method"
+            raise InputError(f"{option}: {name} has a fixed input of {width}×{height} pixels, leave it out")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of an estimator before it is loaded."""
+
+    name: str
+    """For messages: the preset, the file, or what it is."""
+    abilities: Abilities
+    needs: Needs
+    fit: Fit
+    parts: frozenset[str]
+    """Those of `NETWORK`, `ANY_VIEW` and `STEREO` that it has: options for the others are in vain."""
+    failures: str
+    """Why it may give no depth at all, and what to do about it; ends a message."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run asks of an estimator beside depth. `recon.run.wishes` makes it, checked against the abilities."""
+
+    gaussians: bool = False
+    """Gaussians of the estimator's head."""
+    features: tuple[int, ...] = ()
+    """Encoder blocks."""
+    use_ray_pose: bool = False
+    """Cameras from the ray map instead of the camera token."""
+    ref_view_strategy: RefViewStrategy = "saddle_balanced"
+    seed: int = 0
+
+
+class Estimator(Protocol):
+    """Depth of views, and whatever else its profile says."""
+
+    @property
+    def profile(self) -> Profile:
+        """What it can do and needs."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was warned of while it was made ready."""
+
+    def estimate(
+        self,
+        views: ProcessedViews,
+        cameras: Cameras,
+        points: SparsePoints | None = None,
+        wishes: Wishes = Wishes(),
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """Depth of N views of one scene, or of N unrelated photos by an estimator that sees each on its own.
+
+        Args:
+            views: the images, of the size that `profile.fit` makes.
+            cameras: what is known of them, intrinsics in pixels of the processed images.
+            points: of the scene in the frame of the cameras, where there are some.
+            wishes: within the abilities.
+            progress: told of long work.
+
+        Returns:
+            A prediction with the given intrinsics where they were given; with the predicted extrinsics where it
+            predicts cameras (`recon.refine.align` brings them to the given ones), else with the given ones.
+
+        Raises:
+            InputError: cameras that are missing, or do not suffice.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """For `run.json`."""

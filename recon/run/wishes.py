@@ -1,0 +1,64 @@
+"""What a run asks of its estimator, checked against what that can do before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recon.cameras import Cameras
+from recon.errors import InputError
+from recon.estimate.estimator import Profile, Wishes
+from recon.export import SPLAT_FORMATS
+from recon.options import InferenceOptions
+from recon.types import GaussianSource
+
+
+def wishes_of(profile: Profile, options: InferenceOptions, formats: Sequence[str]) -> Wishes:
+    """What `options` and the export `formats` ask for. Raises InputError for what the estimator cannot give."""
+    name, abilities = profile.name, profile.abilities
+    gaussians = gaussian_source(profile, options, formats) == "head"
+    if gaussians and not abilities.gaussians:
+        asked_by = "infer_gs" if options.infer_gs else "gaussians"
+        raise InputError(
+            f"{asked_by}: {name} has no Gaussian head, da3-giant and da3nested-giant-large have one; "
+            "gaussians 'depth' makes splats from the depth of any model"
+        )
+    if options.use_ray_pose and not abilities.cameras:
+        raise InputError(f"use_ray_pose: {name} predicts no cameras; leave it out, or take an any-view model")
+    if options.export_feat_layers and not abilities.features:
+        raise InputError(f"export_feat_layers: {name} has no encoder, so no features; leave it out, or take a network")
+    for layer in options.export_feat_layers:
+        if layer >= abilities.features:
+            raise InputError(f"export_feat_layers: {name} has blocks 0 to {abilities.features - 1}, not {layer}")
+    if "feat_vis" in formats and not options.export_feat_layers:
+        raise InputError("the format feat_vis draws the features of export_feat_layers: name at least one block")
+    return Wishes(
+        gaussians=gaussians,
+        features=options.export_feat_layers,
+        use_ray_pose=options.use_ray_pose,
+        ref_view_strategy=options.ref_view_strategy,
+        seed=options.seed,
+    )
+
+
+def gaussian_source(profile: Profile, options: InferenceOptions, formats: Sequence[str]) -> GaussianSource | None:
+    """Where the Gaussians of a run come from; None where neither a format nor an option asks for any."""
+    asked = options.infer_gs or options.gaussians != "auto"
+    if not asked and not any(name in SPLAT_FORMATS for name in formats):
+        return None
+    if options.gaussians == "auto":
+        return "head" if options.infer_gs or profile.abilities.gaussians else "depth"
+    return options.gaussians
+
+
+def check_cameras_suffice(profile: Profile, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
+    """Raise InputError where the estimator needs cameras, or several views could not be put into one cloud."""
+    complete = cameras.world_to_camera is not None and cameras.intrinsics is not None
+    if profile.needs.cameras and not complete:
+        raise InputError(f"{profile.name} needs cameras: give extrinsics and intrinsics, or cameras 'sfm'")
+    clouds = [name for name in formats if name in ("glb", "ply", *SPLAT_FORMATS)]
+    if views > 1 and clouds and not complete and not profile.abilities.cameras:
+        others = "-".join(name for name in formats if name not in clouds) or "mini_npz-depth_vis"
+        raise InputError(
+            f"{profile.name} looks at each view alone, so {' and '.join(clouds)} of {views} views need their cameras: "
+            f"give extrinsics and intrinsics, export {others} only, or take an any-view model"
+        )
