@@ -23,8 +23,11 @@ def run(settings: RunSettings) -> None:
     from recon.estimate.choice import EstimatorSettings, choose
     from recon.export import check_options, parse_formats
     from recon.export.option_texts import parse_export_kwargs
+    from recon.run.format_options import format_options
     from recon.run.option_use import check_use, parts_of_run
-    from recon.run.pipeline import SFM, check_request, format_options, reconstruct
+    from recon.run.pipeline import reconstruct
+    from recon.run.plan import SFM
+    from recon.run.request import check_request
 
     if not settings.inputs:
         raise InputError("no photos given: recon run FOLDER, or recon run PHOTO...")
@@ -176,8 +179,8 @@ def export_again(settings: ExportSettings) -> None:
     from recon.export import check_options, export, parse_formats, read_npz
     from recon.export.option_texts import parse_export_kwargs
     from recon.refine.splat import with_gaussians
+    from recon.run.format_options import format_options
     from recon.run.option_use import check_use, parts_of_export
-    from recon.run.pipeline import format_options
     from recon.run.record import add_exports, read_record, run_folder
 
     formats = parse_formats(settings.to)

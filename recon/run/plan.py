@@ -1,0 +1,99 @@
+"""What a run is to do, settled and checked before it reads a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from recon.errors import InputError
+from recon.estimate.estimator import Profile, Wishes
+from recon.export import check_options, parse_formats
+from recon.options import InferenceOptions
+from recon.run.format_options import ExportOptions, format_options
+from recon.run.request import check_request
+from recon.run.wishes import gaussian_source, wishes_of
+from recon.sources.images import PhotoSource
+from recon.types import GaussianSource
+
+SFM = "sfm"
+"""Stands for cameras found by structure from motion."""
+
+
+@dataclass(frozen=True)
+class GivenCameras:
+    """What the user says about the cameras of all photos, those left out included; by default nothing."""
+
+    extrinsics: ArrayLike | None = None
+    """(N, 4, 4) or (N, 3, 4) world-to-camera."""
+    intrinsics: ArrayLike | None = None
+    """(N, 3, 3) in pixels of the upright originals."""
+    source: str | Path | None = None
+    """Instead of the arrays: a file, or `sfm`."""
+
+    def __post_init__(self) -> None:
+        if self.source is not None and (self.extrinsics is not None or self.intrinsics is not None):
+            raise InputError("give cameras either as arrays or by `cameras`, not both")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The checked request of one run."""
+
+    image: PhotoSource
+    """Can be read more than once."""
+    cameras: GivenCameras
+    options: InferenceOptions
+    formats: tuple[str, ...]
+    """In the order asked for; none without a folder."""
+    format_options: Mapping[str, Mapping[str, Any]]
+    """`{format: {option: value}}`"""
+    folder: Path | None
+    wishes: Wishes
+    splats_from: GaussianSource | None
+
+    @property
+    def finds_cameras(self) -> bool:
+        """Whether structure from motion comes first."""
+        return self.cameras.source == SFM
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        first = ("cameras",) if self.finds_cameras else ()
+        splat = ("splat",) if self.splats_from == "depth" else ()
+        return (*first, "load", "predict", "align", *splat, *(f"export {name}" for name in self.formats))
+
+
+def plan_run(
+    profile: Profile,
+    image: PhotoSource,
+    cameras: GivenCameras,
+    options: InferenceOptions,
+    export_dir: str | Path | None,
+    export_format: str,
+    export_kwargs: ExportOptions | None,
+) -> Plan:
+    """The plan of a run with an estimator of this profile; arguments as of `recon.run.pipeline.reconstruct`.
+
+    Raises InputError for a wish that cannot be met.
+    """
+    formats = () if export_dir is None else parse_formats(export_format)
+    folder = None if export_dir is None else Path(export_dir).expanduser()
+    chosen = format_options(options, export_kwargs)
+    check_options(chosen)
+    image = list(image) if isinstance(image, Iterator) else image  # structure from motion reads the photos first
+    check_request(profile, image, options, formats, folder)
+    return Plan(
+        image=image,
+        cameras=cameras,
+        options=options,
+        formats=formats,
+        format_options=chosen,
+        folder=folder,
+        wishes=wishes_of(profile, options, formats),
+        splats_from=gaussian_source(profile, options, formats),
+    )
