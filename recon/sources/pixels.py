@@ -1,4 +1,4 @@
-"""Any picture to upright 8-bit RGB: EXIF orientation, transparency, 16 bits, grey, palettes, CMYK, HEIC."""
+"""Any picture to upright 8-bit sRGB: EXIF orientation, colour profiles, transparency, 16 bits, grey, palettes, CMYK."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
+from recon.sources.bit_depth import png_entries, stretched
+from recon.sources.colour import grey_to_srgb, to_srgb
 from recon.sources.formats import AVIF, HEIC, MOVING_PICTURE, Format, detect_format
 from recon.sources.in_flight import Admit
 
@@ -60,7 +62,9 @@ def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[
             raise InputError(f"'{path}' is empty (0 bytes), not an image")
         found = detect_format(path)
         with _open(path, found, admit) as image:
-            return pixels_from_pil(image, f"'{path}'"), focal_35mm(image)
+            if image.mode.startswith("I"):
+                _load(image)
+            return pixels_from_pil(stretched(image, path), f"'{path}'"), focal_35mm(image)
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -77,12 +81,13 @@ def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[
 
 
 def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.uint8]:
-    """Turn a Pillow image of any mode upright, blend transparency over white, and return (H, W, 3) uint8 RGB.
+    """Turn a Pillow image of any mode upright, blend transparency over white, and return (H, W, 3) uint8 sRGB.
 
+    Colours become those of sRGB where the image says what they are (`recon.sources.colour`); others are taken for it.
     16-bit grey is scaled (not clipped) to 8 bits. EXIF data that cannot be parsed counts as absent, with a
     warning. `label` names the image in errors and warnings.
     """
-    image.load()
+    _load(image)
     try:
         turned = image.getexif().get(_ORIENTATION, 1) != 1
         upright = ImageOps.exif_transpose(image) if turned else image  # which copies an upright image too
@@ -95,14 +100,31 @@ def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.
             if values.min() < 0 or values.max() > 65535:
                 raise InputError(f"{label} has 32-bit values beyond 0 to 65535; save it with 8 or 16 bits per channel")
             values = values.astype(np.uint16)
+        if values.dtype.kind == "u":
+            values = grey_to_srgb(values, upright, label)
         return pixels_from_array(values, label)
     try:
+        upright = to_srgb(upright, label)
         if upright.has_transparency_data:
             white = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(white, upright.convert("RGBA"))
         return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except ValueError as error:
         raise InputError(f"{label} has colour mode {image.mode}, which has no conversion; save it as RGB") from error
+
+
+def _load(image: Image.Image) -> None:
+    """Decode it. Pillow maps raw TIFF files into memory with width and height swapped where they have to be turned; a
+    file of which it does not know the name it reads."""
+    name = getattr(image, "filename", None)
+    if image.format != "TIFF" or not name:
+        image.load()
+        return
+    image.filename = ""  # type: ignore[attr-defined]
+    try:
+        image.load()
+    finally:
+        image.filename = name  # type: ignore[attr-defined]
 
 
 def pixels_from_array(array: NDArray[Any], label: str = "the image") -> NDArray[np.uint8]:
@@ -172,6 +194,8 @@ def _open(path: Path, found: Format | None, admit: Admit) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
     _check_size(image.size, f"'{path}'")
     _check_alone(image, path)
+    if image.format == "PNG":
+        image.info.update(png_entries(path))
     admit(image.width * image.height)
     return image
 

@@ -220,9 +220,11 @@ def test_missing_single_path() -> None:
         load_photos("nowhere/photo.jpg")
 
 
-def test_elongated_photo_loads() -> None:
-    photo = load_photos(np.zeros((50, 20_000), np.uint8)).photos[0]
-    assert (photo.width, photo.height) == (20_000, 50)
+def test_elongated_photo_loads(tmp_path: Path) -> None:
+    Image.new("L", (20_000, 50)).save(tmp_path / "a.png")
+    for source in (np.zeros((50, 20_000), np.uint8), tmp_path / "a.png"):
+        photo = load_photos(source).photos[0]
+        assert (photo.width, photo.height) == (20_000, 50)
 
 
 def test_photo_refuses_other_arrays() -> None:

@@ -30,7 +30,7 @@ def stored_as(upright: np.ndarray, orientation: int) -> np.ndarray:
     """What a camera stores: EXIF 2.3, 4.6.4 says which visual side the stored row 0 and column 0 are."""
     height, width = upright.shape[:2]
     rows, columns = (height, width) if orientation <= 4 else (width, height)
-    stored = np.empty((rows, columns, 3), np.uint8)
+    stored = np.empty((rows, columns, 3), upright.dtype)
     for r in range(rows):
         for c in range(columns):
             y, x = {
@@ -63,6 +63,33 @@ def test_exif_orientation_is_applied(tmp_path: Path, upright: np.ndarray, orient
     Image.fromarray(stored_as(upright, orientation)).save(path, exif=exif_with(orientation=orientation))
     pixels, _ = read_image(path)
     np.testing.assert_array_equal(pixels, upright)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGBA", "CMYK"])
+def test_raw_tiff_is_turned_upright(tmp_path: Path, upright: np.ndarray, orientation: int, mode: str) -> None:
+    """Pillow maps these into memory."""
+    grey = np.repeat(upright[..., :1], 3, axis=2)
+    stored = stored_as(grey, orientation)[..., 0]
+    image = Image.fromarray(stored.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(stored).convert(mode)
+    image.save(tmp_path / "a.tif", tiffinfo={ORIENTATION: orientation})
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[0], grey)
+    with Image.open(tmp_path / "a.tif") as opened:
+        np.testing.assert_array_equal(pixels_from_pil(opened), grey)
+        assert opened.filename
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_orientation_that_does_not_exist_counts_as_upright(
+    tmp_path: Path, upright: np.ndarray, orientation: int, suffix: str
+) -> None:
+    path = tmp_path / f"photo{suffix}"
+    Image.fromarray(upright).save(path, exif=exif_with(orientation=orientation), quality=95)
+    pixels, _ = read_image(path)
+    assert pixels.shape == upright.shape
+    if suffix != ".jpg":
+        np.testing.assert_array_equal(pixels, upright)
 
 
 def test_pillow_image_is_turned_upright_and_left_as_it_was(tmp_path: Path, upright: np.ndarray) -> None:
