@@ -23,7 +23,7 @@ from recon.export.video import check_quality, check_size, write_video
 from recon.geometry.cameras import has_skew, to_4x4
 from recon.geometry.located_depth import check_points, with_cameras
 from recon.messages import warn
-from recon.refine.neighbourhood import NEAR_PERCENT, Surroundings
+from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import FloatArray, Prediction
 
@@ -189,7 +189,7 @@ def _frames(prediction: Prediction, size: tuple[int, int], options: GsVideoOptio
         mode = used_mode(options.trj_mode, cameras)
         if mode != options.trj_mode and options.trj_mode != GsVideoOptions.trj_mode:
             warn(f"the camera path {options.trj_mode!r} needs several views: with this one it is {mode!r}")
-        return mode, make_path(mode, cameras, size, Surroundings.of(prediction.gaussians), options.fps)
+        return mode, make_path(mode, cameras, size, SplatSample.of(prediction.gaussians), options.fps)
     given = _given_cameras(options.render_exts, options.render_ixts)
     if given.intrinsics is None:
         own = _input_cameras(prediction, size)

@@ -97,25 +97,6 @@ def angle_between(left: FloatArray, right: FloatArray) -> FloatArray:
     return 4 * np.arctan2(np.minimum(difference, total), np.maximum(difference, total))
 
 
-def from_rotation_vector(vectors: FloatArray) -> FloatArray:
-    """Unit quaternions (..., 4) of turns about `vectors` (..., 3) by their length in radians (exponential map)."""
-    half = _length(vectors) / 2
-    return np.concatenate([np.cos(half), vectors / 2 * np.sinc(half / np.pi)], axis=-1)
-
-
-def to_rotation_vector(quaternions: FloatArray) -> FloatArray:
-    """Rotation vectors (..., 3), no longer than π, of unit quaternions (..., 4) (logarithm map)."""
-    shorter = np.where(quaternions[..., :1] < 0, -quaternions, quaternions)
-    sine = _length(shorter[..., 1:])
-    half = np.arctan2(sine, shorter[..., :1])
-    return 2 * shorter[..., 1:] / np.sinc(half / np.pi)
-
-
-def inverse(quaternions: FloatArray) -> FloatArray:
-    """Unit quaternions (..., 4) of the opposite rotations."""
-    return quaternions * np.array([1, -1, -1, -1], quaternions.dtype)
-
-
 def _length(vectors: FloatArray) -> FloatArray:
     return np.linalg.norm(vectors, axis=-1, keepdims=True)
 

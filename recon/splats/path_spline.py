@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
+from scipy.spatial.transform import Rotation, RotationSpline
 
 from recon.geometry import quaternions
 from recon.splats.camera_path import CameraPath, jumps
@@ -87,60 +87,21 @@ def _spline(cameras: CameraPath, focus: FloatArray, durations: NDArray[np.intp])
     With the points and the rotations the centres follow: on an arc where cameras look at one point, on the straight
     line where `focus` is 0. Stretch k takes durations[k] frames.
     """
-    stretch = np.append(np.repeat(np.arange(len(durations)), durations), len(durations) - 1)  # (F,)
-    starts = np.cumsum(durations) - durations
-    share = (np.arange(len(stretch)) - starts[stretch]) / durations[stretch]  # (F,) 0 to 1 along the stretch
+    times = np.concatenate([[0], np.cumsum(durations)])  # (N,) in frames
+    frames = np.arange(times[-1] + 1)
 
     def through(values: FloatArray) -> FloatArray:
-        return _hermite(values, durations, stretch, share)
+        slopes = np.diff(values, axis=0) / durations[:, None]
+        found: FloatArray = CubicHermiteSpline(times, values, _velocities(slopes, durations))(frames)
+        return found  # (F, D)
 
     axes = quaternions.to_matrix(cameras.rotations)[:, :, 2]
-    rotations = _rotation_spline(cameras.rotations, durations, stretch, share)
+    turning = RotationSpline(times, Rotation.from_quat(cameras.rotations, scalar_first=True))
+    rotations = turning(frames).as_quat(scalar_first=True)  # (F, 4)
     points = through(cameras.centres + focus[:, None] * axes)
     centres = points - through(focus[:, None]) * quaternions.to_matrix(rotations)[:, :, 2]
     intrinsics = through(cameras.intrinsics.reshape(len(cameras), 9)).reshape(-1, 3, 3)
     return CameraPath(centres, rotations, intrinsics)
-
-
-def _hermite(
-    values: FloatArray,
-    durations: NDArray[np.intp],
-    stretch: NDArray[np.intp],
-    share: FloatArray,
-) -> FloatArray:
-    """(F, D) cubic Hermite spline through `values` (N, D)."""
-    velocities = _velocities(np.diff(values, axis=0) / durations[:, None], durations)
-    t, frames = share[:, None], durations[stretch, None]
-    start, end = values[stretch], values[stretch + 1]
-    leaving, arriving = velocities[stretch] * frames, velocities[stretch + 1] * frames
-    eased = t * t * (3 - 2 * t)
-    return start + eased * (end - start) + t * (1 - t) * ((1 - t) * leaving - t * arriving)
-
-
-def _rotation_spline(
-    rotations: FloatArray,
-    durations: NDArray[np.intp],
-    stretch: NDArray[np.intp],
-    share: FloatArray,
-) -> FloatArray:
-    """(F, 4) cubic Bézier curves of quaternions through `rotations` (N, 4), by repeated slerp (Shoemake 1985)."""
-    turns = quaternions.to_rotation_vector(
-        quaternions.multiply(quaternions.inverse(rotations[:-1]), rotations[1:])
-    )  # (N - 1, 3) in the axes of either camera of the stretch
-    thirds = _velocities(turns / durations[:, None], durations)[:, None] * durations[None, :, None] / 3  # (N, N - 1, 3)
-    stretches = np.arange(len(durations))
-    leaving = quaternions.from_rotation_vector(thirds[stretches, stretches])
-    arriving = quaternions.from_rotation_vector(-thirds[stretches + 1, stretches])
-    points = [
-        rotations[:-1],
-        quaternions.multiply(rotations[:-1], leaving),
-        quaternions.multiply(rotations[1:], arriving),
-        rotations[1:],
-    ]
-    points = [point[stretch] for point in points]
-    while len(points) > 1:
-        points = [quaternions.slerp(a, b, share) for a, b in pairwise(points)]
-    return points[0]
 
 
 def _velocities(slopes: FloatArray, durations: NDArray[np.intp]) -> FloatArray:

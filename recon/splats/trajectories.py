@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.refine.neighbourhood import NEAR_PERCENT, Surroundings
 from recon.splats.camera_path import CameraPath, jumps
 from recon.splats.path_smoothing import low_pass
 from recon.splats.path_spline import path_through
 from recon.splats.path_steps import step_over
+from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.types import FloatArray
 
 SECONDS_PER_VIEW = 1 / 3
@@ -44,7 +44,7 @@ BLOCKED = 0.1
 """A frame is blocked if surfaces nearer than that cover this share of it."""
 
 
-def make_path(mode: str, cameras: Cameras, size: tuple[int, int], surroundings: Surroundings, fps: int = 24) -> Cameras:
+def make_path(mode: str, cameras: Cameras, size: tuple[int, int], sample: SplatSample, fps: int = 24) -> Cameras:
     """The cameras of the frames of a video.
 
     Paths are smooth: no step, in place or in direction, is larger than one next to it by 3 times, still stretches
@@ -65,14 +65,14 @@ def make_path(mode: str, cameras: Cameras, size: tuple[int, int], surroundings: 
         mode: one of the above; with a single camera all but `dolly_zoom` are `wander`.
         cameras: N ≥ 1 cameras, both parts known, intrinsics in pixels of the pictures to render.
         size: height and width of these pictures.
-        surroundings: the splats to keep away from.
+        sample: the splats to keep away from.
         fps: frames per second.
 
     Raises:
         InputError: an unknown mode.
     """
     check_mode(mode)
-    return _MODES[used_mode(mode, cameras)](_Capture.of(cameras, size, surroundings, fps)).cameras()
+    return _MODES[used_mode(mode, cameras)](_Capture.of(cameras, size, sample, fps)).cameras()
 
 
 def check_mode(mode: str) -> None:
@@ -94,17 +94,17 @@ class _Capture:
     cameras: CameraPath
     size: tuple[int, int]
     fps: int
-    surroundings: Surroundings
+    sample: SplatSample
     distances: FloatArray
     """(N,) typical depth of the scene in each input view."""
     near: float
     """Depth of what is near in the input views."""
 
     @staticmethod
-    def of(cameras: Cameras, size: tuple[int, int], surroundings: Surroundings, fps: int) -> _Capture:
+    def of(cameras: Cameras, size: tuple[int, int], sample: SplatSample, fps: int) -> _Capture:
         path = CameraPath.of(cameras)
-        near, distances = surroundings.depth_percentiles(path, size, (NEAR_PERCENT, 50)).T
-        return _Capture(path, size, fps, surroundings, distances, float(np.median(near)))
+        near, distances = sample.depth_percentiles(path, size, (NEAR_PERCENT, 50)).T
+        return _Capture(path, size, fps, sample, distances, float(np.median(near)))
 
     @property
     def distance(self) -> float:
@@ -112,7 +112,7 @@ class _Capture:
 
     def blocked(self, path: CameraPath) -> NDArray[np.bool_]:
         """(F,) True for frames that surfaces close to the camera fill."""
-        return self.surroundings.covered(path, self.size, CLEARANCE * self.near) > BLOCKED
+        return self.sample.covered(path, self.size, CLEARANCE * self.near) > BLOCKED
 
     def first_sound(self, paths: Iterable[CameraPath]) -> CameraPath:
         """The first of `paths` without a blocked frame or a jump, else the one with the fewest; lazily."""
@@ -258,7 +258,7 @@ def _bell(seconds: float, fps: int) -> FloatArray:
 
 def _depth_at(capture: _Capture, frame: CameraPath, percent: float) -> float:
     """Percentile of the depth in view of one frame."""
-    return float(capture.surroundings.depth_percentiles(frame, capture.size, (percent,))[0, 0])
+    return float(capture.sample.depth_percentiles(frame, capture.size, (percent,))[0, 0])
 
 
 def _coming_to_rest(end: int, braking: int) -> FloatArray:

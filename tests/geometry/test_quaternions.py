@@ -93,24 +93,3 @@ def test_slerp_against_scipy():
     expected = transform.Slerp([0, 1], ends)(fractions).as_matrix()
     ours = quaternions.slerp(np.tile(a, (7, 1)), np.tile(b, (7, 1)), fractions)
     np.testing.assert_allclose(quaternions.to_matrix(ours), expected, atol=1e-12)
-
-
-def test_rotation_vectors_round_trip_and_match_scipy():
-    transform = pytest.importorskip("scipy.spatial.transform")
-    rng = np.random.default_rng(12)
-    vectors = rng.normal(size=(200, 3))
-    vectors *= (rng.uniform(0, np.pi, 200) / np.linalg.norm(vectors, axis=1))[:, None]
-    vectors[0], vectors[1] = 0, [1e-12, 0, 0]
-    q = quaternions.from_rotation_vector(vectors)
-    np.testing.assert_allclose(
-        quaternions.to_matrix(q), transform.Rotation.from_rotvec(vectors).as_matrix(), atol=1e-12
-    )
-    np.testing.assert_allclose(quaternions.to_rotation_vector(q), vectors, atol=1e-12)
-    np.testing.assert_allclose(quaternions.to_rotation_vector(-q), vectors, atol=1e-12)
-
-
-def test_the_inverse_undoes_a_rotation():
-    q = random_quaternions(13)
-    np.testing.assert_allclose(
-        quaternions.multiply(q, quaternions.inverse(q)), np.tile([1, 0, 0, 0], (200, 1)), atol=1e-12
-    )

@@ -8,9 +8,9 @@ import pytest
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import camera_centres
-from recon.refine.neighbourhood import Surroundings
 from recon.splats.camera_path import CameraPath
 from recon.splats.path_steps import step_over
+from recon.splats.splat_sample import SplatSample
 from recon.splats.trajectories import BLOCKED, TRAJECTORIES, make_path, used_mode
 from recon.types import Gaussians
 from tests.geometry.random_cameras import (
@@ -121,7 +121,7 @@ def cameras(extrinsics: np.ndarray) -> Cameras:
 
 
 def path_of(mode: str, extrinsics: np.ndarray, splats: Gaussians | None = None, **options) -> Cameras:
-    return make_path(mode, cameras(extrinsics), SIZE, Surroundings.of(splats or room()), **options)
+    return make_path(mode, cameras(extrinsics), SIZE, SplatSample.of(splats or room()), **options)
 
 
 def steps(extrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,8 +209,8 @@ def test_intrinsics_change_smoothly_with_the_cameras():
     focal = np.array([60.0, 90, 45, 60])
     intrinsics = np.tile(INTRINSICS, (4, 1, 1))
     intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
-    surroundings = Surroundings.of(room())
-    path = make_path("interpolate", Cameras(given, intrinsics), SIZE, surroundings)
+    sample = SplatSample.of(room())
+    path = make_path("interpolate", Cameras(given, intrinsics), SIZE, sample)
     changes = np.diff(path.intrinsics[:, 0, 0])
     assert path.intrinsics[0, 0, 0] == 60
     assert np.abs(np.diff(changes)).max() < 2
@@ -327,11 +327,11 @@ def test_paths_move_and_grow_with_the_world(mode):
 @pytest.mark.parametrize("kind", ["orbit", "outward", "hand-held", "unordered", "half turns", "panorama"])
 def test_no_frame_is_inside_a_wall_of_the_room(kind):
     given, splats = capture(kind, 5, seed=1), room()
-    surroundings = Surroundings.of(splats)
-    near = np.median(surroundings.depth_percentiles(CameraPath.of(cameras(given)), SIZE, (5,)))
+    sample = SplatSample.of(splats)
+    near = np.median(sample.depth_percentiles(CameraPath.of(cameras(given)), SIZE, (5,)))
     for mode in TRAJECTORIES:
         path = path_of(mode, given, splats)
-        covered = surroundings.covered(CameraPath.of(path), SIZE, 0.1 * near)
+        covered = sample.covered(CameraPath.of(path), SIZE, 0.1 * near)
         assert covered.max() <= BLOCKED, mode
         assert np.abs(camera_centres(path.world_to_camera)).max() < ROOM, mode
 
@@ -343,7 +343,7 @@ def test_loops_close_to_a_wall_are_small():
     splats = surface(np.concatenate([behind, ahead]), 0.05)
     for mode in ("wander", "dolly_zoom"):
         path = path_of(mode, cameras_at(np.zeros((1, 3)), np.eye(3)), splats)
-        assert Surroundings.of(splats).covered(CameraPath.of(path), SIZE, 0.05).max() <= BLOCKED
+        assert SplatSample.of(splats).covered(CameraPath.of(path), SIZE, 0.05).max() <= BLOCKED
         assert (camera_centres(path.world_to_camera)[:, 2] < 0.1).all()
 
 
@@ -357,7 +357,7 @@ def test_a_wall_in_the_way_is_taken_in_one_step():
         assert_even(path)
         depth_to_wall = -camera_centres(path.world_to_camera)[:, 2]
         assert ((depth_to_wall < 0) | (depth_to_wall > 0.1)).all()
-        assert Surroundings.of(splats).covered(CameraPath.of(path), SIZE, 0.15).max() <= BLOCKED
+        assert SplatSample.of(splats).covered(CameraPath.of(path), SIZE, 0.15).max() <= BLOCKED
 
 
 @pytest.mark.parametrize("stretches", [[(20, 23)], [(20, 40)], [(10, 14), (17, 22)], [(30, 50), (60, 62), (70, 90)]])
@@ -386,28 +386,28 @@ def test_coverage_is_the_share_of_the_view():
     rng = np.random.default_rng(0)
     wall = rng.uniform(-1, 1, (20_000, 3)) * [1, 1, 0] + [0, 0, 0.2]
     path = CameraPath.of(cameras(cameras_at(np.zeros((1, 3)), np.eye(3))))
-    full = Surroundings.of(surface(wall, 0.03))
+    full = SplatSample.of(surface(wall, 0.03))
     assert full.covered(path, SIZE, 0.3)[0] == 1
     assert full.covered(path, SIZE, 0.1)[0] == 0
-    half = Surroundings.of(surface(wall[wall[:, 0] < 0], 0.03))
+    half = SplatSample.of(surface(wall[wall[:, 0] < 0], 0.03))
     assert half.covered(path, SIZE, 0.3)[0] == pytest.approx(0.5, abs=0.15)
-    assert Surroundings.of(surface(-wall, 0.01)).covered(path, SIZE, 0.3)[0] == 0
-    assert Surroundings.of(surface(wall, 0.01, opacity=0.01)).covered(path, SIZE, 0.3)[0] == 0
+    assert SplatSample.of(surface(-wall, 0.01)).covered(path, SIZE, 0.3)[0] == 0
+    assert SplatSample.of(surface(wall, 0.01, opacity=0.01)).covered(path, SIZE, 0.3)[0] == 0
 
 
 def test_a_sample_of_many_splats_still_fills_the_view():
     wall = np.random.default_rng(0).uniform(-3, 3, (400_000, 3)) * [1, 1, 0] + [0, 0, 0.05]
-    surroundings = Surroundings.of(surface(wall, 0.006))
-    assert len(surroundings.centres) == 50_000
+    sample = SplatSample.of(surface(wall, 0.006))
+    assert len(sample.centres) == 50_000
     path = CameraPath.of(cameras(cameras_at(np.zeros((1, 3)), np.eye(3))))
-    assert surroundings.covered(path, SIZE, 0.1)[0] > 0.7
+    assert sample.covered(path, SIZE, 0.1)[0] > 0.7
 
 
 def test_nothing_in_view_and_nothing_at_all():
     path = CameraPath.of(cameras(cameras_at(np.zeros((1, 3)), np.eye(3))))
-    behind = Surroundings.of(surface(np.array([[0, 0, -3.0]]), 0.1))
+    behind = SplatSample.of(surface(np.array([[0, 0, -3.0]]), 0.1))
     np.testing.assert_allclose(behind.depth_percentiles(path, SIZE, (5, 50)), [[3, 3]])
     nothing = surface(np.zeros((0, 3)), 0.1)
-    np.testing.assert_array_equal(Surroundings.of(nothing).depth_percentiles(path, SIZE, (5, 50)), [[1, 1]])
+    np.testing.assert_array_equal(SplatSample.of(nothing).depth_percentiles(path, SIZE, (5, 50)), [[1, 1]])
     for mode in TRAJECTORIES:
         assert_rigid(path_of(mode, capture("orbit", 3), nothing))

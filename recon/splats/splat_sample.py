@@ -24,7 +24,7 @@ _MOST_NEAR = 2000
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SplatSample:
     """P splats that stand for a scene, as balls; a sample of the scene's, so each stands in for its neighbours too."""
 
     centres: FloatArray
@@ -33,14 +33,14 @@ class Surroundings:
     """(P,)"""
 
     @staticmethod
-    def of(gaussians: Gaussians) -> Surroundings:
+    def of(gaussians: Gaussians) -> SplatSample:
         """A fixed random sample of at most 50,000 splats that can be seen."""
         visible = np.flatnonzero(gaussians.opacities >= _LEAST_OPACITY)
         chosen = np.random.default_rng(0).permutation(visible)[:_MOST_SPLATS]
         extents = np.sort(gaussians.scales[chosen].astype(np.float32), axis=1)
         area = extents[:, 1] * extents[:, 2]  # of a splat seen from its flat side
         share = len(chosen) / max(len(visible), 1)
-        return Surroundings(gaussians.means[chosen].astype(np.float32), np.sqrt(area / max(share, 1e-9)))
+        return SplatSample(gaussians.means[chosen].astype(np.float32), np.sqrt(area / max(share, 1e-9)))
 
     def depth_percentiles(self, path: CameraPath, size: tuple[int, int], percents: tuple[float, ...]) -> FloatArray:
         """(F, len(percents)) percentiles of the depth in view of each frame, whose height and width are `size`.
