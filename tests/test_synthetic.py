@@ -47,7 +47,7 @@ def world_rays(views):
     """Directions (H, W, 3) of unit z in the camera through the pixel centres of the first view."""
     height, width = views.depth.shape[1:]
     pixels = np.concatenate([pixel_centres(height, width), np.ones((height, width, 1))], axis=-1)
-    rotation = views.cameras.extrinsics[0, :3, :3]
+    rotation = views.cameras.world_to_camera[0, :3, :3]
     return pixels @ np.linalg.inv(views.cameras.intrinsics[0]).T @ rotation
 
 
@@ -187,8 +187,9 @@ def test_light_and_shadow() -> None:
     middle_of_shadow, sunlit = np.array([[-0.9, 1.35, 0]]), np.array([[0.9, -1.35, 0]])
     values = []
     for point in (middle_of_shadow, sunlit):
-        pixel = project_points(point[None], views.cameras.intrinsics, views.cameras.extrinsics)[0][0, 0].astype(int)
-        values.append(gray[pixel[1], pixel[0]])
+        pixels, _ = project_points(point[None], views.cameras.intrinsics, views.cameras.world_to_camera)
+        column, row = pixels[0, 0].astype(int)
+        values.append(gray[row, column])
     assert 20 < values[0] < 0.75 * values[1]
 
 

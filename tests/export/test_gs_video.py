@@ -133,7 +133,7 @@ def test_original_is_one_frame_for_each_view(scene, renderer, tmp_path):
     (video,) = write(prediction, tmp_path, trj_mode="original").files
     assert video == tmp_path / "gs_video/0000_original.mp4"
     assert len(read(video)) == 3
-    np.testing.assert_allclose(renderer.cameras.extrinsics[:, :3], prediction.extrinsics, atol=1e-6)
+    np.testing.assert_allclose(renderer.cameras.world_to_camera[:, :3], prediction.extrinsics, atol=1e-6)
     np.testing.assert_allclose(renderer.cameras.intrinsics, prediction.intrinsics)
 
 
@@ -187,7 +187,7 @@ def test_a_single_view_without_cameras_gets_assumed_ones(scene, renderer, tmp_pa
     prediction = scene(views=1, cameras=False, ref_view=None)
     with pytest.warns(ReconWarning, match="field of view"):
         write(prediction, tmp_path)
-    np.testing.assert_allclose(renderer.cameras.extrinsics[0], np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(renderer.cameras.world_to_camera[0], np.eye(4), atol=1e-9)
 
 
 def test_given_cameras_replace_the_path(scene, renderer, tmp_path):
@@ -199,7 +199,7 @@ def test_given_cameras_replace_the_path(scene, renderer, tmp_path):
     )
     assert exported.files == (tmp_path / "gs_video/0000_render_exts.mp4",)
     assert renderer.size == (20, 40)
-    np.testing.assert_array_equal(renderer.cameras.extrinsics, extrinsics)
+    np.testing.assert_array_equal(renderer.cameras.world_to_camera, extrinsics)
     np.testing.assert_array_equal(renderer.cameras.intrinsics, intrinsics)
     assert read(exported.files[0]).shape == (5, 20, 80, 3)
 

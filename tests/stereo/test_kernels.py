@@ -86,7 +86,7 @@ def test_a_warp_takes_the_pixels_of_a_point_to_each_other(case):
     there = warp_between(views.cameras, 1, np.array([3]))
     back = warp_back(views.cameras, 1, np.array([3]))
     pixel, depth = np.array([40.0, 30, 1]), views.depth[1, 30, 40]
-    camera, other = views.cameras.extrinsics[1], views.cameras.extrinsics[3]
+    camera, other = views.cameras.world_to_camera[1], views.cameras.world_to_camera[3]
     intrinsics = views.cameras.intrinsics[1]
     local = depth * np.linalg.inv(intrinsics) @ (pixel + (0.5, 0.5, 0))
     in_other = (other @ np.linalg.inv(camera) @ np.append(local, 1))[:3]
