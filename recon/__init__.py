@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recon.version import __version__
+
 if TYPE_CHECKING:
     from recon.api import DepthAnything3
     from recon.types import Prediction
 
-__version__ = "0.1.0"
 __all__ = ["DepthAnything3", "Prediction", "__version__"]
 
 

@@ -19,12 +19,12 @@ from typing import Annotated, Any, TypeAlias
 
 import tyro
 
-from recon import __version__
 from recon.cli.command_settings import DemoSettings, EvalSettings, ExportSettings, ModelsSettings, OnnxExportSettings
 from recon.cli.commands import demo, evaluate, export_again, list_models, mono, run, write_onnx
 from recon.cli.usage_errors import in_one_line
 from recon.errors import InputError
 from recon.options import MonoCommand, RunSettings, load_settings
+from recon.version import __version__
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from recon import __version__
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
 from recon.eval.evaluate import Evaluation, evaluate
@@ -15,6 +14,7 @@ from recon.eval.results import read_result
 from recon.eval.truth import GroundTruth
 from recon.files import atomic_write
 from recon.run.record import read_record, run_folder, to_json
+from recon.version import __version__
 
 FILE_NAME = "eval.json"
 

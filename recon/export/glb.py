@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon import __version__
 from recon.errors import InputError
 from recon.export import depth_vis
 from recon.export.exporter import Exported
@@ -20,6 +19,7 @@ from recon.files import atomic_write
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.types import FloatArray, Prediction
+from recon.version import __version__
 
 CAMERA_TO_GLTF = np.diag([1.0, -1.0, -1.0, 1.0])
 """From camera axes (x right, y down, z forward) to glTF axes (x right, y up, z backward)."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon import __version__
 from recon.export.exporter import Exported
 from recon.export.splats import SplatOptions, check_splats, select_splats
 from recon.splats.ply import write_ply
 from recon.types import Prediction
+from recon.version import __version__
 
 
 def check(prediction: Prediction, options: SplatOptions) -> None:

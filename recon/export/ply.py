@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from recon import __version__
 from recon.export.exporter import Exported
 from recon.export.points import PointOptions, select_points
 from recon.files import atomic_write
 from recon.geometry.located_depth import check_points
 from recon.types import Prediction
+from recon.version import __version__
 
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 

@@ -15,6 +15,7 @@ from recon.geometry.cameras import invert_rigid
 from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
+from recon.refine.ellipsoids import BACKED_SIGMA, SIGMA, cover_footprints
 from recon.refine.second_layer import SPACING, Backing, back_view, depth_behind
 from recon.refine.surface import at_depth_edges, measure_slopes
 from recon.refine.thinning import (
@@ -27,7 +28,6 @@ from recon.refine.thinning import (
     resolution_levels,
     within_budget,
 )
-from recon.splats.ellipsoids import BACKED_SIGMA, SIGMA, cover_footprints
 from recon.types import Gaussians, Prediction
 
 SH_CONSTANT = 0.28209479177387814

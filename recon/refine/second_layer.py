@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.refine.ellipsoids import LARGEST_STRETCH
 from recon.refine.surface import beside_depth_edges, measure_slopes
 from recon.refine.thinning import ViewSurface
-from recon.splats.ellipsoids import LARGEST_STRETCH
 
 SPACING = 2
 """Pixels between the splats of the layer."""

@@ -32,11 +32,11 @@ from typing import Any
 
 import numpy as np
 
-from recon import __version__
 from recon.errors import InputError
 from recon.export import Exported
 from recon.files import atomic_write
 from recon.types import Prediction
+from recon.version import __version__
 
 FILE_NAME = "run.json"
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
-from recon.sfm.colmap import colmap_seed, quiet_colmap
+from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
@@ -30,6 +30,7 @@ from recon.sfm.overlaps import Overlaps, read_overlaps
 from recon.sfm.pairs import choose_pairs, match_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sources.colmap import SparsePoints
+from recon.sources.colmap_log import quiet_colmap
 
 __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
+from recon.sources.colmap_log import quiet_colmap
 from recon.types import FloatArray
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ def read_colmap(folder: Path) -> ColmapModel:
 def open_colmap(folder: Path) -> pycolmap.Reconstruction:
     """The COLMAP model of the `.bin` or `.txt` files in `folder`; InputError where they are missing or damaged."""
     import pycolmap
-
-    from recon.sfm.colmap import quiet_colmap
 
     if not any(all((folder / f"{name}{suffix}").is_file() for name in MODEL_FILES) for suffix in (".bin", ".txt")):
         raise InputError(f"'{folder}' holds no COLMAP model: cameras, images and points3D, all .bin or all .txt")

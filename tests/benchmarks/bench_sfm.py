@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recon.sfm.colmap import quiet_colmap
 from recon.sfm.photos import MAX_FEATURE_SIDE
 from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
+from recon.sources.colmap_log import quiet_colmap
 from recon.sources.images import load_each
 
 Outcome = tuple[int, int, float]

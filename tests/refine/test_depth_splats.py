@@ -13,10 +13,9 @@ from recon.export.points import PointOptions, select_points
 from recon.geometry.cameras import to_4x4
 from recon.geometry.quaternions import to_matrix
 from recon.messages import ReconWarning
-from recon.refine import thinning
+from recon.refine import ellipsoids, thinning
 from recon.refine.depth_splats import OPACITY, DepthSplatOptions, from_depth, splats_from_depth
 from recon.refine.surface import at_depth_edges, measure_slopes, plane_normals
-from recon.splats import ellipsoids
 from recon.splats.rendering import render
 from recon.types import Gaussians, Prediction
 from tests.refine.depth_scene import RADIUS, SPHERE, make_prediction

@@ -19,6 +19,7 @@ from recon.sfm import mapping as sfm_mapping
 from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmOptions, SfmPhoto, SfmResult, prepare_photo, structure_from_motion
 from recon.sources.colmap import read_colmap
+from recon.sources.colmap_log import quiet_colmap
 from recon.sources.images import Photo, load_each
 
 from .cards import INTRINSICS, SIZE, arc, photograph, prepared, shifted, stage, turned
@@ -341,7 +342,7 @@ def test_the_log_of_colmap_is_left_as_it_was():
     import pycolmap
 
     before = pycolmap.logging.minloglevel, pycolmap.logging.stderrthreshold
-    with sfm_colmap.quiet_colmap(), sfm_colmap.quiet_colmap():
+    with quiet_colmap(), quiet_colmap():
         assert pycolmap.logging.minloglevel > 3
     assert (pycolmap.logging.minloglevel, pycolmap.logging.stderrthreshold) == before
 
