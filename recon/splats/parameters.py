@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.geometry.spherical_harmonics import MAX_DEGREE
+from recon.messages import warn
 from recon.types import FloatArray, Gaussians
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -37,6 +39,41 @@ def check_gaussians(gaussians: Gaussians) -> None:
         outside = ((rows < low) | (rows > high)).any(axis=1).sum()
         meaning = "not negative: standard deviations, not logarithms" if name == "scales" else "0 to 1, not logits"
         raise InputError(f"{name} of {outside} of {len(rows)} Gaussians are out of bounds; they must be {meaning}")
+
+
+def usable_gaussians(gaussians: Gaussians, path: Path) -> Gaussians:
+    """What was read from a file without the Gaussians that have a NaN or an infinity, and of degree 3 at most.
+
+    A warning says how many were left out, and which of their fields were to blame. Raises InputError where none is
+    left, or where values are out of bounds.
+    """
+    if not all(_is_finite(getattr(gaussians, name)) for name in _BOUNDS):
+        gaussians = _without_infinite(gaussians, path)
+    try:
+        check_gaussians(gaussians)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if gaussians.sh_degree > MAX_DEGREE:
+        warn(f"{path}: spherical harmonics of degree {gaussians.sh_degree}; those above {MAX_DEGREE} are left out")
+    return lower_degree(gaussians, None)
+
+
+def _is_finite(values: FloatArray) -> bool:
+    """Also in float32. Two passes and no copy: files are large."""
+    return values.size == 0 or bool(values.min() >= -_LARGEST and values.max() <= _LARGEST)
+
+
+def _without_infinite(gaussians: Gaussians, path: Path) -> Gaussians:
+    """Without those of which any number is NaN or infinite, with a warning; InputError where none is left."""
+    fields = {name: getattr(gaussians, name).reshape(len(gaussians), -1) for name in _BOUNDS}  # (G, ...)
+    broken = {name: ~(np.abs(rows) <= _LARGEST).all(axis=1) for name, rows in fields.items()}
+    dropped = np.any(list(broken.values()), axis=0)
+    blamed = ", ".join(f"{name} of {mask.sum()}" for name, mask in broken.items() if mask.any())
+    said = f"{path}: {dropped.sum()} of {len(gaussians)} Gaussians are NaN or infinite ({blamed})"
+    if dropped.all():
+        raise InputError(said)
+    warn(f"{said}: left out")
+    return replace(gaussians, **{name: getattr(gaussians, name)[~dropped] for name in _BOUNDS})
 
 
 def lower_degree(gaussians: Gaussians, sh_degree: int | None) -> Gaussians:

@@ -11,12 +11,15 @@ One vertex per Gaussian:
 | opacity | logit |
 | scale_0 … scale_2 | natural logarithms of the standard deviations along the local axes |
 | rot_0 … rot_3 | quaternion (w, x, y, z), local axes to world |
+
+Files of 2D Gaussian splatting (Huang et al. 2024) have no scale_2: their Gaussians are flat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.files import atomic_write
 from recon.geometry.quaternions import normalise
+from recon.messages import warn
 from recon.splats.parameters import (
     check_gaussians,
     from_log_scales,
@@ -33,6 +37,7 @@ from recon.splats.parameters import (
     lower_degree,
     to_log_scales,
     to_logits,
+    usable_gaussians,
 )
 from recon.types import Gaussians
 
@@ -42,8 +47,10 @@ _DC = ("f_dc_0", "f_dc_1", "f_dc_2")
 _OPACITY = ("opacity",)
 _SCALE = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
-_COEFFICIENTS = {0: 1, 9: 4, 24: 9, 45: 16}
+_COEFFICIENTS = {3 * ((degree + 1) ** 2 - 1): (degree + 1) ** 2 for degree in range(5)}
 """Number of f_rest properties: coefficients per channel, with the one of f_dc."""
+_THICKNESS = 1e-3
+"""Of a Gaussian in a file of flat ones, as a share of the shorter of its two scales."""
 _ROWS = 4096
 """Vertices converted at a time: few enough to stay in a processor's cache."""
 
@@ -53,8 +60,10 @@ _TYPES = {
     "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
     "float": "f4", "double": "f8", "float32": "f4", "float64": "f8",
 }  # fmt: skip
-_LONGEST_LINE = 4096
-"""Bytes; a longer line is not of a PLY header."""
+_LONGEST_HEADER = 1 << 26
+"""Bytes; what goes on for longer is not the header of a PLY, whatever its comments say."""
+_LONGEST_ENTRY = 4096
+"""Bytes of a line of the header that are looked at; only comments are longer."""
 
 
 def write_ply(
@@ -110,31 +119,34 @@ def _encode(gaussians: Gaussians, rows: slice, columns: int) -> NDArray[np.float
 def read_ply(path: str | Path) -> Gaussians:
     """Read a splat PLY: float32 Gaussians with unit quaternions.
 
-    Properties may be in any order, of any number type and byte order; those not in the table above are left out.
-    Normals and f_rest may be missing.
+    Properties may be in any order, of any number type, binary in either byte order or as text; those not in the table
+    above are left out. Normals and f_rest may be missing. Without scale_2 the Gaussians are flat: their thickness is a
+    thousandth of the shorter of their other two scales. Gaussians that are not finite, and spherical harmonics of
+    degree 4, are left out. A warning says each of these.
 
     Raises:
-        InputError: no such file, no PLY, a text or a compressed one, one of something other than splats (the message
-            names the properties it lacks), cut short, or with values that are NaN or infinite.
+        InputError: no such file, no PLY, a compressed one, one of something other than splats (the message names the
+            properties it lacks), cut short, or with no finite Gaussian.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             vertices = _read_header(file, path)
             coefficients = _check_properties(vertices, path)
-            held = (path.stat().st_size - vertices.start) // vertices.dtype.itemsize
+            rest = path.stat().st_size - vertices.start
+            held = rest // (2 * len(vertices.dtype.names or ()) if vertices.is_text else vertices.dtype.itemsize)
             if held < vertices.count:
+                most = "at most " if vertices.is_text else ""
                 raise InputError(
-                    f"{path}: cut short, its header tells of {vertices.count} vertices and it holds {held}"
+                    f"{path}: cut short, its header tells of {vertices.count} vertices and it holds {most}{held}"
                 )
             file.seek(vertices.start)
-            gaussians = _decode(file, vertices, coefficients)
+            gaussians = _decode(file, vertices, coefficients, path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        check_gaussians(gaussians)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    gaussians = usable_gaussians(gaussians, path)
+    if _SCALE[2] not in (vertices.dtype.names or ()):
+        warn(f"{path}: flat Gaussians (no scale_2): they get a thousandth of their shorter scale as thickness")
     # Last: it would make a rotation of NaN one that looks right.
     return replace(gaussians, rotations=normalise(gaussians.rotations.astype(np.float64)).astype(np.float32))
 
@@ -144,10 +156,13 @@ class _Vertices:
     """Where the vertices of a PLY file are, and how each is stored."""
 
     start: int
-    """Bytes from the start of the file."""
+    """Bytes from the start of the file: of the vertices, or of the first line of a file of text."""
     count: int
     dtype: np.dtype[np.void]
     """One field per property."""
+    is_text: bool = False
+    lines_before: int = 0
+    """Of other elements, in a file of text."""
 
 
 @dataclass
@@ -164,19 +179,19 @@ class _Element:
 
 def _read_header(file: BinaryIO, path: Path) -> _Vertices:
     """Read up to the end of the header, and find the vertices."""
-    if file.readline(_LONGEST_LINE).strip() != b"ply":
+    if file.readline(len(b"ply\r\n")).strip() != b"ply":
         raise InputError(f"{path}: not a PLY file")
-    order = ""
+    order, is_text = "", False
     elements: list[_Element] = []
     while True:
-        line = file.readline(_LONGEST_LINE)
-        if not line.endswith(b"\n"):
+        line = file.readline(_LONGEST_HEADER)
+        if not line.endswith(b"\n") or file.tell() > _LONGEST_HEADER:
             raise InputError(f"{path}: not a PLY file, or cut short: its header has no end")
-        match line.decode("ascii", "replace").split():
+        match line[:_LONGEST_ENTRY].decode("ascii", "replace").split():
             case ["end_header"]:
                 break
             case ["format", "ascii", *_]:
-                raise InputError(f"{path}: a text PLY; only binary ones are read, convert it first")
+                order, is_text = "<", True
             case ["format", name, *_] if name in _BYTE_ORDERS:
                 order = _BYTE_ORDERS[name]
             case ["element", name, count] if count.isdecimal():
@@ -189,17 +204,20 @@ def _read_header(file: BinaryIO, path: Path) -> _Vertices:
                 pass
             case words:
                 raise InputError(f"{path}: not a PLY file that can be read: its header says {' '.join(words)!r}")
-    start = file.tell()
+    start, lines = file.tell(), 0
     for element in elements:
-        if element.has_lists:
+        if element.has_lists and (element.name == "vertex" or not is_text):
             break
         names = [name for name, _ in element.properties]
         if len(set(names)) < len(names):
             raise InputError(f"{path}: its element {element.name!r} has two properties of one name")
         dtype = np.dtype(element.properties)
         if element.name == "vertex":
-            return _Vertices(start, element.count, dtype)
-        start += element.count * dtype.itemsize
+            return _Vertices(start, element.count, dtype, is_text, lines)
+        if is_text:
+            lines += element.count
+        else:
+            start += element.count * dtype.itemsize
     raise InputError(f"{path}: not a splat PLY: it has no vertices, or lists before them or in them")
 
 
@@ -208,9 +226,10 @@ def _check_properties(vertices: _Vertices, path: Path) -> int:
     names = set(vertices.dtype.names or ())
     if "packed_position" in names:
         raise InputError(
-            f"{path}: a compressed splat PLY (packed_position); only uncompressed ones are read, convert it first"
+            f"{path}: a compressed splat PLY, as SuperSplat writes it (packed_position), which is not read: "
+            f"export it again uncompressed, or convert it with `splat-transform {path.name} uncompressed.ply`"
         )
-    missing = [name for name in (*_MEAN, *_DC, *_OPACITY, *_SCALE, *_ROTATION) if name not in names]
+    missing = [name for name in (*_MEAN, *_DC, *_OPACITY, *_SCALE[:2], *_ROTATION) if name not in names]
     if missing:
         raise InputError(f"{path}: not a splat PLY: its vertices have no {', '.join(missing)}")
     rest = sum(name.startswith("f_rest_") for name in names)
@@ -220,7 +239,7 @@ def _check_properties(vertices: _Vertices, path: Path) -> int:
     return _COEFFICIENTS[rest]
 
 
-def _decode(file: BinaryIO, vertices: _Vertices, coefficients: int) -> Gaussians:
+def _decode(file: BinaryIO, vertices: _Vertices, coefficients: int, path: Path) -> Gaussians:
     """Read the vertices, `file` being at the first; quaternions of any length."""
     count = vertices.count
     gaussians = Gaussians(
@@ -231,17 +250,47 @@ def _decode(file: BinaryIO, vertices: _Vertices, coefficients: int) -> Gaussians
         opacities=np.empty(count, np.float32),
     )
     rest = _rest_names(coefficients)
-    for start in range(0, count, _ROWS):
-        records = np.fromfile(file, vertices.dtype, min(_ROWS, count - start))
+    is_flat = _SCALE[2] not in (vertices.dtype.names or ())
+    start = 0
+    for records in _text_records(file, vertices, path) if vertices.is_text else _binary_records(file, vertices):
         rows = slice(start, start + len(records))
+        start += len(records)
         gaussians.means[rows] = _columns(records, _MEAN)
-        gaussians.scales[rows] = from_log_scales(_columns(records, _SCALE))
+        if is_flat:
+            gaussians.scales[rows, :2] = from_log_scales(_columns(records, _SCALE[:2]))
+            gaussians.scales[rows, 2] = np.float32(_THICKNESS) * gaussians.scales[rows, :2].min(axis=1)
+        else:
+            gaussians.scales[rows] = from_log_scales(_columns(records, _SCALE))
         gaussians.rotations[rows] = _columns(records, _ROTATION)
         gaussians.harmonics[rows, :, 0] = _columns(records, _DC)
         higher = _columns(records, rest).reshape(len(records), 3, coefficients - 1)  # (R, 3 (K - 1)) -> (R, 3, K - 1)
         gaussians.harmonics[rows, :, 1:] = higher
         gaussians.opacities[rows] = from_logits(_columns(records, _OPACITY)[:, 0])
     return gaussians
+
+
+def _binary_records(file: BinaryIO, vertices: _Vertices) -> Iterator[NDArray[np.void]]:
+    """The vertices, `_ROWS` at a time."""
+    for start in range(0, vertices.count, _ROWS):
+        yield np.fromfile(file, vertices.dtype, min(_ROWS, vertices.count - start))
+
+
+def _text_records(file: BinaryIO, vertices: _Vertices, path: Path) -> Iterator[NDArray[np.void]]:
+    """The vertices of a file of text, one on each line, `_ROWS` at a time."""
+    lines = islice((line for line in file if line.strip()), vertices.lines_before, None)
+    as_numbers = np.dtype([(name, "f8") for name in vertices.dtype.names or ()])
+    for start in range(0, vertices.count, _ROWS):
+        asked = min(_ROWS, vertices.count - start)
+        chunk = list(islice(lines, asked))
+        if len(chunk) < asked:
+            held = start + len(chunk)
+            raise InputError(f"{path}: cut short, its header tells of {vertices.count} vertices and it holds {held}")
+        try:
+            yield np.loadtxt(chunk, as_numbers, comments=None, ndmin=1)
+        except ValueError as error:
+            raise InputError(
+                f"{path}: a vertex among {start + 1} to {start + asked} is not {len(as_numbers.names or ())} numbers"
+            ) from error
 
 
 def _columns(records: NDArray[np.void], names: Sequence[str]) -> NDArray[np.float32]:

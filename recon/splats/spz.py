@@ -27,6 +27,7 @@ from recon.splats.parameters import (
     lower_degree,
     to_log_scales,
     to_logits,
+    usable_gaussians,
 )
 from recon.types import Gaussians
 
@@ -91,10 +92,11 @@ def write_spz(path: str | Path, gaussians: Gaussians, sh_degree: int | None = No
 def read_spz(path: str | Path) -> Gaussians:
     """Read an SPZ file of version 2 to 4: float32 Gaussians in the axes of the file.
 
-    Version 4 also needs the package zstandard, which the extra brings.
+    Version 4 also needs the package zstandard, which the extra brings. Gaussians that are not finite are left out, with
+    a warning.
 
     Raises:
-        InputError: no such file, no SPZ, or damaged.
+        InputError: no such file, no SPZ, damaged, or none of its Gaussians finite.
         MissingExtraError: gsply is not installed.
     """
     gsply = require_gsply()
@@ -107,13 +109,14 @@ def read_spz(path: str | Path) -> Gaussians:
         raise InputError(f"{path}: not an SPZ file that can be read: {error}") from error
     constant = data.sh0[:, :, None]  # (G, 3) -> (G, 3, 1)
     higher = np.empty((len(constant), 3, 0), np.float32) if data.shN is None else data.shN.swapaxes(1, 2)
-    return Gaussians(
+    gaussians = Gaussians(
         means=data.means,
         scales=from_log_scales(data.scales),
         rotations=data.quats,
         harmonics=np.concatenate([constant, higher], axis=2),
         opacities=from_logits(data.opacities),
     )
+    return usable_gaussians(gaussians, path)
 
 
 def _fraction_bits(gaussians: Gaussians) -> int:

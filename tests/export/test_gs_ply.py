@@ -185,7 +185,7 @@ prediction = Prediction(
 )
 gs_ply.check(prediction, SplatOptions())
 gs_ply.write(prediction, Path(sys.argv[1]), SplatOptions())
-heavy = ("torch", "numba", "gsplat", "gsply", "av", "plyfile", "recon.splats.cpu_rasterizer")
+heavy = ("torch", "numba", "gsplat", "gsply", "av", "plyfile", "recon.splats.cpu_renderer")
 print(*(name for name in heavy if name in sys.modules))
 """
     command = [sys.executable, "-c", program, str(tmp_path)]

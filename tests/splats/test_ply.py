@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
+from recon.messages import ReconWarning
 from recon.splats.ply import read_ply, write_ply
 from recon.types import Gaussians
 
@@ -253,23 +254,108 @@ def test_infinite_logits_and_logarithms_are_the_bounds(tmp_path):
     np.testing.assert_array_equal(read.scales[:, 1], [0, 0, 1])
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("x", np.nan, "means of 1 of 5 Gaussians are NaN or infinite"),
-        ("rot_2", np.nan, "rotations of 1 of 5 Gaussians"),
-        ("opacity", np.nan, "opacities of 1 of 5 Gaussians"),
-        ("scale_0", 1000, "scales of 1 of 5 Gaussians"),
-        ("f_rest_3", np.inf, "harmonics of 1 of 5 Gaussians"),
-        ("z", 1e300, "means of 1 of 5 Gaussians"),
-    ],
-)
-def test_values_that_mean_nothing_are_named(name, value, message, tmp_path):
-    columns = {key: np.array(column, np.float64) for key, column in properties(random_gaussians(5, 1)).items()}
+BROKEN = [
+    ("x", np.nan, "means of 1"),
+    ("rot_2", np.nan, "rotations of 1"),
+    ("opacity", np.nan, "opacities of 1"),
+    ("scale_0", 1000, "scales of 1"),
+    ("f_rest_3", np.inf, "harmonics of 1"),
+    ("z", 1e300, "means of 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "blamed"), BROKEN)
+def test_a_gaussian_that_means_nothing_is_left_out_and_counted(name, value, blamed, tmp_path):
+    gaussians = random_gaussians(5, 1)
+    columns = {key: np.array(column, np.float64) for key, column in properties(gaussians).items()}
     columns[name][2] = value
     path = save(tmp_path / "splats.ply", columns, kind="f8")
-    with pytest.raises(InputError, match=f"splats.ply: {message}"):
+    with pytest.warns(ReconWarning, match=rf"splats.ply: 1 of 5 Gaussians .*\({blamed}\): left out"):
+        read = read_ply(path)
+    assert_same(read, Gaussians(*(getattr(gaussians, f.name)[[0, 1, 3, 4]] for f in fields(gaussians))))
+
+    columns["y"][:] = np.nan
+    with pytest.raises(InputError, match=r"splats.ply: 5 of 5 Gaussians are NaN or infinite"):
+        read_ply(save(path, columns, kind="f8"))
+
+
+def test_two_dimensional_gaussians_are_flat(tmp_path):
+    """As 2DGS writes them: discs whose normal is the third local axis."""
+    gaussians = random_gaussians(COUNT, 3)
+    columns = properties(gaussians)
+    del columns["scale_2"]
+    with pytest.warns(ReconWarning, match="flat Gaussians .*thousandth"):
+        read = read_ply(save(tmp_path / "splats.ply", columns))
+    expected = gaussians.scales.copy()
+    expected[:, 2] = expected[:, :2].min(axis=1) / 1000
+    assert_same(read, replace(gaussians, scales=expected))
+
+
+def test_harmonics_of_degree_4_are_lowered(tmp_path):
+    gaussians = random_gaussians(20, 4)
+    with pytest.warns(ReconWarning, match="spherical harmonics of degree 4"):
+        read = read_ply(save(tmp_path / "splats.ply", properties(gaussians)))
+    assert_same(read, replace(gaussians, harmonics=gaussians.harmonics[:, :, :16]))
+
+
+def save_text(path, columns, before="", lines=(), ending="\n"):
+    """As text, after the `lines` of other elements `before`."""
+    header = [
+        "ply",
+        "format ascii 1.0",
+        *before.splitlines(),
+        f"element vertex {len(next(iter(columns.values())))}",
+        *(f"property float {name}" for name in columns),
+        "end_header",
+    ]
+    rows = [" ".join(f"{float(value):.9g}" for value in row) for row in zip(*columns.values(), strict=True)]
+    path.write_bytes("".join(line + ending for line in (*header, *lines, *rows)).encode())
+    return path
+
+
+@pytest.mark.parametrize("degree", [0, 2])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_text_is_read(degree, ending, tmp_path):
+    gaussians = random_gaussians(COUNT, degree)
+    assert_same(read_ply(save_text(tmp_path / "a.ply", properties(gaussians), ending=ending)), gaussians)
+    before = "element face 2\nproperty list uchar int vertex_indices\nelement camera 1\nproperty float focal"
+    path = save_text(tmp_path / "b.ply", properties(gaussians), before, ("3 0 1 2", "4 0 1 2 3", "35.5"), ending)
+    path.write_bytes(path.read_bytes() + b"\n\nwhatever follows\n")
+    assert_same(read_ply(path), gaussians)
+
+
+def test_text_that_plyfile_writes_is_read(tmp_path):
+    plyfile = pytest.importorskip("plyfile")
+    gaussians = random_gaussians(50, 1)
+    write_ply(tmp_path / "binary.ply", gaussians)
+    plyfile.PlyData(plyfile.PlyData.read(tmp_path / "binary.ply").elements, text=True).write(tmp_path / "text.ply")
+    assert_same(read_ply(tmp_path / "text.ply"), gaussians)
+
+
+def test_text_with_infinities_and_no_numbers(tmp_path):
+    columns = {key: np.array(column) for key, column in properties(random_gaussians(5, 0)).items()}
+    columns["x"][1] = np.nan
+    columns["opacity"][2] = np.inf
+    path = save_text(tmp_path / "a.ply", columns)
+    with pytest.warns(ReconWarning, match="1 of 5 Gaussians"):
+        assert read_ply(path).opacities[1] == 1
+    whole = path.read_text()
+    path.write_text(whole.replace("inf", "many"))
+    with pytest.raises(InputError, match=r"a\.ply: a vertex among 1 to 5 is not 14 numbers"):
         read_ply(path)
+    path.write_text("\n".join(whole.splitlines()[:-1]))
+    with pytest.raises(InputError, match="tells of 5 vertices and it holds 4"):
+        read_ply(path)
+    path.write_text(whole.replace("vertex 5", "vertex 999999999999"))
+    with pytest.raises(InputError, match="tells of 999999999999 vertices"):
+        read_ply(path)
+
+
+def test_comments_of_any_length(tmp_path):
+    gaussians = random_gaussians(30, 0)
+    before = "comment " + "long " * 1_000_000 + "\nobj_info " + "x" * 5000
+    assert_same(read_ply(save(tmp_path / "a.ply", properties(gaussians), before=before)), gaussians)
+    assert_same(read_ply(save_text(tmp_path / "b.ply", properties(gaussians), before)), gaussians)
 
 
 HEADER = "ply\nformat binary_little_endian 1.0\n"
@@ -282,8 +368,8 @@ HEADER = "ply\nformat binary_little_endian 1.0\n"
         ("PK\x03\x04 a zip", "not a PLY file$"),
         ("ply\n", "its header has no end"),
         (HEADER + "element vertex 3\nproperty float x\n", "its header has no end"),
-        (HEADER + "comment " + "long " * 10000 + "\nend_header\n", "its header has no end"),
-        ("ply\nformat ascii 1.0\nelement vertex 0\nend_header\n", "a text PLY; only binary ones are read"),
+        (HEADER + "comment " + "long " * 10000, "its header has no end"),
+        ("ply\nformat ascii 1.0\nelement vertex 0\nend_header\n", "its vertices have no x, y, z, f_dc_0"),
         ("ply\nformat binary_middle_endian 1.0\nend_header\n", "its header says 'format binary_middle_endian 1.0'"),
         ("ply\nelement vertex 1\nproperty float x\nend_header\n", "its header says 'property float x'"),
         (HEADER + "element vertex -3\nend_header\n", "its header says 'element vertex -3'"),
@@ -294,7 +380,7 @@ HEADER = "ply\nformat binary_little_endian 1.0\n"
         (HEADER + "element vertex 0\nend_header\n", "its vertices have no x, y, z, f_dc_0"),
         (
             HEADER + "element chunk 1\nproperty float x\nelement vertex 2\nproperty uint packed_position\nend_header\n",
-            "a compressed splat PLY",
+            "a compressed splat PLY, as SuperSplat writes it .*splat-transform splats.ply",
         ),
     ],
 )
@@ -309,7 +395,7 @@ def test_what_is_no_splat_ply_is_refused(content, message, tmp_path):
 
 def test_a_point_cloud_is_told_apart(tmp_path):
     columns = {name: np.zeros(3) for name in ("x", "y", "z", "red")}
-    missing = "no f_dc_0, f_dc_1, f_dc_2, opacity, scale_0, scale_1, scale_2, rot_0, rot_1, rot_2, rot_3$"
+    missing = "no f_dc_0, f_dc_1, f_dc_2, opacity, scale_0, scale_1, rot_0, rot_1, rot_2, rot_3$"
     with pytest.raises(InputError, match=f"not a splat PLY: its vertices have {missing}"):
         read_ply(save(tmp_path / "points.ply", columns))
 
@@ -317,10 +403,10 @@ def test_a_point_cloud_is_told_apart(tmp_path):
 def test_incomplete_harmonics_are_refused(tmp_path):
     columns = properties(random_gaussians(3, 1))
     last = columns.pop("f_rest_8")
-    with pytest.raises(InputError, match="8 properties f_rest; they must be one of 0, 9, 24, 45, from 0 on"):
+    with pytest.raises(InputError, match="8 properties f_rest; they must be one of 0, 9, 24, 45, 72, from 0 on"):
         read_ply(save(tmp_path / "a.ply", columns))
     columns["f_rest_9"] = last
-    with pytest.raises(InputError, match="9 properties f_rest; they must be one of 0, 9, 24, 45, from 0 on"):
+    with pytest.raises(InputError, match="9 properties f_rest; they must be one of 0, 9, 24, 45, 72, from 0 on"):
         read_ply(save(tmp_path / "a.ply", columns))
 
 

@@ -154,3 +154,16 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         write_spz(tmp_path / "splats.spz", random_gaussians(3, 0))
     with pytest.raises(MissingExtraError, match=message):
         read_spz(tmp_path / "splats.spz")
+
+
+def test_a_gaussian_that_is_not_finite_is_left_out_and_counted(gsply, tmp_path, monkeypatch):
+    """The format's own numbers are finite; other readers of it may decode to ones that are not."""
+    gaussians = within_bounds(1, 6)
+    write_spz(tmp_path / "splats.spz", gaussians)
+    data = gsply.read_spz(tmp_path / "splats.spz")
+    means = data.means.copy()
+    means[2] = np.inf
+    data.means = means
+    monkeypatch.setattr(gsply, "read_spz", lambda path: data)
+    with pytest.warns(ReconWarning, match=r"splats\.spz: 1 of 6 Gaussians .*means of 1"):
+        np.testing.assert_array_equal(read_spz(tmp_path / "splats.spz").means, means[[0, 1, 3, 4, 5]])
