@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from recon.messages import ReconWarning
+from recon.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
     from recon.export import Exported
     from recon.run.mono import MonoRun
@@ -27,13 +29,13 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class ProgressReport:
-    """Stages on stderr: a bar on a terminal, one line each elsewhere. Passed to the pipeline as its `progress`."""
+    """Progress on stderr: a bar on a terminal; elsewhere a line as each stage begins, and now and then within it."""
 
     def __init__(self) -> None:
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._start = time.perf_counter()
-        self._printed = (-1, 0.0)  # stage and time of the last plain line
+        self._printed: tuple[str | None, float] = (None, 0.0)  # stage and time of the last plain line
 
     def __enter__(self) -> ProgressReport:
         return self
@@ -50,25 +52,32 @@ class ProgressReport:
         """A step outside the pipeline; downloads may show bars of their own meanwhile."""
         print(f"recon: {what}", file=sys.stderr, flush=True)
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """The pipeline is at `stage`, after `done` of its `total` stages."""
+    def __call__(self, event: Progress) -> None:
+        """Show where the run is."""
+        counted = event.total > 0
+        if event.stages:
+            done, total = event.stages_done + (event.done / event.total if counted else 0.0), event.stages
+        else:
+            done, total = float(event.done), event.total
         if not sys.stderr.isatty():
             elapsed = time.perf_counter() - self._start
-            if done == self._printed[0] and elapsed < self._printed[1] + _SECONDS_BETWEEN_LINES:
+            if event.stage == self._printed[0] and elapsed < self._printed[1] + _SECONDS_BETWEEN_LINES:
                 return
-            self._printed = (done, elapsed)
-            print(f"recon: [{done + 1}/{total}] {stage} ({elapsed:.1f} s)", file=sys.stderr, flush=True)
+            self._printed = (event.stage, elapsed)
+            place = f"[{event.stages_done + 1}/{event.stages}] " if event.stages else ""
+            print(f"recon: {place}{event.text} ({elapsed:.1f} s)", file=sys.stderr, flush=True)
             return
         if self._bar is None or self._task is None:
             self._bar = _new_bar()
-            self._task = self._bar.add_task(stage, total=total)
+            self._task = self._bar.add_task(event.text, total=total or None)
             self._bar.start()
-        self._bar.update(self._task, description=stage, completed=done)
+        self._bar.update(self._task, description=event.text, completed=done, total=total or None)
 
 
-def _new_bar() -> Progress:
+def _new_bar() -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         SpinnerColumn(),
@@ -77,7 +86,7 @@ def _new_bar() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Bar(*columns, console=Console(stderr=True))
 
 
 @contextlib.contextmanager

@@ -5,13 +5,14 @@ Every part of a run asks an estimator's `Profile` what it can do and needs; none
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from recon.cameras import Cameras
 from recon.choices import ProcessResMethod
 from recon.errors import InputError
+from recon.progress import TellPart
 from recon.sources.fitting import FittedPhoto, fit_photo
 from recon.types import Prediction
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from recon.sources.colmap import SparsePoints
     from recon.sources.fitting import ProcessedViews
     from recon.sources.images import Photo
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a part of the work, how many of its views are done, and of how many."""
 
 NETWORK = "a network"
 ANY_VIEW = "a network that sees several views together"
@@ -141,7 +139,7 @@ class Estimator(Protocol):
         cameras: Cameras,
         points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),
-        progress: Progress | None = None,
+        progress: TellPart | None = None,
     ) -> Prediction:
         """Depth of N views of one scene, or of N unrelated photos by an estimator that sees each on its own.
 

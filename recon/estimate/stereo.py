@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recon.cameras import Cameras
-from recon.estimate.estimator import STEREO, Abilities, Fit, Needs, Profile, Progress, Wishes
+from recon.estimate.estimator import STEREO, Abilities, Fit, Needs, Profile, Wishes
 from recon.geometry.cameras import to_3x4
 from recon.types import Prediction
 
 if TYPE_CHECKING:
+    from recon.progress import TellPart
     from recon.sources.colmap import SparsePoints
     from recon.sources.fitting import ProcessedViews
     from recon.stereo.multi_view import StereoOptions
@@ -44,7 +45,7 @@ class StereoEstimator:
         cameras: Cameras,
         points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
-        progress: Progress | None = None,
+        progress: TellPart | None = None,
     ) -> Prediction:
         """As `Estimator.estimate`; `points` bound the depth, and are found by matching where there are none.
 

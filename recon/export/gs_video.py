@@ -17,12 +17,12 @@ from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
 from recon.export.exporter import Exported
 from recon.export.pictures import write_jpeg
-from recon.export.progress import track
 from recon.export.splats import check_splats
 from recon.export.video import check_quality, check_size, write_video
 from recon.geometry.cameras import has_skew, to_4x4
 from recon.geometry.located_depth import check_points, with_cameras
 from recon.messages import warn
+from recon.progress import track
 from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import FloatArray, Prediction

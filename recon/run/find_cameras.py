@@ -15,7 +15,8 @@ from recon.messages import warn
 from recon.sources.images import Photo, PhotoSource, load_each
 
 if TYPE_CHECKING:
-    from recon.sfm.structure_from_motion import Progress, SfmResult
+    from recon.progress import TellPart
+    from recon.sfm.structure_from_motion import SfmResult
     from recon.sources.colmap import SparsePoints
 
 CACHE_FOLDER = "cache"
@@ -71,7 +72,7 @@ class FoundCameras:
 
 
 def find_cameras(
-    image: PhotoSource, *, strict: bool, seed: int, export_dir: Path | None, progress: Progress | None = None
+    image: PhotoSource, *, strict: bool, seed: int, export_dir: Path | None, progress: TellPart | None = None
 ) -> FoundCameras:
     """Structure from motion of all usable photos.
 

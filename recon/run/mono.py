@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -27,14 +27,13 @@ from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, expo
 from recon.export.photo_depth import write_photo_depth
 from recon.messages import collect_warnings
 from recon.options import ExportChoices, MonoSettings
+from recon.progress import Listener, listen, tell
 from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
 from recon.sources.images import Photo, check_folders_apart
 from recon.types import Prediction, Units
 
 Item = TypeVar("Item")
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as photos go into the network, with their names, how many came before them, and how many there are."""
 ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 DEFAULT_MODEL = "da3mono-large"
@@ -75,7 +74,7 @@ def run_mono(
     photos: Sequence[Photo] = (),
     model: SingleViewModel | None = None,
     export_kwargs: ExportOptions | None = None,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
 ) -> MonoRun:
     """Everything from photos to files.
 
@@ -85,7 +84,7 @@ def run_mono(
         photos: further photos, after `settings.inputs`.
         model: one that is open already, instead of the one that the settings name.
         export_kwargs: `{format: {option: value}}`.
-        progress: told of each batch.
+        progress: told of each batch: the names of its photos, how many came before them, how many there are.
 
     Raises:
         InputError: a wish that cannot be met, as far as can be known before the model is opened; or nothing usable.
@@ -103,7 +102,7 @@ def run_mono(
     names = [photo.name for photo in listed]
     clock = _Clock()
 
-    with collect_warnings() as warnings:
+    with collect_warnings() as warnings, listen(progress):
         with clock("model"):
             opened = open_model(settings) if model is None else model
         check_fit(opened, settings.process_res, settings.process_res_method)
@@ -116,8 +115,7 @@ def run_mono(
         reader = PhotoReader(listed, prepare, strict=settings.strict)
         results: list[PhotoResult] = []
         for batch in clock.each("read", reader.batches(settings.batch_size)):
-            if progress is not None:
-                progress(", ".join(names[index] for index in batch), min(batch), len(names))
+            tell(", ".join(names[index] for index in batch), min(batch), len(names))
             with clock("predict"):
                 predictions = predict_singles(opened, list(batch.values()))
             for index, prediction in zip(batch, predictions, strict=True):

@@ -14,13 +14,14 @@ from recon.estimate.estimator import Estimator, Profile
 from recon.export import Exported
 from recon.messages import collect_warnings
 from recon.options import InferenceOptions
+from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
 from recon.refine.splat import add_gaussians
 from recon.run.find_cameras import find_cameras
 from recon.run.format_options import ExportOptions
 from recon.run.load_views import load_views
 from recon.run.plan import GivenCameras, plan_run
-from recon.run.stages import Progress, Stages
+from recon.run.stages import Stages
 from recon.run.write_exports import write_exports, write_run_record
 from recon.sources.images import PhotoSource
 from recon.types import Prediction
@@ -54,7 +55,7 @@ def reconstruct(
     export_kwargs: ExportOptions | None = None,
     settings: Mapping[str, Any] | None = None,
     said: Sequence[str] = (),
-    progress: Progress | None = None,
+    progress: Listener | None = None,
 ) -> Reconstruction:
     """Run the whole way from photos to files.
 
@@ -72,7 +73,7 @@ def reconstruct(
         export_kwargs: `{format: {option: value}}`, over what `options` says.
         settings: further settings to note in `run.json`.
         said: what was warned of before and belongs to the run.
-        progress: told of each stage as it begins.
+        progress: told of each stage as it begins, and of its parts.
 
     Raises:
         InputError: a wish that cannot be met, before anything costly is done as far as it can be known by then.
@@ -80,8 +81,8 @@ def reconstruct(
     profile = estimator.profile
     given = GivenCameras(extrinsics, intrinsics, cameras)
     plan = plan_run(profile, image, given, options, export_dir, export_format, export_kwargs)
-    stages = Stages(plan.stages, progress)
-    with collect_warnings() as warnings:
+    stages = Stages(plan.stages)
+    with collect_warnings() as warnings, listen(progress):
         found = None
         if plan.finds_cameras:
             found = stages.run(
@@ -91,11 +92,11 @@ def reconstruct(
                 strict=options.strict,
                 seed=options.seed,
                 export_dir=plan.folder,
-                progress=stages.part,
+                progress=tell,
             )
         loaded = stages.run("load", load_views, plan, profile, found)
         prediction = stages.run(
-            "predict", estimator.estimate, loaded.views, loaded.cameras, loaded.points, plan.wishes, stages.part
+            "predict", estimator.estimate, loaded.views, loaded.cameras, loaded.points, plan.wishes, tell
         )
         prediction = stages.run("align", _align, prediction, loaded.cameras, profile, options)
         if plan.splats_from == "depth":

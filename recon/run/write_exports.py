@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recon.export import EXPORTERS, Exported, check_options, export
-from recon.export.progress import listen
 from recon.run.find_cameras import FoundCameras
 from recon.run.plan import SFM, Plan
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
@@ -30,8 +29,7 @@ def write_exports(prediction: Prediction, plan: Plan, folder: Path, stages: Stag
     discard_record(folder)  # from here on the record of an earlier run would describe files that are no more
     exported: dict[str, Exported] = {}
     for name in plan.formats:
-        with listen(stages.part):
-            exported |= stages.run(f"export {name}", export, prediction, [name], folder, plan.format_options)
+        exported |= stages.run(f"export {name}", export, prediction, [name], folder, plan.format_options)
     return exported
 
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.errors import InputError
+from recon.progress import TellPart
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
@@ -33,9 +34,6 @@ from recon.sources.colmap import SparsePoints
 from recon.sources.colmap_log import quiet_colmap
 
 __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with the stage (`features`, `matches`, `mapping`), how many photos or pairs are done, and of how many."""
 
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 
@@ -153,7 +151,7 @@ def structure_from_motion(
     photos: Sequence[SfmPhoto],
     options: SfmOptions = SfmOptions(),
     cache_folder: Path | None = None,
-    progress: Progress | None = None,
+    progress: TellPart | None = None,
 ) -> SfmResult:
     """Find the cameras of photos of one scene.
 
@@ -161,7 +159,8 @@ def structure_from_motion(
         photos: N photos, from `prepare_photo`; their order matters for videos, and names neighbours in large sets.
         options: see `SfmOptions`.
         cache_folder: where outcomes are kept; the same photos and options yield theirs at once. None keeps nothing.
-        progress: told how far each stage is, a few times a second, in the calling thread.
+        progress: told how far each part (`features`, `matches`, `mapping`) is, a few times a second, in the calling
+            thread.
 
     Returns:
         The model with most photos. The same input gives the same result on the same machine with the same number of

@@ -7,10 +7,10 @@ other views bear out. On the CPU by compiled kernels, on a GPU by torch; both do
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.messages import warn
+from recon.progress import TellPart
 from recon.sources.colmap import SparsePoints
 from recon.stereo.consistency import agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
@@ -30,8 +31,6 @@ from recon.stereo.rough_points import rough_points
 from recon.stereo.view_selection import ViewPlan, plan_view
 
 Device = Literal["auto", "cpu", "cuda"]
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with the stage (`depth`, `agreement`), how many views are done, and of how many."""
 
 _SMALLEST_SIDE = 16
 """Pixels: below, the windows do not fit."""
@@ -119,7 +118,7 @@ def multi_view_depth(
     cameras: Cameras,
     sparse: SparsePoints | None,
     options: StereoOptions | None = None,
-    progress: Progress | None = None,
+    progress: TellPart | None = None,
     names: Sequence[str] | None = None,
 ) -> StereoDepth:
     """Depth and confidence of calibrated views of one scene that stands still.
@@ -132,7 +131,7 @@ def multi_view_depth(
         sparse: points of the scene in the cameras' frame and which view sees which, as structure from motion gives
             them; None finds rough ones by itself.
         options: None takes the defaults.
-        progress: told of each view.
+        progress: told of each view, for each part (`depth`, `agreement`).
         names: of the views, for warnings.
 
     Raises:

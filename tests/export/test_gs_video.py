@@ -15,12 +15,13 @@ from PIL import Image
 
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.export import export, gs_video, progress
+from recon.export import export, gs_video
 from recon.export.depth_vis import DEPTH_COLORS
 from recon.export.exporter import Exporter, build_options
 from recon.export.gs_video import GsVideoOptions, fit_intrinsics
 from recon.geometry.unprojection import project_points, unproject_depth
 from recon.messages import ReconWarning
+from recon.progress import listen
 from recon.splats import rendering
 from recon.splats.rasterizer import RenderedView
 from recon.types import Gaussians, Prediction
@@ -365,11 +366,11 @@ def test_output_name(scene, renderer, tmp_path):
 
 
 def test_progress_is_told_to_who_listens_and_only_if_wanted(scene, renderer, tmp_path, capsys):
-    heard: list[tuple[str, int, int]] = []
+    heard: list[tuple[str, str, int, int]] = []
     extrinsics = np.tile(np.eye(4), (3, 1, 1))
-    with progress.listen(lambda *told: heard.append(told)):
+    with listen(lambda event: heard.append((event.stage, event.part, event.done, event.total))):
         write(scene(), tmp_path, render_exts=extrinsics)
         write(scene(), tmp_path, render_exts=extrinsics, enable_tqdm=False)
-    assert heard == [("render video", done, 3) for done in range(3)]
+    assert heard == [("", "render video", done, 3) for done in range(3)]
     write(scene(), tmp_path, render_exts=extrinsics)
     assert capsys.readouterr() == ("", "")

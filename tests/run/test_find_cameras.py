@@ -67,7 +67,7 @@ def test_found_cameras_condition_and_align(finds, tmp_path: Path) -> None:
         cameras="sfm",
         options=OPTIONS,
         export_dir=tmp_path,
-        progress=lambda stage, done, total: told.append((stage, done, total)),
+        progress=lambda event: told.append((event.text, event.stages_done, event.stages)),
     )
     assert model.network.calls[0]["extrinsics"] is not None
     assert result.prediction.units == "aligned"
@@ -149,7 +149,7 @@ class TestStereo:
             user_cameras(2),
             intrinsics,
             options=OPTIONS,
-            progress=lambda stage, done, total: told.append(stage),
+            progress=lambda event: told.append(event.text),
         )
         assert "predict: depth 1/2" in told
 

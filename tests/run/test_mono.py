@@ -117,7 +117,7 @@ class TestFiles:
     def test_progress_is_told(self, folder: Path, graph: Path, tmp_path: Path) -> None:
         told: list[tuple[str, int, int]] = []
         settings = MonoSettings(inputs=(folder,), onnx=graph, focal=9.0, batch_size=3, export="", depth_files="npy")
-        run_mono(settings, tmp_path / "out", progress=lambda *what: told.append(what))
+        run_mono(settings, tmp_path / "out", progress=lambda event: told.append((event.part, event.done, event.total)))
         assert told == [("a.png, b.png, c.png", 0, 4), ("d.png", 3, 4)]
 
     def test_photos_at_hand(self, graph: Path, tmp_path: Path) -> None:

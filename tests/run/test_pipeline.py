@@ -464,7 +464,7 @@ class TestFiles:
             options=SMALL,
             export_dir=tmp_path,
             export_format="ply-glb",
-            progress=lambda *stage: stages.append(stage),
+            progress=lambda event: stages.append((event.stage, event.stages_done, event.stages)),
         )
         names = ["load", "predict", "align", "export ply", "export glb"]
         assert stages == [(name, index, 5) for index, name in enumerate(names)]
