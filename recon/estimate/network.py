@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
-from recon.estimate.estimator import ANY_VIEW, NETWORK, Abilities, Fit, Needs, Profile, Progress, Wishes
+from recon.estimate.estimator import ANY_VIEW, NETWORK, Abilities, Fit, Needs, Profile, Wishes
 from recon.geometry.cameras import normalise_extrinsics, to_3x4
 from recon.messages import warn
 from recon.models.conventions import conventions_of
 from recon.models.presets import NestedConfig
+from recon.progress import TellPart
 from recon.sources.fitting import ProcessedViews, normalise
 from recon.types import FloatArray, Gaussians, Prediction, Units
 
@@ -83,7 +84,7 @@ class NetworkEstimator:
         cameras: Cameras,
         points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
-        progress: Progress | None = None,
+        progress: TellPart | None = None,
     ) -> Prediction:
         """As `Estimator.estimate`; points are of no use to it."""
         if self.profile.abilities.several_views:
