@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.network import NetworkEstimator
 from recon.export import parse_formats
@@ -20,7 +21,6 @@ from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import NetworkOutput
 from recon.models.precision import resolve_precision
 from recon.models.ready import OFFICIAL, ReadyModel, preset_of_checkpoint, ready_model
-from recon.options import InferenceOptions
 from recon.run.pipeline import reconstruct
 from recon.sources.images import PhotoSource
 from recon.types import Prediction

@@ -1,8 +1,16 @@
-"""Names that users choose between and several parts share; apart, so that the command line starts without the parts."""
+"""What users choose: names that several parts share, and the options that several commands and functions share.
+
+Apart from the parts, so that the command line starts without them. Each class is one group of options; what a command
+or a function takes is put together from these.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from recon.options import Options, option
 
 ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
 """Which side `process_res` bounds, and how both sides become multiples of the patch; see `recon.sources.fitting`."""
@@ -16,3 +24,225 @@ Provider = Literal["auto", "cpu", "cuda", "coreml", "tensorrt"]
 """Where an ONNX file runs; see `recon.models.onnx.session`."""
 DepthFile = Literal["png", "npy"]
 """Files of depth at the resolution of a photo; see `recon.export.photo_depth`."""
+RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
+"""How a network of several views chooses its reference view."""
+Engine = Literal["recon", "reference"]
+"""Whose network runs: the one here, or that of an installed depth-anything-3."""
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""Number format of a network's encoder."""
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""Where a network or multi-view stereo runs."""
+SplatSource = Literal["auto", "head", "depth"]
+"""Where splats come from: a network's Gaussian head, or the depth."""
+
+NETWORK = "a network in torch"
+ANY_VIEW = "a network that sees several views together"
+ONNX_FILE = "an ONNX file"
+STEREO = "multi-view stereo"
+SPLATS = "splats"
+DEPTH_SPLATS = "splats from depth"
+"""Parts of a run that some options are for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrictOption(Options):
+    """Photos."""
+
+    strict: bool = option(False, help="Stop at a photo that cannot be used instead of leaving it out.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputsOption(Options):
+    """Photos."""
+
+    inputs: tuple[Path, ...] = option((), help="Photos, or folders of photos.", positional=True, metavar="INPUT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(Options):
+    """Size of what the network sees."""
+
+    process_res: int | None = option(
+        None, help="Pixels of the side that process_res_method bounds [as the network was trained].", least=14
+    )
+    process_res_method: ProcessResMethod | None = option(
+        None,
+        help="Which side process_res bounds: the longer (upper_bound) or the shorter (lower_bound); and whether the "
+        "other is resized or cropped to a multiple of 14 [as the network was trained].",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions(Options):
+    """Weights."""
+
+    weights: str = option(
+        "official",
+        help="'official', 'none' (random), a weights file, a checkpoint folder, or a hub id.",
+        used_by=(NETWORK,),
+        may_be_path=True,
+    )
+    revision: str | None = option(None, help="Branch, tag or commit of the hub repository.", used_by=(NETWORK,))
+    commercial_only: bool = option(False, help="Refuse weights whose licence forbids commercial use.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(WeightsOptions):
+    """Network."""
+
+    precision: Precision = option(
+        "auto",
+        help="Of the encoder; the rest is float32. auto: fp32 on CPU, bf16 or fp16 on CUDA.",
+        used_by=(NETWORK,),
+    )
+    device: Device = option(
+        "auto", help="Where depth is found. auto: cuda, else mps, else cpu.", used_by=(NETWORK, STEREO)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOption(Options):
+    """Random numbers."""
+
+    seed: int = option(
+        0, help="Of everything random: made-up weights, cameras, sampling of points.", least=0, most=2**63 - 1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorOptions(NetworkOptions, SeedOption):
+    """What finds depth."""
+
+    model: str = option(
+        "auto",
+        help="Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, or auto: da3-large or "
+        "another any-view preset whose weights are there or can be downloaded, else mvs.",
+    )
+    engine: Engine = option(
+        "recon", help="'reference': the network of an installed depth-anything-3.", used_by=(NETWORK,)
+    )
+    fill: bool = option(
+        False,
+        help="With mvs: complete the pixels it finds no depth for from their surroundings, at the lowest confidence.",
+        used_by=(STEREO,),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplatBudget(Options):
+    """Splats."""
+
+    gs_budget: int | None = option(
+        None,
+        help="Splats from depth are at most this many: the most important ones.",
+        least=1,
+        used_by=(DEPTH_SPLATS,),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportChoices(SeedOption, SplatBudget):
+    """What goes into the exported files.
+
+    The options of formats take those of the same meaning from here (`recon.options.like`).
+    """
+
+    conf_thresh_percentile: float | None = option(
+        None,
+        help="Point clouds leave out just this percentage of pixels: the least confident ones [40, but up to 90 where "
+        "fewer reach a confidence of 1.05].",
+        least=0,
+        most=100,
+        used_by=("glb", "ply"),
+    )
+    num_max_points: int = option(
+        1_000_000, help="Point clouds hold at most this many points.", least=1, used_by=("glb", "ply")
+    )
+    show_cameras: bool = option(True, help="Draw camera frusta into scene.glb.", used_by=("glb",))
+    feat_vis_fps: int = option(15, help="Frames per second of the feature videos.", least=1, used_by=("feat_vis",))
+    gaussians: SplatSource = option(
+        "auto",
+        help="Splats from the model's Gaussian head or from its depth. auto: from the head where there is one.",
+        used_by=(SPLATS,),
+    )
+    rasterizer: Rasterizer = option(
+        "auto",
+        help="What renders splats. auto: gsplat where it is installed and there is CUDA, else cpu.",
+        used_by=("gs_video",),
+    )
+    render_cameras: Path | None = option(
+        None,
+        help="Cameras of the Gaussian video, instead of a path of its own: .json or .npz as for --cameras.",
+        used_by=("gs_video",),
+    )
+    render_hw: tuple[int, int] | None = option(
+        None,
+        help="Height and width of the Gaussian video [those of the processed images; with render_cameras those of "
+        "their file]. Cameras of a file are stretched to another shape.",
+        least=1,
+        metavar="HEIGHT WIDTH",
+        used_by=("gs_video",),
+    )
+    poster: bool = option(
+        False, help="Also write the middle frame of the Gaussian video as a JPEG.", used_by=("gs_video",)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceOptions(ExportChoices, FitOptions, StrictOption):
+    """How photos become a prediction and files."""
+
+    align_to_input_ext_scale: bool = option(
+        True,
+        help="With given extrinsics: bring depth to their scale, return them exactly. Off: move them to the model's "
+        "frame.",
+        used_by=(ANY_VIEW,),
+    )
+    infer_gs: bool = option(
+        False,
+        help="Also return 3D Gaussians when no format asks for them; of the Gaussian head unless gaussians is depth.",
+    )
+    use_ray_pose: bool = option(
+        False, help="Take cameras from the ray map instead of the camera token: slower.", used_by=(ANY_VIEW,)
+    )
+    ref_view_strategy: RefViewStrategy = option(
+        "saddle_balanced",
+        help="How the reference view is chosen, from 3 views on and without given extrinsics.",
+        used_by=(ANY_VIEW,),
+    )
+    process_res: int = option(
+        504, help="Pixels of the longer side (upper_bound) or shorter side (lower_bound) the network sees.", least=14
+    )
+    process_res_method: ProcessResMethod = option(
+        "upper_bound_resize",
+        help="Which side process_res bounds, and whether the other is resized or cropped to a multiple of 14.",
+    )
+    mixed_sizes: MixedSizes = option("crop", help="Photos of different shapes: crop to the smallest, or refuse.")
+    export_feat_layers: tuple[int, ...] = option(
+        (),
+        help="Encoder block whose features are returned (and drawn by feat_vis); may be given several times.",
+        least=0,
+        metavar="BLOCK",
+        used_by=(NETWORK,),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatsOption(Options):
+    """Files."""
+
+    export: str = option(
+        "mini_npz-glb-depth_vis",
+        help="Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatKwargs(Options):
+    """Files."""
+
+    export_kwargs: tuple[str, ...] = option(
+        (),
+        help="Further option of a format: glb.camera_size=0.05; may be given several times.",
+        metavar="FORMAT.OPTION=VALUE",
+    )

@@ -1,326 +1,396 @@
-"""Run settings: one set of fields for Python, YAML files and the command line.
+"""Options: dataclass fields that carry their help, their bounds and what they are used by.
 
-`InferenceOptions` is what `recon.run.pipeline.reconstruct` takes; `RunSettings` adds what only `recon run` needs. Names
-of flags, YAML keys and help texts all come from the fields below.
+A field made by `option` is all there is to an option. From it come the check of a Python argument, the key of a YAML
+file, the flag and its help, the entry in `run.json`, and the text of errors. Values from any of these go through one
+`coerce`; text of a command line is read as the field's type, everything else has to be of it already.
+
+A class of options is a frozen dataclass that derives from `Options`. Classes share options by deriving from each other,
+or one at a time through `like`.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import operator
 import types
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import cache
+from inspect import get_annotations
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import tyro
-import yaml
-
-from recon.choices import DepthFile, MixedSizes, OutputKind, ProcessResMethod, Provider, Rasterizer
 from recon.errors import InputError
 
-RefViewStrategy = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
-Engine = Literal["recon", "reference"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-SplatSource = Literal["auto", "head", "depth"]
+_KEY = "option"
+"""Of the field's metadata."""
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_EXPECTED = {bool: "true or false", str: "text", Path: "a path", int: "a whole number", float: "a number"}
 
-_OF_ONNX_FILES = ("output_kind", "provider", "threads")
-_OF_TORCH_NETWORKS = ("weights", "revision", "precision", "device")
-"""Options of `MonoSettings` that only one of the two uses."""
+REQUIRED = object()
+"""Stands for the default of an option that has none."""
 
-
-@dataclass(frozen=True)
-class ExportChoices:
-    """What goes into the exported files. Wrong values raise `InputError` naming the field."""
-
-    conf_thresh_percentile: float | None = None
-    """Point clouds leave out just this percentage of pixels: the least confident ones [40, but up to 90 where fewer
-    reach a confidence of 1.05]."""
-    num_max_points: int = 1_000_000
-    """Point clouds hold at most this many points."""
-    show_cameras: bool = True
-    """Draw camera frusta into scene.glb."""
-    feat_vis_fps: int = 15
-    """Frames per second of the feature videos."""
-    gaussians: SplatSource = "auto"
-    """Splats from the model's Gaussian head or from its depth. auto: from the head where there is one."""
-    gs_budget: int | None = None
-    """Splats from depth are at most this many: the most important ones."""
-    rasterizer: Rasterizer = "auto"
-    """What renders splats. auto: gsplat where it is installed and there is CUDA, else cpu."""
-    render_cameras: Path | None = None
-    """Cameras of the Gaussian video, instead of a path of its own: .json or .npz as for --cameras."""
-    render_hw: tuple[int, int] | None = None
-    """Height and width of the Gaussian video [those of the processed images; with render_cameras those of their file].
-    Cameras of a file are stretched to another shape."""
-    poster: bool = False
-    """Also write the middle frame of the Gaussian video as a JPEG."""
-    seed: int = 0
-    """Seed of everything random: made-up weights, cameras from rays, sampling of points."""
-
-    def __post_init__(self) -> None:
-        _convert_fields(self)
-        percentile = self.conf_thresh_percentile
-        _require(percentile is None or 0 <= percentile <= 100, "conf_thresh_percentile", "0 to 100", percentile)
-        _require(self.num_max_points > 0, "num_max_points", "above 0", self.num_max_points)
-        _require(self.feat_vis_fps > 0, "feat_vis_fps", "above 0", self.feat_vis_fps)
-        _require(self.gs_budget is None or self.gs_budget > 0, "gs_budget", "above 0", self.gs_budget)
-        _require(self.render_hw is None or min(self.render_hw) > 0, "render_hw", "above 0", self.render_hw)
-        _require(0 <= self.seed < 2**63, "seed", "0 to 2^63 - 1", self.seed)
+AnyOptions = TypeVar("AnyOptions")
 
 
 @dataclass(frozen=True)
-class InferenceOptions(ExportChoices):
-    """How photos become a prediction and files. Wrong values raise `InputError` naming the field."""
+class Option:
+    """One option of a class. `name`, `type`, `default` and `declared_in` are those of its field."""
 
-    align_to_input_ext_scale: bool = True
-    """With given extrinsics: bring depth to their scale, return them exactly. Off: move them to the model's frame."""
-    infer_gs: bool = False
-    """Also return 3D Gaussians when no format asks for them; of the Gaussian head unless `gaussians` is depth."""
-    use_ray_pose: bool = False
-    """Take cameras from the ray map instead of the camera token: slower."""
-    ref_view_strategy: RefViewStrategy = "saddle_balanced"
-    """How the reference view is chosen, from 3 views on and without given extrinsics."""
-    process_res: int = 504
-    """Pixels of the longer side (upper_bound) or shorter side (lower_bound) the network sees."""
-    process_res_method: ProcessResMethod = "upper_bound_resize"
-    """Which side process_res bounds, and whether the other is resized or cropped to a multiple of 14."""
-    mixed_sizes: MixedSizes = "crop"
-    """Photos of different shapes: crop to the smallest, or refuse."""
-    export_feat_layers: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
-    """Encoder block whose features are returned (and drawn by feat_vis); may be given several times."""
-    strict: bool = False
-    """Stop at a photo that cannot be read instead of leaving it out."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.process_res >= 14, "process_res", "at least 14", self.process_res)
-        lowest_layer = min(self.export_feat_layers, default=0)
-        _require(lowest_layer >= 0, "export_feat_layers", "0 or more", lowest_layer)
-
-
-@dataclass(frozen=True)
-class _CommandSettings:
-    """What `recon run` needs besides the inference options."""
-
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
-    """Photos, or folders of photos."""
-    model: str = "auto"
-    """Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, or auto: da3-large or another
-    any-view preset whose weights are there or can be downloaded, else mvs."""
-    export: str = "mini_npz-glb-depth_vis"
-    """Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video."""
-    export_kwargs: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Further option of a format, as FORMAT.OPTION=VALUE: glb.camera_size=0.05; may be given several times."""
-    out: Path | None = None
-    """Folder for the results [outputs/<input name>]. Files of an earlier run with the same names are replaced."""
-    config: str | None = None
-    """YAML file with any of these settings, or a name: best, commercial, quick. Flags win over it."""
-    cameras: str | None = None
-    """Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals); or 'sfm': found
-    in the photos themselves, by structure from motion, as mvs does when none are given."""
-    weights: str = "official"
-    """'official', 'none' (random), a .safetensors file, a checkpoint folder, or a hub id."""
-    revision: str | None = None
-    """Branch, tag or commit of the hub repository."""
-    fill: bool = False
-    """With mvs: complete the pixels it finds no depth for from their surroundings, at the lowest confidence."""
-    commercial_only: bool = False
-    """Refuse weights whose licence forbids commercial use."""
-    engine: Engine = "recon"
-    """'reference': the network of an installed depth-anything-3."""
-    precision: Precision = "auto"
-    """Of the encoder; the rest is float32. auto: fp32 on CPU, bf16 or fp16 on CUDA."""
-    device: Device = "auto"
-    """Where the network runs. auto: cuda, else mps, else cpu."""
-    verbose: bool = False
-    """Show the traceback of an unexpected error."""
-
-
-@dataclass(frozen=True)
-class RunSettings(InferenceOptions, _CommandSettings):
-    """Photos to depth, cameras and a point cloud."""
-
-    def inference_options(self) -> InferenceOptions:
-        """The part of these settings that the pipeline takes."""
-        return InferenceOptions(**{f.name: getattr(self, f.name) for f in fields(InferenceOptions)})
-
-
-@dataclass(frozen=True)
-class MonoSettings:
-    """Depth of unrelated photos, each on its own. Wrong values raise `InputError` naming the field."""
-
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")] = ()
-    """Photos, or folders of photos."""
-    onnx: Path | None = None
-    """ONNX file to run instead of a network in torch."""
-    model: str | None = None
-    """Preset [da3mono-large]; with an ONNX file, the preset it holds where it does not say so itself."""
-    output_kind: OutputKind | None = None
-    """What an ONNX file's output is, where neither the file nor its name says: depth or disparity."""
-    out: Path | None = None
-    """Folder for the results, one folder for each photo in it [outputs/<input name>]."""
-    export: str = "mini_npz-glb-depth_vis"
-    """Formats, joined with '-', for each photo; see `recon run`. Empty: only the depth files."""
-    depth_files: str = "png-npy"
-    """Depth at the photo's resolution: png (16 bit, scale in run.json), npy (float32), png-npy. Empty: none."""
-    focal: float | None = None
-    """Focal length of all photos in pixels of the upright originals [by EXIF, else 60 degrees are assumed]."""
-    cameras: Path | None = None
-    """Intrinsics of each photo instead: .json by image name, or .npz in image order."""
-    batch_size: int = 1
-    """Photos of one size that go through the network together."""
-    process_res: int | None = None
-    """Pixels of the side that process_res_method bounds [as the network was trained]."""
-    process_res_method: ProcessResMethod | None = None
-    """Which side process_res bounds, and whether the other is resized or cropped [as the network was trained]."""
-    gs_budget: int | None = None
-    """Splats of a photo are at most this many: the most important ones."""
-    strict: bool = False
-    """Stop at a photo that cannot be used instead of leaving it out."""
-    seed: int = 0
-    """Of random weights."""
-    provider: Provider = "auto"
-    """Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu."""
-    threads: int | None = None
-    """Threads of an ONNX file on the CPU [all cores]."""
-    weights: str = "official"
-    """Of a network in torch: 'official', 'none' (random), a weights file, a checkpoint folder, or a hub id."""
-    revision: str | None = None
-    """Branch, tag or commit of the hub repository."""
-    commercial_only: bool = False
-    """Refuse weights whose licence forbids commercial use."""
-    precision: Precision = "auto"
-    """Of the encoder of a network in torch; the rest is float32."""
-    device: Device = "auto"
-    """Where a network in torch runs. auto: cuda, else mps, else cpu."""
-
-    def __post_init__(self) -> None:
-        _convert_fields(self)
-        _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _require(self.process_res is None or self.process_res >= 14, "process_res", "at least 14", self.process_res)
-        _require(self.gs_budget is None or self.gs_budget >= 1, "gs_budget", "at least 1", self.gs_budget)
-        known = get_args(DepthFile)
-        for kind in self.depth_kinds:
-            _require(kind in known, "depth_files", f"{' or '.join(known)}, joined with '-'", repr(kind))
-        of_onnx = self.onnx is not None
-        for name in _OF_TORCH_NETWORKS if of_onnx else _OF_ONNX_FILES:
-            if getattr(self, name) != getattr(MonoSettings, name):
-                other = "a network in torch, not for an ONNX file" if of_onnx else "an ONNX file, and none is given"
-                raise InputError(f"{name} is for {other}")
+    help: str = ""
+    """What it does; in brackets what holds where it is not given, if the default does not say that itself."""
+    least: float | None = None
+    """Smallest number allowed, for each number of a tuple."""
+    most: float | None = None
+    """Largest number allowed."""
+    above: float | None = None
+    """Numbers have to be larger than this."""
+    below: float | None = None
+    """Numbers have to be smaller than this."""
+    used_by: tuple[str, ...] = ()
+    """Parts of a run, any of which has a use for it. Empty: every run has."""
+    may_be_path: bool = False
+    """Text that may also be a path, so that `~` in front stands for the home folder."""
+    positional: bool = False
+    """Given without a flag."""
+    metavar: str | None = None
+    """What its value is called in the help [by the type]."""
+    short: str | None = None
+    """A flag of one letter beside the long one."""
+    in_files: bool = True
+    """Whether a file of settings may hold it."""
+    like: str | None = None
+    """Name of the option of another class that this one takes its value from."""
+    name: str = ""
+    type: Any = None
+    default: Any = REQUIRED
+    declared_in: type | None = None
 
     @property
-    def depth_kinds(self) -> tuple[str, ...]:
-        """Endings of the depth files."""
-        return tuple(dict.fromkeys(self.depth_files.split("-"))) if self.depth_files else ()
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is REQUIRED
+
+    @property
+    def flag(self) -> str:
+        """As on the command line; the metavar of one without a flag."""
+        return (self.metavar or self.name.upper()) if self.positional else f"--{self.name.replace('_', '-')}"
+
+    def read(self, value: Any, label: str | None = None, *, text: bool = False) -> Any:
+        """`value` as the option's type, within its bounds.
+
+        Args:
+            value: of Python or a YAML file; with `text`, of a command line.
+            label: what errors call the option; its name by default.
+            text: read text as the option's type.
+
+        Raises:
+            InputError: naming the option, what it takes and what it got.
+        """
+        label = label or self.name
+        try:
+            found = coerce(value, self.type, text=text)
+            if self.may_be_path and isinstance(found, str) and found.startswith("~"):
+                found = str(coerce(found, Path))
+        except _Refused as refused:
+            raise InputError(f"{label} {refused}") from None
+        for number in _numbers(found):
+            if not self._allows(number):
+                raise InputError(f"{label} must be {self._bounds()}, got {number}")
+        return found
+
+    def _allows(self, number: float) -> bool:
+        return (
+            (self.least is None or number >= self.least)
+            and (self.most is None or number <= self.most)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+
+    def _bounds(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"{self.least} to {self.most}"
+        said = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
+        return " and ".join(f"{words} {bound}" for words, bound in said.items() if bound is not None)
+
+
+def option(
+    default: Any = MISSING,
+    *,
+    help: str,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    used_by: tuple[str, ...] = (),
+    may_be_path: bool = False,
+    positional: bool = False,
+    metavar: str | None = None,
+    short: str | None = None,
+    in_files: bool = True,
+) -> Any:
+    """A field of an `Options` class; without `default` it has to be given. The arguments are those of `Option`."""
+    notes = Option(
+        help=help,
+        least=least,
+        most=most,
+        above=above,
+        below=below,
+        used_by=used_by,
+        may_be_path=may_be_path,
+        positional=positional,
+        metavar=metavar,
+        short=short,
+        in_files=in_files,
+    )
+    return field(default=default, metadata={_KEY: notes})
+
+
+def like(owner: type, name: str, **changes: Any) -> Any:
+    """A field that repeats option `name` of the class `owner`, with `changes` such as another default or help.
+
+    With `required=True` it has no default. The option remembers in `like` where it comes from, so that what was chosen
+    for the one can be handed to the other.
+    """
+    original = options_of(owner)[name]
+    default = MISSING if changes.pop("required", False) else changes.pop("default", original.default)
+    return field(default=default, metadata={_KEY: replace(original, like=name, **changes)})
 
 
 @dataclass(frozen=True)
-class MonoCommand(MonoSettings):
-    """Depth of single photos that have nothing to do with each other, by a network in torch or an ONNX file."""
+class Options:
+    """Base of all classes of options: brings every field to its type and checks its bounds.
 
-    export_kwargs: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Further option of a format, as FORMAT.OPTION=VALUE: glb.camera_size=0.05; may be given several times."""
-    verbose: bool = False
-    """Show the traceback of an unexpected error."""
-
-
-def load_settings(name_or_path: str) -> RunSettings:
-    """Read run settings from a YAML file, or from the file of that name in configs/run.
-
-    Keys are the fields of `RunSettings`; relative paths in it count from the working folder. Raises `InputError` naming
-    the file and the key for an unknown key, a value of the wrong type, or a file that cannot be read.
+    Raises InputError naming the field.
     """
-    path = _find_settings(name_or_path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable YAML file ({_first_line(error)})") from error
-    if values is None:
-        values = {}
-    if not isinstance(values, Mapping):
-        raise InputError(f"{path}: expected `key: value` lines, found a {type(values).__name__}")
-    known = [f.name for f in fields(RunSettings) if f.name != "config"]
-    for key in values:
-        if key not in known:
-            close = get_close_matches(str(key), known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
-            raise InputError(f"{path}: unknown key '{key}'; {hint}")
-    try:
-        return RunSettings(**values)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+
+    def __post_init__(self) -> None:
+        for name, one in options_of(type(self)).items():
+            object.__setattr__(self, name, one.read(getattr(self, name)))
 
 
-def settings_names() -> tuple[str, ...]:
-    """Names that `--config` understands without a path."""
-    from recon.paths import configs_folder
-
-    return tuple(sorted(path.stem for path in (configs_folder() / "run").glob("*.yaml")))
+def options_of(cls: type) -> Mapping[str, Option]:
+    """The options of a dataclass, by name, in the order of its fields; of fields made otherwise just type, default."""
+    return _options_of(cls)
 
 
-def _find_settings(name_or_path: str) -> Path:
-    from recon.paths import configs_folder
-
-    path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
-    if path.name == name_or_path and not path.suffix:
-        bundled = configs_folder() / "run" / f"{name_or_path}.yaml"
-        if bundled.is_file():
-            return bundled
-    raise InputError(f"--config {name_or_path}: no such file; settings known by name: {', '.join(settings_names())}")
-
-
-def _hints(cls: type) -> dict[str, Any]:
+@cache
+def _options_of(cls: Any) -> Mapping[str, Option]:
     hints = get_type_hints(cls)
-    return {f.name: hints[f.name] for f in fields(cls)}
+    found = {}
+    for one in fields(cls):
+        declared_in = next(base for base in cls.__mro__ if one.name in get_annotations(base))
+        notes: Option = one.metadata.get(_KEY, Option())
+        default = REQUIRED if one.default is MISSING else one.default
+        found[one.name] = replace(notes, name=one.name, type=hints[one.name], default=default, declared_in=declared_in)
+    return types.MappingProxyType(found)
 
 
-def _convert_fields(settings: object) -> None:
-    """Bring every field of a frozen dataclass to the type it is annotated with."""
-    for name, hint in _hints(type(settings)).items():
-        object.__setattr__(settings, name, _convert(getattr(settings, name), hint, name))
+def build(cls: type[AnyOptions], values: Mapping[str, Any], *, of: str, prefix: str = "") -> AnyOptions:
+    """Options of class `cls` with `values` in place of the defaults.
+
+    Args:
+        cls: dataclass of options.
+        values: by name of the option.
+        of: what the options belong to, for the error text: `export format 'glb'`.
+        prefix: before the names of options in errors: `glb.`.
+
+    Raises:
+        InputError: an unknown option, or a value that its option does not take.
+    """
+    known = options_of(cls)
+    for name in values:
+        if name not in known:
+            raise InputError(f"unknown option {name!r} for {of}; {meant(name, known)}")
+    return cls(**{name: known[name].read(value, f"{prefix}{name}") for name, value in values.items()})
 
 
-def _require(holds: bool, name: str, expected: str, value: object) -> None:
-    if not holds:
-        raise InputError(f"{name} must be {expected}, got {value}")
+def part_of(options: Any, cls: type[AnyOptions]) -> AnyOptions:
+    """The options of class `cls` with the values of the same names in `options`."""
+    return cls(**{name: getattr(options, name) for name in options_of(cls)})
 
 
-def _convert(value: Any, hint: Any, name: str) -> Any:
-    """`value` as the type `hint` asks for, or an `InputError` naming the field. Numbers and text are never mixed up."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), name)
+def settings_entry(options: Any) -> dict[str, Any]:
+    """What `run.json` says of a class of options: every value by its name, defaults included."""
+    return {name: getattr(options, name) for name in options_of(type(options))}
+
+
+def asked_in_vain(options: Any, parts: Collection[str]) -> dict[str, str]:
+    """Options away from their default that nothing in `parts` has a use for: by name, what to say of it."""
+    return {
+        one.name: f"{one.name} is for {' and '.join(one.used_by)}, which this run does without"
+        for one in asked_for(options)
+        if one.used_by and not set(one.used_by) & set(parts)
+    }
+
+
+def asked_for(options: Any) -> list[Option]:
+    """The options that are not at their default. One that is asks for nothing."""
+    return [
+        one
+        for name, one in options_of(type(options)).items()
+        if one.required or not _same(getattr(options, name), one.read(one.default))
+    ]
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether they are equal; arrays are equal to nothing else."""
+    return value is default or (type(value) is type(default) and bool(value == default))
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """What to say of an unknown name: the known one that it resembles, else all of them."""
+    known = list(known)
+    close = get_close_matches(str(name), known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+class _Refused(ValueError):
+    """A value is not of a type; the text goes behind the option's name."""
+
+    def __init__(self, kind: Any, value: Any) -> None:
+        super().__init__(f"must be {describe(kind)}, got {value!r}")
+
+
+def describe(kind: Any) -> str:
+    """A type in words, for errors."""
+    origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
-        if value not in arguments:
-            raise InputError(f"{name} must be one of {', '.join(arguments)}, got {value!r}")
-        return value
+        return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
-        if value is None or isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-            raise InputError(f"{name} must be a list, got {value!r}")
-        items = tuple(_convert(item, arguments[0], name) for item in value)
-        if Ellipsis not in arguments and len(items) != len(arguments):
-            raise InputError(f"{name} must have {len(arguments)} values, got {len(items)}")
-        return items
-    with contextlib.suppress(TypeError, ValueError):
-        if hint is int and not isinstance(value, bool):
+        return "a list" if Ellipsis in arguments else f"{len(arguments)} values"
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(one) for one in arguments if one is not types.NoneType)
+    return _EXPECTED.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def coerce(value: Any, kind: Any, *, text: bool = False) -> Any:
+    """`value` as the type `kind` asks for: bool, int, float, str, Path, a literal, a tuple or a union of these; or Any.
+
+    Numbers and text are not mixed up, true and false are no numbers, numbers of numpy become those of Python, `~` in
+    front of a path becomes the home folder. With `text`, text is read as the type, as on a command line.
+    Raises ValueError with what to put behind the option's name.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return _read_yaml(value) if text and isinstance(value, str) else value
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if origin in (Union, types.UnionType):
+        return _coerce_to_one_of(value, kind, text)
+    if origin is Literal:
+        for allowed in arguments:
+            if (type(value) is type(allowed) and value == allowed) or (text and value == str(allowed)):
+                return allowed
+        raise _Refused(kind, value)
+    if origin is tuple:
+        return _coerce_to_tuple(value, kind, text)
+    if text and isinstance(value, str):
+        value = _read_text(value, kind)
+    return _PLAIN[kind](value)
+
+
+def _coerce_to_one_of(value: Any, union: Any, text: bool) -> Any:
+    members = [one for one in get_args(union) if one is not types.NoneType]
+    may_be_none = len(members) < len(get_args(union))
+    if value is None and may_be_none:
+        return None
+    refusals = []
+    for member in members:
+        try:
+            return coerce(value, member, text=text)
+        except _Refused as refused:
+            refusals.append(refused)
+    if text and may_be_none and str(value).lower() in ("none", "null"):
+        return None
+    raise refusals[0] if len(refusals) == 1 else _Refused(union, value)
+
+
+def _coerce_to_tuple(value: Any, kind: Any, text: bool) -> tuple[Any, ...]:
+    arguments = get_args(kind)
+    if text and isinstance(value, str):
+        value = _read_yaml(value)
+        text = False
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise _Refused(kind, value)
+    items = list(value)
+    if Ellipsis not in arguments and len(items) != len(arguments):
+        raise _Refused(kind, tuple(items))
+    item_types = arguments[:1] * len(items) if Ellipsis in arguments else arguments
+    return tuple(coerce(item, one, text=text) for item, one in zip(items, item_types, strict=True))
+
+
+def _read_text(text: str, kind: Any) -> Any:
+    """What `text` says, where it can be read as `kind`; else the text."""
+    if kind is bool and text.lower() in (*_TRUE, *_FALSE):
+        return text.lower() in _TRUE
+    if kind in (int, float):
+        try:
+            return int(text)
+        except ValueError:
+            pass
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        return int(number) if kind is int and number.is_integer() else number if kind is float else text
+    return text
+
+
+def _read_yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise _Refused(list, text) from None
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _Refused(bool, value)
+
+
+def _int(value: Any) -> int:
+    try:
+        if not isinstance(value, bool):
             return operator.index(value)
-        if hint is float and not isinstance(value, (bool, str)):
-            return float(value)
-        if hint is Path and isinstance(value, (str, Path)):
-            return Path(value)
-        if hint in (bool, str) and isinstance(value, hint):
-            return value
-    expected = {bool: "true or false", str: "text", Path: "a path", int: "a whole number", float: "a number"}[hint]
-    raise InputError(f"{name} must be {expected}, got {value!r}")
+    except TypeError:
+        pass
+    raise _Refused(int, value)
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _float(value: Any) -> float:
+    try:
+        if not isinstance(value, (bool, str, bytes)) and math.isfinite(number := float(value)):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _Refused(float, value)
+
+
+def _str(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _Refused(str, value)
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
+        raise _Refused(Path, value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # ~ of a user that is not known
+        return Path(value)
+
+
+_PLAIN: Mapping[type, Callable[[Any], Any]] = {bool: _bool, int: _int, float: _float, str: _str, Path: _path}
+
+
+def _numbers(value: Any) -> list[float]:
+    """The numbers in a value: itself, or those of a tuple."""
+    if isinstance(value, tuple):
+        return [number for item in value for number in _numbers(item)]
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []

@@ -1,152 +1,215 @@
+"""One kind of option: what its field says holds for Python, YAML files and flags alike."""
+
 from __future__ import annotations
 
-import inspect
-from dataclasses import FrozenInstanceError, asdict, fields
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
-from recon.cli.command_settings import ExportSettings
 from recon.errors import InputError
-from recon.export import EXPORTERS
 from recon.options import (
-    ExportChoices,
-    InferenceOptions,
-    RunSettings,
-    load_settings,
-    settings_names,
+    Options,
+    asked_in_vain,
+    build,
+    coerce,
+    like,
+    option,
+    options_of,
+    part_of,
+    settings_entry,
 )
 
 
-def write(folder: Path, text: str) -> str:
-    path = folder / "settings.yaml"
-    path.write_text(text, encoding="utf-8")
-    return str(path)
+@dataclass(frozen=True, kw_only=True)
+class Brush(Options):
+    """How it is painted."""
+
+    width: float = option(0.5, help="In millimetres.", above=0, most=10)
+    colors: tuple[int, ...] = option((), help="Numbers of colours.", least=0, most=255)
+    shape: Literal["round", "flat"] = option("round", help="Of the tip.", used_by=("oil", "water"))
+    size: tuple[int, int] | None = option(None, help="Of the canvas.", least=1)
+    file: Path | None = option(None, help="To read from.")
+    palette: str = option("bright", help="A name or a file.", may_be_path=True)
+    layers: int | None = option(None, help="On top of each other.", least=1)
+    dry: bool = option(False, help="Wait.", used_by=("oil",))
+    extra: Any = option(None, help="Anything.")
 
 
-def test_help_names_every_format_and_every_bundled_file() -> None:
-    source = inspect.getsource(inspect.getmodule(RunSettings))
-    for settings in (RunSettings, ExportSettings):
-        assert ", ".join(EXPORTERS) in inspect.getsource(inspect.getmodule(settings))
-    assert f"or a name: {', '.join(settings_names())}." in source
+@dataclass(frozen=True, kw_only=True)
+class Painting(Brush):
+    """A painting."""
+
+    title: str = option(help="What it shows.")
+    strokes: int = like(Brush, "layers", default=3, help="How many.")
 
 
-def test_every_field_has_a_help_text() -> None:
-    source = inspect.getsource(inspect.getmodule(RunSettings))
-    for field in fields(RunSettings):
-        assert f"\n    {field.name}: " in source
-        after = source.split(f"\n    {field.name}: ")[1].splitlines()[1]
-        assert after.startswith('    """'), field.name
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("process_res", 13, "process_res must be at least 14, got 13"),
-        ("process_res", 50.5, "process_res must be a whole number, got 50.5"),
-        ("process_res", True, "process_res must be a whole number, got True"),
-        ("process_res_method", "resize", "process_res_method must be one of upper_bound_resize"),
-        ("ref_view_strategy", "last", "ref_view_strategy must be one of first, middle"),
-        ("mixed_sizes", "pad", "mixed_sizes must be one of crop, error"),
-        ("export_feat_layers", 3, "export_feat_layers must be a list, got 3"),
-        ("export_feat_layers", (3, -1), "export_feat_layers must be 0 or more, got -1"),
-        ("export_feat_layers", ("a",), "export_feat_layers must be a whole number, got 'a'"),
-        ("conf_thresh_percentile", 101, "conf_thresh_percentile must be 0 to 100"),
-        ("conf_thresh_percentile", float("nan"), "conf_thresh_percentile must be 0 to 100"),
-        ("conf_thresh_percentile", "40", "conf_thresh_percentile must be a number, got '40'"),
-        ("num_max_points", 0, "num_max_points must be above 0"),
-        ("feat_vis_fps", 0, "feat_vis_fps must be above 0"),
-        ("infer_gs", 1, "infer_gs must be true or false, got 1"),
-        ("infer_gs", "false", "infer_gs must be true or false, got 'false'"),
-        ("seed", -1, "seed must be 0 to"),
-    ],
-)
-def test_wrong_values_name_the_field(name: str, value: object, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        InferenceOptions(**{name: value})
-
-
-def test_values_of_other_number_types_are_converted() -> None:
-    options = InferenceOptions(
-        process_res=np.int64(140), conf_thresh_percentile=30, export_feat_layers=np.array([1, 2])
+class TestCoerce:
+    @pytest.mark.parametrize(
+        ("value", "kind", "expected"),
+        [
+            (np.float32(0.5), float, 0.5),
+            (np.int64(3), int, 3),
+            (np.bool_(True), bool, True),
+            (np.str_("a"), str, "a"),
+            (2, float, 2.0),
+            (np.array([1, 2]), tuple[int, ...], (1, 2)),
+            ([3, 4], tuple[int, int] | None, (3, 4)),
+            (None, tuple[int, int] | None, None),
+            ("a/b", Path, Path("a/b")),
+            (["a", Path("b")], tuple[Path, ...], (Path("a"), Path("b"))),
+            (5, int | float, 5),
+            (2.5, int | float, 2.5),
+            ("x", int | str, "x"),
+        ],
     )
-    assert type(options.process_res) is int
-    assert type(options.conf_thresh_percentile) is float
-    assert options.export_feat_layers == (1, 2)
-    with pytest.raises(FrozenInstanceError):
-        options.seed = 3  # type: ignore[misc]
+    def test_values_of_python(self, value: object, kind: Any, expected: object) -> None:
+        found = coerce(value, kind)
+        assert found == expected
+        assert type(found) is type(expected)
 
-
-def test_run_settings_hold_the_inference_options() -> None:
-    settings = RunSettings(inputs=("a",), process_res=70, export_feat_layers=(1,), strict=True, seed=4)
-    assert settings.inputs == (Path("a"),)
-    assert settings.inference_options() == InferenceOptions(
-        process_res=70, export_feat_layers=(1,), strict=True, seed=4
+    @pytest.mark.parametrize(
+        ("text", "kind", "expected"),
+        [
+            ("007", int, 7),
+            ("1e6", int, 1_000_000),
+            ("1e-2", float, 0.01),
+            ("5", float, 5.0),
+            ("No", bool, False),
+            ("on", bool, True),
+            ("off", str, "off"),
+            ("007", str, "007"),
+            ("flat", Literal["round", "flat"], "flat"),
+            ("none", Literal["none", "hcat"] | None, "none"),
+            ("none", int | None, None),
+            ("none", str | None, "none"),
+            ("[56, 70]", tuple[int, int] | None, (56, 70)),
+            (["56", "70"], tuple[int, int] | None, (56, 70)),
+            (["3", "4"], tuple[int, ...], (3, 4)),
+            ("[[1, 2]]", Any, [[1, 2]]),
+            ("9223372036854775807", int, 2**63 - 1),
+        ],
     )
-    assert {f.name for f in fields(ExportChoices)} < set(asdict(settings.inference_options()))
+    def test_text_of_a_command_line(self, text: object, kind: Any, expected: object) -> None:
+        found = coerce(text, kind, text=True)
+        assert found == expected
+        assert type(found) is type(expected)
 
-
-def test_a_file_sets_fields(tmp_path: Path) -> None:
-    path = write(tmp_path, "model: da3-small\ninputs: [a, b]\nout: results\nexport_feat_layers: [1, 2]\nseed: 3\n")
-    settings = load_settings(path)
-    assert settings.inputs == (Path("a"), Path("b"))
-    assert settings == RunSettings(
-        inputs=(Path("a"), Path("b")), model="da3-small", out=Path("results"), export_feat_layers=(1, 2), seed=3
+    @pytest.mark.parametrize(
+        ("value", "kind", "wanted"),
+        [
+            ("5", int, "a whole number"),
+            (5.0, int, "a whole number"),
+            (True, int, "a whole number"),
+            (True, float, "a number"),
+            ("5", float, "a number"),
+            (math.nan, float, "a number"),
+            (math.inf, float, "a number"),
+            (10**400, float, "a number"),
+            (1, bool, "true or false"),
+            ("true", bool, "true or false"),
+            (None, str, "text"),
+            (b"a", str, "text"),
+            ("", Path, "a path"),
+            ("a\0b", Path, "a path"),
+            (3, Path, "a path"),
+            ("ab", tuple[str, ...], "a list"),
+            ({"a": 1}, tuple[str, ...], "a list"),
+            ((1, 2, 3), tuple[int, int], "2 values"),
+            (1, Literal["round", "flat"], "one of round, flat"),
+            (True, Literal[1, 2], "one of 1, 2"),
+            ([], int | str, "a whole number or text"),
+        ],
     )
-    assert load_settings(write(tmp_path, "")) == RunSettings()
+    def test_what_is_refused(self, value: object, kind: Any, wanted: str) -> None:
+        with pytest.raises(ValueError, match=f"^must be {wanted}, got "):
+            coerce(value, kind)
+
+    @pytest.mark.parametrize(
+        ("text", "kind"),
+        [("5.5", int), ("true", int), ("1", bool), ("big", float), ("nan", float), ("[", tuple[int, ...])],
+    )
+    def test_text_that_cannot_be_read(self, text: str, kind: Any) -> None:
+        with pytest.raises(ValueError, match="must be"):
+            coerce(text, kind, text=True)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("proces_res: 140", "settings.yaml: unknown key 'proces_res'; did you mean 'process_res'?"),
-        ("xyzzy: 1", "settings.yaml: unknown key 'xyzzy'; known keys: inputs, model"),
-        ("config: quick", "settings.yaml: unknown key 'config'"),
-        ("process_res: big", "settings.yaml: process_res must be a whole number, got 'big'"),
-        ("out: 3", "settings.yaml: out must be a path, got 3"),
-        ("model: null", "settings.yaml: model must be text, got None"),
-        ("inputs: a", "settings.yaml: inputs must be a list, got 'a'"),
-        ("engine: torch", "settings.yaml: engine must be one of recon, reference"),
-        ("- a\n- b", "settings.yaml: expected `key: value` lines, found a list"),
-        ("a: [", "settings.yaml: not a readable YAML file"),
-    ],
-)
-def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError) as raised:
-        load_settings(write(tmp_path, text))
-    assert message in str(raised.value)
-    assert "\n" not in str(raised.value)
+class TestPaths:
+    @pytest.fixture(autouse=True)
+    def _home(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/someone")
+
+    def test_the_home_folder_in_every_kind_of_path(self) -> None:
+        home = Path("/home/someone")
+        assert Brush(file="~/a.json").file == home / "a.json"  # type: ignore[arg-type]
+        assert Brush(file=Path("~")).file == home
+        assert Brush(palette="~/p.yaml").palette == "/home/someone/p.yaml"
+        assert coerce(["~/a", "b"], tuple[Path, ...], text=True) == (home / "a", Path("b"))
+
+    def test_elsewhere_it_is_a_character(self) -> None:
+        assert Painting(title="~").title == "~"
+        assert Brush(file="a/~b").file == Path("a/~b")  # type: ignore[arg-type]
+
+    def test_a_user_that_is_not_known(self) -> None:
+        assert Brush(file="~no-such-user/a").file == Path("~no-such-user/a")  # type: ignore[arg-type]
 
 
-def test_an_absent_file_is_named_with_the_bundled_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no such file; settings known by name: .*quick"):
-        load_settings("quik")
-    with pytest.raises(InputError, match="no such file"):
-        load_settings(str(tmp_path / "quick.yaml"))
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"width": 0}, "width must be above 0 and at most 10, got 0.0"),
+            ({"width": 10.5}, "width must be above 0 and at most 10"),
+            ({"colors": (3, 256)}, "colors must be 0 to 255, got 256"),
+            ({"size": (4, 0)}, "size must be at least 1, got 0"),
+            ({"layers": 0}, "layers must be at least 1"),
+        ],
+    )
+    def test_are_those_of_the_field(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            Brush(**values)
+
+    def test_ends_belong_to_them_where_the_field_says_so(self) -> None:
+        brush = Brush(width=10, colors=(0, 255), layers=1)
+        assert (brush.width, brush.colors, brush.layers) == (10.0, (0, 255), 1)
 
 
-@pytest.mark.parametrize("name", settings_names())
-def test_bundled_files_can_be_used(name: str) -> None:
-    from recon.export import parse_formats
-    from recon.models.presets import load_preset
+def test_what_a_class_of_options_holds() -> None:
+    found = options_of(Painting)
+    assert list(found)[:2] == ["width", "colors"]
+    assert found["title"].required
+    assert not found["strokes"].required
+    assert (found["strokes"].default, found["strokes"].like, found["strokes"].least) == (3, "layers", 1)
+    assert found["width"].declared_in is Brush
+    assert found["title"].declared_in is Painting
+    assert found["layers"].flag == "--layers"
+    with pytest.raises(InputError, match="strokes must be at least 1"):
+        Painting(title="a", strokes=0)
 
-    settings = load_settings(name)
-    preset = load_preset(settings.model)
-    parse_formats(settings.export)
-    assert not (settings.commercial_only and preset.non_commercial)
-    assert not (settings.infer_gs and not preset.has_gaussians)
-    assert settings != RunSettings()
+
+def test_options_by_name() -> None:
+    assert build(Brush, {"width": 2, "shape": "flat"}, of="brush") == Brush(width=2.0, shape="flat")
+    with pytest.raises(InputError, match=r"unknown option 'widht' for brush; did you mean 'width'\?"):
+        build(Brush, {"widht": 2}, of="brush")
+    with pytest.raises(InputError, match=r"oil\.width must be above 0"):
+        build(Brush, {"width": 0}, of="brush", prefix="oil.")
 
 
-def test_names_are_those_the_parts_check_against() -> None:
-    """Types of settings are written out for the command line; what they allow must be what the parts know."""
-    from recon import options as config
-    from recon.models import precision, presets, ready, reference_view
-    from recon.sources import fitting as preprocess
+def test_a_part_of_them_and_the_record() -> None:
+    painting = Painting(title="Sea", width=2.0, file=Path("a"))
+    assert part_of(painting, Brush) == Brush(width=2.0, file=Path("a"))
+    entry = settings_entry(painting)
+    assert list(entry) == list(options_of(Painting))
+    assert (entry["title"], entry["strokes"], entry["file"], entry["dry"]) == ("Sea", 3, Path("a"), False)
 
-    assert get_args(config.RefViewStrategy) == reference_view.REF_VIEW_STRATEGIES
-    assert get_args(config.Precision) == precision.PRECISIONS
-    assert get_args(config.Engine) == ready.ENGINES
-    assert preprocess.PATCH == presets.PATCH_SIZE
+
+def test_what_is_asked_for_in_vain() -> None:
+    brush = Brush(shape="flat", dry=True, width=3.0, extra=np.zeros(3))
+    assert asked_in_vain(brush, {"oil"}) == {}
+    assert list(asked_in_vain(brush, {"water"})) == ["dry"]
+    assert list(asked_in_vain(brush, ())) == ["shape", "dry"]
+    assert asked_in_vain(brush, ())["shape"] == "shape is for oil and water, which this run does without"
+    assert asked_in_vain(Brush(shape="round", dry=False, width=3.0), ()) == {}

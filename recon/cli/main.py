@@ -1,4 +1,4 @@
-"""The command `recon`: `run`, `mono`, `demo`, `eval`, `models`, `export`, `export-onnx`.
+"""The command `recon` and the table of its commands.
 
 Exit codes: 0 done; 2 the user's input is wrong (one line on stderr); 1 anything else. Messages and progress go to
 stderr, results to stdout.
@@ -6,26 +6,30 @@ stderr, results to stdout.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Sequence
 
-import tyro
-
-from recon.cli.command_settings import DemoSettings, EvalSettings, ExportSettings, ModelsSettings, OnnxExportSettings
-from recon.cli.commands import demo, evaluate, export_again, list_models, mono, run, write_onnx
-from recon.cli.usage_errors import in_one_line
+from recon.cli.arguments import HELP_FLAGS, help_text, overview, parse
+from recon.cli.command import Command
+from recon.cli.demo import DEMO
+from recon.cli.eval import EVAL
+from recon.cli.export import EXPORT
+from recon.cli.export_onnx import EXPORT_ONNX
+from recon.cli.models import MODELS
+from recon.cli.mono import MONO
+from recon.cli.run import RUN
 from recon.errors import InputError
-from recon.options import MonoCommand, RunSettings, load_settings
+from recon.options import meant
 from recon.version import __version__
 
+COMMANDS: dict[str, Command] = {
+    command.name: command for command in (RUN, MONO, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX)
+}
+DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
 
 _THE_USERS_PATH = (
@@ -39,23 +43,28 @@ _THE_USERS_PATH = (
 )
 """What the machine says of a path that cannot be used."""
 
-DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (those of the process by default) and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments and arguments[0] in ("--version", "-V"):
-        print(f"recon {__version__}")
-        return DONE
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show is no failure
     verbose = "--verbose" in arguments or os.environ.get("RECON_DEBUG", "") not in ("", "0")
     try:
-        settings = _settings(arguments)
+        if arguments and arguments[0] in ("--version", "-V"):
+            print(f"recon {__version__}")
+            return DONE
+        if arguments and arguments[0] in HELP_FLAGS:
+            print(overview(COMMANDS, DESCRIPTION))
+            return DONE
+        command = _command(arguments)
+        if set(HELP_FLAGS) & set(arguments):
+            print(help_text(command), end="")
+            return DONE
+        settings = parse(command, arguments[1:])
         verbose = verbose or getattr(settings, "verbose", False)
-        _carry_out(settings)
+        command.carry_out(settings)
         return DONE
     except InputError as error:
         return _wrong_input(str(error))
@@ -77,69 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def _command(arguments: Sequence[str]) -> Command:
+    if not arguments:
+        raise InputError(f"recon needs a command: {', '.join(COMMANDS)} (recon --help)")
+    if arguments[0] not in COMMANDS:
+        raise InputError(f"recon has no command {arguments[0]!r}; {meant(arguments[0], COMMANDS)}")
+    return COMMANDS[arguments[0]]
+
+
 def _wrong_input(message: str) -> int:
     print(f"recon: error: {' '.join(message.split())}", file=sys.stderr)
     return WRONG_INPUT
-
-
-Settings: TypeAlias = (
-    RunSettings | MonoCommand | DemoSettings | EvalSettings | ExportSettings | OnnxExportSettings | ModelsSettings
-)
-
-
-def _settings(arguments: list[str]) -> Settings:
-    settings = _parse(arguments, RunSettings())
-    if isinstance(settings, RunSettings) and settings.config is not None:
-        given: dict[str, Any] = {
-            name: () for name in ("export_kwargs", "export_feat_layers") if getattr(settings, name)
-        }
-        # Flags would add to the lists of the file; they are to win over it, as everywhere.
-        settings = _parse(arguments, replace(load_settings(settings.config), **given))
-    return settings
-
-
-def _carry_out(settings: Settings) -> None:
-    if isinstance(settings, RunSettings):
-        run(settings)
-    elif isinstance(settings, MonoCommand):
-        mono(settings)
-    elif isinstance(settings, DemoSettings):
-        demo(settings)
-    elif isinstance(settings, EvalSettings):
-        evaluate(settings)
-    elif isinstance(settings, ExportSettings):
-        export_again(settings)
-    elif isinstance(settings, OnnxExportSettings):
-        write_onnx(settings)
-    else:
-        list_models()
-
-
-def _parse(arguments: list[str], run_defaults: RunSettings) -> Any:
-    commands: Any = (
-        Annotated[RunSettings, tyro.conf.subcommand("run", default=run_defaults)]
-        | Annotated[MonoCommand, tyro.conf.subcommand("mono")]
-        | Annotated[DemoSettings, tyro.conf.subcommand("demo")]
-        | Annotated[EvalSettings, tyro.conf.subcommand("eval")]
-        | Annotated[ModelsSettings, tyro.conf.subcommand("models")]
-        | Annotated[ExportSettings, tyro.conf.subcommand("export")]
-        | Annotated[OnnxExportSettings, tyro.conf.subcommand("export-onnx")]
-    )
-    parse: Callable[..., Any] = partial(tyro.cli, commands, args=arguments, prog="recon", description=DESCRIPTION)
-    unseen = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(unseen), contextlib.redirect_stderr(unseen):
-            return parse()
-    except SystemExit as stop:
-        if stop.code == DONE:
-            return parse()  # once more, to show the help
-        # A field that refuses its value, else what tyro finds wrong.
-        cause: BaseException | None = stop
-        while cause is not None:
-            if isinstance(cause, InputError):
-                raise cause from None
-            cause = cause.__context__
-        raise InputError(in_one_line(unseen.getvalue())) from None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from recon.choices import EstimatorOptions
 from recon.estimate.estimator import Estimator, Profile
 from recon.estimate.network import NetworkEstimator, profile_of
 from recon.estimate.stereo import PROFILE as STEREO_PROFILE
@@ -28,21 +29,6 @@ _PREFERRED = ("da3-large", "da3-base", "da3-small")
 
 
 @dataclass(frozen=True)
-class EstimatorSettings:
-    """What a user says about the estimator; fields as in `recon.options.RunSettings`."""
-
-    model: str = AUTO
-    weights: str = OFFICIAL
-    revision: str | None = None
-    commercial_only: bool = False
-    engine: str = "recon"
-    precision: str = "auto"
-    device: str = "auto"
-    seed: int = 0
-    fill: bool = False
-
-
-@dataclass(frozen=True)
 class Choice:
     """An estimator that is not loaded yet."""
 
@@ -56,7 +42,7 @@ class Choice:
     """
 
 
-def choose(settings: EstimatorSettings) -> Choice:
+def choose(settings: EstimatorOptions) -> Choice:
     """The estimator that `settings` name, the one that the weights named are for, or the best there is.
 
     Raises InputError for an unknown name.
@@ -68,7 +54,7 @@ def choose(settings: EstimatorSettings) -> Choice:
     return Choice(name, profile_of(preset), lambda tell: open_network(preset, settings, tell))
 
 
-def open_network(preset: Preset, settings: EstimatorSettings, tell: Tell) -> NetworkEstimator:
+def open_network(preset: Preset, settings: EstimatorOptions, tell: Tell) -> NetworkEstimator:
     """The network of `preset` on its device. Errors as `recon.models.ready.ready_model`."""
     from recon.models.device import choose_device
     from recon.models.precision import resolve_precision
@@ -90,7 +76,7 @@ def open_network(preset: Preset, settings: EstimatorSettings, tell: Tell) -> Net
     return NetworkEstimator(ready, ready.warnings)
 
 
-def _open_stereo(settings: EstimatorSettings) -> StereoEstimator:
+def _open_stereo(settings: EstimatorOptions) -> StereoEstimator:
     if settings.device not in ("auto", "cpu"):  # before the photos are matched; else torch is not needed
         from recon.models.device import choose_device
 
@@ -104,7 +90,7 @@ def _open_stereo(settings: EstimatorSettings) -> StereoEstimator:
     return StereoEstimator(options, said)
 
 
-def _model_name(settings: EstimatorSettings) -> str:
+def _model_name(settings: EstimatorOptions) -> str:
     if settings.model != AUTO:
         return settings.model
     if settings.weights == OFFICIAL:

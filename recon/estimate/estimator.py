@@ -17,15 +17,10 @@ from recon.sources.fitting import FittedPhoto, fit_photo
 from recon.types import Prediction
 
 if TYPE_CHECKING:
-    from recon.options import RefViewStrategy
+    from recon.choices import RefViewStrategy
     from recon.sources.colmap import SparsePoints
     from recon.sources.fitting import ProcessedViews
     from recon.sources.images import Photo
-
-NETWORK = "a network"
-ANY_VIEW = "a network that sees several views together"
-STEREO = "multi-view stereo"
-"""Parts of an estimator that options are for; see `recon.run.option_use`."""
 
 
 @dataclass(frozen=True)

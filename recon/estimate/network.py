@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
-from recon.estimate.estimator import ANY_VIEW, NETWORK, Abilities, Fit, Needs, Profile, Wishes
+from recon.choices import ANY_VIEW, NETWORK
+from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
 from recon.geometry.cameras import normalise_extrinsics, to_3x4
 from recon.messages import warn
 from recon.models.conventions import conventions_of

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recon.cameras import Cameras
-from recon.estimate.estimator import STEREO, Abilities, Fit, Needs, Profile, Wishes
+from recon.choices import STEREO
+from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
 from recon.geometry.cameras import to_3x4
 from recon.types import Prediction
 

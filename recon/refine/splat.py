@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from recon.choices import ExportChoices
 from recon.errors import InputError
 from recon.export import SPLAT_FORMATS
-from recon.options import ExportChoices
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
 from recon.types import Prediction
 

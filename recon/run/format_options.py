@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from recon.choices import ExportChoices
 from recon.errors import InputError
-from recon.options import ExportChoices
 from recon.sources.cameras_file import read_render_cameras
 
 ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]

@@ -16,19 +16,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from recon.choices import DEPTH_SPLATS, ExportChoices
 from recon.errors import InputError
 from recon.estimate.mono_cameras import KnownCameras, PhotoCamera
 from recon.estimate.mono_predict import FittedSingle, SingleViewModel, check_fit, fit_single, predict_singles
 from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
 from recon.export.photo_depth import write_photo_depth
 from recon.messages import collect_warnings
-from recon.options import ExportChoices, MonoSettings
+from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
+from recon.run.mono_settings import MonoSettings
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
 from recon.sources.images import Photo, check_folders_apart
 from recon.types import Prediction, Units
@@ -94,7 +96,7 @@ def run_mono(
     if "feat_vis" in formats:
         raise InputError("feat_vis draws the features of an encoder, which are not kept for single photos")
     if settings.gs_budget is not None and not set(formats) & set(SPLAT_FORMATS):
-        raise InputError("gs_budget is for the formats of splats, and none of them is asked for")
+        raise InputError(f"gs_budget is for {DEPTH_SPLATS}, and no format of them is asked for")
     writer = _Writer(formats, export_kwargs or {}, settings.depth_kinds, settings.gs_budget, out)
     cameras = KnownCameras(settings.focal, settings.cameras)
     check_folders_apart(settings.inputs, out)
@@ -131,7 +133,7 @@ def run_mono(
     record = {
         "versions": versions(),
         "model": opened.describe(),
-        "settings": {**asdict(settings), "export_kwargs": export_kwargs},
+        "settings": {**settings_entry(settings), "export_kwargs": export_kwargs},
         "photos": [result.entry for result in results],
         "dropped_images": [{"name": name, "reason": reason} for name, reason in reader.dropped],
         "warnings": all_warnings,

@@ -6,38 +6,14 @@ An option at its default asks for nothing. One from a file of settings, which ma
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
+from recon.choices import DEPTH_SPLATS, SPLATS, InferenceOptions
 from recon.errors import InputError
-from recon.estimate.estimator import ANY_VIEW, NETWORK, STEREO, Profile
+from recon.estimate.estimator import Profile
 from recon.export import EXPORTERS, SPLAT_FORMATS
-from recon.options import ExportChoices, InferenceOptions, RunSettings
+from recon.options import Options, asked_for, asked_in_vain
 from recon.run.wishes import gaussian_source
-
-SPLATS = "splats"
-DEPTH_SPLATS = "splats from depth"
-
-USED_BY: Mapping[str, tuple[str, ...]] = {
-    "weights": (NETWORK,),
-    "revision": (NETWORK,),
-    "engine": (NETWORK,),
-    "precision": (NETWORK,),
-    "export_feat_layers": (NETWORK,),
-    "align_to_input_ext_scale": (ANY_VIEW,),
-    "use_ray_pose": (ANY_VIEW,),
-    "ref_view_strategy": (ANY_VIEW,),
-    "fill": (STEREO,),
-    "conf_thresh_percentile": ("glb", "ply"),
-    "num_max_points": ("glb", "ply"),
-    "show_cameras": ("glb",),
-    "feat_vis_fps": ("feat_vis",),
-    "gaussians": (SPLATS,),
-    "gs_budget": (DEPTH_SPLATS,),
-    "rasterizer": ("gs_video",),
-    "render_cameras": ("gs_video",),
-    "render_hw": ("gs_video",),
-    "poster": ("gs_video",),
-}
-"""Parts of a run, export formats among them, any of which has a use for the option. Every run has for all others."""
 
 
 def parts_of_run(profile: Profile, options: InferenceOptions, formats: Collection[str]) -> set[str]:
@@ -55,7 +31,10 @@ def parts_of_export(formats: Collection[str]) -> set[str]:
 
 
 def check_use(
-    settings: ExportChoices, parts: Collection[str], option_formats: Iterable[str], file: RunSettings | None = None
+    settings: Options,
+    parts: Collection[str],
+    option_formats: Iterable[str],
+    in_file: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Refuse options that nothing in `parts` has a use for.
 
@@ -63,32 +42,27 @@ def check_use(
         settings: of the command.
         parts: what the run consists of.
         option_formats: formats that have options of their own in `export_kwargs`.
-        file: the settings of a file, which the command line started from.
+        in_file: what a file of settings says, which the command line started from.
 
     Returns:
-        What to warn of: the options that are in vain and come from `file`.
+        What to warn of: the options that are in vain and come from the file.
 
     Raises:
         InputError: naming the first that was asked for otherwise.
     """
-    in_vain = {
-        name: f"{name} is for {_list(users)}"
-        for name, users in USED_BY.items()
-        if hasattr(settings, name)
-        and getattr(settings, name) != getattr(type(settings), name)
-        and not set(users) & set(parts)
-    }
+    in_vain = asked_in_vain(settings, parts)
+    for one in asked_for(settings):
+        if one.name in in_vain and one.used_by[0] in EXPORTERS:
+            in_vain[one.name] = f"{one.name} is for {_formats(one.used_by)} not asked for"
     for name in option_formats:
         if name not in parts:
             in_vain["export_kwargs"] = f"export_kwargs: {name} has options, and is not among the formats asked for"
     for name, message in in_vain.items():
-        if file is None or getattr(settings, name) != getattr(file, name):
+        if in_file is None or name not in in_file or getattr(settings, name) != in_file[name]:
             raise InputError(message)
     return list(in_vain.values())
 
 
-def _list(users: tuple[str, ...]) -> str:
-    if users[0] in EXPORTERS:
-        kind, are = ("format", "is") if len(users) == 1 else ("formats", "are")
-        return f"the export {kind} {' and '.join(users)}, which {are} not asked for"
-    return f"{' and '.join(users)}, which this run does without"
+def _formats(names: tuple[str, ...]) -> str:
+    kind, are = ("format", "is") if len(names) == 1 else ("formats", "are")
+    return f"the export {kind} {' and '.join(names)}, which {are}"

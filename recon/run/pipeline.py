@@ -10,10 +10,10 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from recon.cameras import Cameras
+from recon.choices import InferenceOptions
 from recon.estimate.estimator import Estimator, Profile
 from recon.export import Exported
 from recon.messages import collect_warnings
-from recon.options import InferenceOptions
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
 from recon.refine.splat import add_gaussians

@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
 from recon.export import check_options, parse_formats
-from recon.options import InferenceOptions
 from recon.run.format_options import ExportOptions, format_options
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of

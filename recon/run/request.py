@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
-from recon.options import InferenceOptions
 from recon.run.wishes import wishes_of
 from recon.sources.images import PhotoSource, check_folders_apart, list_images
 

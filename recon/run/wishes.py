@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recon.cameras import Cameras
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
 from recon.export import SPLAT_FORMATS
-from recon.options import InferenceOptions
 from recon.types import GaussianSource
 
 

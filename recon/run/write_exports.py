@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recon.export import EXPORTERS, Exported, check_options, export
+from recon.options import settings_entry
 from recon.run.find_cameras import FoundCameras
 from recon.run.plan import SFM, Plan
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
@@ -52,7 +52,7 @@ def write_run_record(
         {
             "versions": versions(),
             "model": model,
-            "settings": {**settings, **asdict(plan.options)},
+            "settings": {**settings, **settings_entry(plan.options)},
             "units": prediction.units,
             "scale_factor": prediction.scale_factor,
             "ref_view": prediction.ref_view,

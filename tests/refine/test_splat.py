@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recon.choices import ExportChoices, InferenceOptions
 from recon.errors import InputError
 from recon.export import SPLAT_FORMATS, export, read_npz
-from recon.options import ExportChoices, InferenceOptions
 from recon.refine.depth_splats import DepthSplatOptions, splats_from_depth
 from recon.refine.splat import with_gaussians
 from recon.run.pipeline import reconstruct

@@ -13,11 +13,11 @@ import pytest
 import recon.sfm.structure_from_motion
 import recon.stereo.multi_view
 from recon.cameras import Cameras
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.stereo import StereoEstimator
 from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning
-from recon.options import InferenceOptions
 from recon.run.pipeline import reconstruct
 from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmResult

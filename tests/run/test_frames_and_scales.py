@@ -11,13 +11,13 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
+from recon.choices import InferenceOptions
 from recon.estimate.network import NetworkEstimator
 from recon.geometry.similarity import Similarity
 from recon.geometry.unprojection import unproject_depth
 from recon.models.outputs import GaussianTensors, NetworkOutput
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
-from recon.options import InferenceOptions
 from recon.run.pipeline import reconstruct
 from recon.sources.fitting import PROCESS_RES_METHODS, map_intrinsics, preprocess
 from recon.sources.images import Photo

@@ -22,8 +22,8 @@ from recon.export import read_npz
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
-from recon.options import MonoSettings
 from recon.run.mono import MonoRun, open_model, run_mono
+from recon.run.mono_settings import MonoSettings
 from recon.sources.cameras_file import write_cameras
 from recon.sources.fitting import combine
 from recon.sources.images import Photo
@@ -264,13 +264,13 @@ class TestWrongWish:
             ({"batch_size": 0}, "batch_size must be at least 1"),
             ({"gs_budget": 0}, "gs_budget must be at least 1"),
             ({"depth_files": "png-tiff"}, "depth_files must be png or npy, joined with '-', got 'tiff'"),
-            ({"weights": "none"}, "weights is for a network in torch, not for an ONNX file"),
+            ({"weights": "none"}, "weights is for a network in torch"),
             ({"device": "cuda"}, "device is for a network in torch"),
-            ({"onnx": None, "provider": "cpu"}, "provider is for an ONNX file, and none is given"),
+            ({"onnx": None, "provider": "cpu"}, "provider is for an ONNX file"),
             ({"onnx": None, "output_kind": "depth"}, "output_kind is for an ONNX file"),
             ({"export": "obj"}, "unknown export format 'obj'"),
             ({"export": "feat_vis"}, "feat_vis draws the features"),
-            ({"focal": -1.0}, "focal must be a positive number"),
+            ({"focal": -1.0}, "focal must be above 0"),
             ({"process_res": 13}, "process_res must be at least 14, got 13"),
             ({"process_res_method": "fit"}, "process_res_method must be one of upper_bound_resize"),
             ({"process_res": 98}, "fixed input of 84×84 pixels"),
@@ -358,7 +358,7 @@ WITHOUT_TORCH = (
     HIDE_TORCH
     + """
 from pathlib import Path
-from recon.options import MonoSettings
+from recon.run.mono_settings import MonoSettings
 from recon.run.mono import run_mono
 formats = "mini_npz-npz-glb-ply-depth_vis-gs_ply-spz"
 settings = MonoSettings(inputs=(Path(sys.argv[2]),), onnx=Path(sys.argv[1]), focal=100.0, export=formats)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,18 @@ import torch
 import recon.estimate.choice
 import recon.models.ready
 import recon.run.pipeline
-from recon.cli.command_settings import ExportSettings
+from recon.choices import InferenceOptions
+from recon.cli.export import ExportSettings
 from recon.cli.main import main
+from recon.cli.run import RunSettings
 from recon.errors import InputError
 from recon.estimate.choice import MVS
 from recon.estimate.network import profile_of
 from recon.estimate.stereo import PROFILE, StereoEstimator
 from recon.export import EXPORTERS
 from recon.models.presets import load_preset
-from recon.options import RunSettings
-from recon.run.option_use import USED_BY, check_use, parts_of_export, parts_of_run
+from recon.options import options_of, part_of
+from recon.run.option_use import check_use, parts_of_export, parts_of_run
 from tests.fake_network import fake_ready, save_photos
 
 ASKED: dict[str, object] = {
@@ -54,14 +55,14 @@ def uses(name: str, model: str, formats: tuple[str, ...], **more: object) -> boo
     settings = RunSettings(**{name: ASKED[name], **more})
     profile = PROFILE if model == MVS else profile_of(load_preset(model))
     try:
-        return check_use(settings, parts_of_run(profile, settings.inference_options(), formats), ()) == []
+        return check_use(settings, parts_of_run(profile, part_of(settings, InferenceOptions), formats), ()) == []
     except InputError as error:
         return not str(error).startswith(f"{name} is for ")
 
 
 def test_every_option_of_the_table_is_tried() -> None:
-    assert {*ASKED, "gaussians"} == set(USED_BY)
-    assert set(USED_BY) <= {f.name for f in fields(RunSettings)}
+    options = options_of(RunSettings)
+    assert {*ASKED, "gaussians", "device"} == {name for name, one in options.items() if one.used_by}
     assert all(ASKED[name] != getattr(RunSettings, name) for name in ASKED)
 
 
@@ -100,8 +101,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("run photos --model mvs --precision fp16", "precision is for a network, which this run does without"),
-        ("run photos --model mvs --weights /none", "weights is for a network"),
+        ("run photos --model mvs --precision fp16", "precision is for a network in torch, which this run does without"),
+        ("run photos --model mvs --weights /none", "weights is for a network in torch"),
         ("run photos --model mvs --ref-view-strategy first", "ref_view_strategy is for a network that sees several"),
         ("run photos --model mvs --device cuda", "device cuda is not available on this machine"),
         ("run photos --model da3-small --fill", "fill is for multi-view stereo, which this run does without"),
@@ -114,7 +115,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("export a.npz --to glb --gs-budget 5", "gs_budget is for splats from depth"),
         ("export a.npz --to glb --gaussians depth", "gaussians is for splats"),
         ("export a.npz --to npz --export-kwargs glb.camera_size=1", "glb has options, and is not among the formats"),
-        ("mono photos --gs-budget 5", "gs_budget is for the formats of splats"),
+        ("mono photos --gs-budget 5", "gs_budget is for splats from depth"),
         ("mono photos --export npz --export-kwargs glb.camera_size=1", "glb has options, and is not among the formats"),
         ("eval photos --cameras sfm", "cameras is for runs of a --model, and none is named"),
         ("eval photos --weights none", "weights is for runs of a --model, and none is named"),

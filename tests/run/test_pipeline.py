@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.network import NetworkEstimator
 from recon.export import EXPORTERS, read_npz
@@ -17,7 +18,6 @@ from recon.geometry.unprojection import unproject_depth
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord, ready_model
-from recon.options import InferenceOptions
 from recon.run.pipeline import reconstruct
 from recon.sources.cameras_file import write_cameras
 from recon.types import Prediction

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.estimate.network import profile_of
 from recon.estimate.stereo import PROFILE as STEREO
 from recon.models.presets import load_preset
-from recon.options import InferenceOptions
 from recon.run.wishes import gaussian_source, wishes_of
 
 

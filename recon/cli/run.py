@@ -1,0 +1,104 @@
+"""`recon run`: photos to files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon.choices import EstimatorOptions, FormatKwargs, FormatsOption, InferenceOptions, InputsOption
+from recon.cli.command import Command, CommandOptions
+from recon.cli.output_folder import default_folder
+from recon.cli.settings_file import read_settings_file
+from recon.errors import InputError
+from recon.messages import warn
+from recon.options import option, part_of, settings_entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(InferenceOptions, EstimatorOptions, FormatKwargs, FormatsOption, InputsOption, CommandOptions):
+    """Photos to depth, cameras and a point cloud."""
+
+    out: Path | None = option(
+        None,
+        help="Folder for the results [by the input, under outputs]. Files of an earlier run with the same names are "
+        "replaced.",
+    )
+    config: str | None = option(
+        None,
+        help="YAML file with any of these settings, or a name: best, commercial, quick. Flags win over it.",
+        may_be_path=True,
+        in_files=False,
+        metavar="FILE",
+    )
+    cameras: str | None = option(
+        None,
+        help="Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals); or "
+        "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given.",
+        may_be_path=True,
+        metavar="FILE",
+    )
+
+
+def run(settings: RunSettings) -> None:
+    """Reconstruct, and show a table of what was written."""
+    from recon.cli.report import ProgressReport, print_summary, report_warnings
+    from recon.estimate.choice import choose
+    from recon.export import check_options, parse_formats
+    from recon.export.option_texts import parse_export_kwargs
+    from recon.run.format_options import format_options
+    from recon.run.option_use import check_use, parts_of_run
+    from recon.run.pipeline import reconstruct
+    from recon.run.plan import SFM
+    from recon.run.request import check_request
+
+    if not settings.inputs:
+        raise InputError("no photos given: recon run FOLDER, or recon run PHOTO...")
+    out = settings.out if settings.out is not None else default_folder(settings.inputs)
+    inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
+    export_kwargs = parse_export_kwargs(settings.export_kwargs)
+    check_options(format_options(options, export_kwargs))
+    if settings.cameras not in (None, SFM) and not Path(settings.cameras).is_file():
+        raise InputError(f"--cameras {settings.cameras}: no such file")
+    chosen = choose(settings)
+    profile, formats = chosen.profile, parse_formats(settings.export)
+    check_request(profile, inputs, options, formats, out)
+    in_file = {} if settings.config is None else read_settings_file(settings.config, RunSettings)
+    in_vain = check_use(settings, parts_of_run(profile, options, formats), export_kwargs, in_file)
+    if profile.needs.least_views > 1 and _is_one_photo(inputs):
+        raise InputError(
+            f"{inputs[0]}: one photo shows no depth to {profile.name}, it takes several or a network; "
+            "`--model da3-small` downloads one, or `--weights FOLDER` takes it from a folder"
+        )
+
+    with report_warnings(), ProgressReport() as progress:
+        estimator = chosen.open(progress.begin)
+        said = [f"{settings.config}: {message}" for message in in_vain]
+        for message in said:
+            warn(message)
+        result = reconstruct(
+            estimator,
+            inputs,
+            cameras=settings.cameras or (SFM if profile.needs.cameras else None),
+            options=options,
+            export_dir=out,
+            export_format=settings.export,
+            export_kwargs=export_kwargs,
+            settings={
+                **settings_entry(settings),
+                "inputs": [path.absolute() for path in inputs],  # to be found from any working folder
+            },
+            said=said,
+            progress=progress,
+        )
+    print_summary(out, result)
+
+
+def _is_one_photo(inputs: Sequence[Path]) -> bool:
+    from recon.sources.images import list_images
+
+    path = inputs[0]
+    return len(inputs) == 1 and (path.is_file() or len(list_images(path)) == 1)
+
+
+RUN = Command("run", RunSettings, run)

@@ -1,0 +1,55 @@
+"""Settings from a YAML file, or from one of those that come with the package under a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recon.errors import InputError
+from recon.options import Options, meant, options_of
+from recon.paths import configs_folder
+
+
+def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, Any]:
+    """What a YAML file, or the file of that name in configs/run, says of the options of a command.
+
+    Keys are the names of the options; relative paths in it count from the working folder. Raises `InputError` naming
+    the file and the key for an unknown key, a value that its option does not take, or a file that cannot be read.
+    """
+    path = _find(name_or_path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a readable YAML file ({_first_line(error)})") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise InputError(f"{path}: expected `key: value` lines, found a {type(values).__name__}")
+    known = {name: one for name, one in options_of(settings).items() if one.in_files}
+    for key in values:
+        if key not in known:
+            raise InputError(f"{path}: unknown key '{key}'; {meant(key, known)}")
+    return {name: known[name].read(value, f"{path}: {name}") for name, value in values.items()}
+
+
+def settings_names() -> tuple[str, ...]:
+    """Names that `--config` understands without a path."""
+    return tuple(sorted(path.stem for path in (configs_folder() / "run").glob("*.yaml")))
+
+
+def _find(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.name == name_or_path and not path.suffix:
+        bundled = configs_folder() / "run" / f"{name_or_path}.yaml"
+        if bundled.is_file():
+            return bundled
+    raise InputError(f"--config {name_or_path}: no such file; settings known by name: {', '.join(settings_names())}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
