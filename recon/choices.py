@@ -123,7 +123,7 @@ class EstimatorOptions(NetworkOptions, SeedOption):
     )
     fill: bool = option(
         False,
-        help="With mvs: complete the pixels it finds no depth for from their surroundings, at the lowest confidence.",
+        help="With mvs: complete the pixels it finds no depth for from those around, at the lowest confidence.",
         used_by=(STEREO,),
     )
 
@@ -149,11 +149,23 @@ class ExportChoices(SeedOption, SplatBudget):
 
     conf_thresh_percentile: float | None = option(
         None,
-        help="Point clouds leave out just this percentage of pixels: the least confident ones [40, but up to 90 where "
-        "fewer reach a confidence of 1.05].",
+        help="Point clouds leave out the pixels below this percentile of the confidence, and those below 1.05 as far "
+        "as the 90th percentile [40; depth that other views confirm, as that of mvs, is kept whole].",
         least=0,
         most=100,
         used_by=("glb", "ply"),
+    )
+    conf_drop_percent: float | None = option(
+        None,
+        help="Point clouds leave out just this percentage of the pixels, the least confident ones, by no other rule.",
+        least=0,
+        most=100,
+        used_by=("glb", "ply"),
+    )
+    include_filled: bool = option(
+        False,
+        help="Make points and splats of depth that was filled in, too.",
+        used_by=("glb", "ply", DEPTH_SPLATS),
     )
     num_max_points: int = option(
         1_000_000, help="Point clouds hold at most this many points.", least=1, used_by=("glb", "ply")

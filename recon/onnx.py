@@ -24,7 +24,7 @@ from recon.models.onnx.session import open_session
 from recon.models.single_view import SKY_THRESHOLD
 from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, normalise
 from recon.sources.images import ImageLike, PhotoSource, load_photos
-from recon.types import FloatArray, Prediction
+from recon.types import DepthKind, FloatArray, Prediction
 
 
 class MonocularModel:
@@ -32,6 +32,8 @@ class MonocularModel:
 
     `MonocularModel("da3mono-large.onnx").predict("photo.jpg").depth`
     """
+
+    kind: DepthKind = "onnx"
 
     def __init__(
         self,

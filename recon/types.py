@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +21,12 @@ from recon.cameras import CameraOrigin, Cameras, CameraScale
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth"]
+DepthKind = Literal["network", "onnx", "stereo"]
+FEATURE_PREFIX = "feat_layer_"
+"""Names of the features of a block, in `Prediction.aux` and in files: this and the number of the block."""
+LARGEST_DEPTH = 1e18
+SMALLEST_DEPTH = 1e-18
+"""Bounds of a usable depth: within them squares and reciprocals of depths, and of sums of some, fit float32."""
 FloatArray = NDArray[np.floating[Any]]
 
 
@@ -58,6 +66,25 @@ class Gaussians:
 
 
 @dataclass(frozen=True)
+class MadeBy:
+    """What made a depth map, which decides what its confidence means."""
+
+    kind: DepthKind
+    """`network` (torch), `onnx` (an ONNX file) or `stereo` (multi-view stereo)."""
+    name: str
+    """Of the preset, of the file, or of the method."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(DepthKind):
+            raise ValueError(f"made_by must be of kind {', '.join(get_args(DepthKind))}, got {self.kind!r}")
+
+    @property
+    def verified(self) -> bool:
+        """Whether each depth has been checked against other views, so that no confidence threshold is needed."""
+        return self.kind == "stereo"
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What one run yields for N views of one scene, at the processed size H × W.
 
@@ -72,6 +99,12 @@ class Prediction:
     """(N, H, W) float32 confidence ≥ 1, higher is better; None for models that give none (mono, metric)."""
     sky: NDArray[np.bool_] | None = None
     """(N, H, W) True where the model saw sky: its depth there is a placeholder, not measured. None: no sky head."""
+    mask: NDArray[np.bool_] | None = None
+    """(N, H, W) True where the pixel may be used, False where the user masked it out. None: no masks were given."""
+    filled: NDArray[np.bool_] | None = None
+    """(N, H, W) True where depth was not found and has been completed from the pixels around. None: nothing was."""
+    made_by: MadeBy | None = None
+    """What made the depth; None where nothing says so, as in files of the reference package."""
     extrinsics: FloatArray | None = None
     """(N, 3, 4) float32 world-to-camera; None for single-view models without given cameras."""
     intrinsics: FloatArray | None = None
@@ -98,8 +131,8 @@ class Prediction:
     """Where `extrinsics` come from; None: unknown, or without any."""
     ref_view: int | None = None
     """Index of the reference view the network chose; None where none was chosen."""
-    aux: Mapping[str, Any] = field(default_factory=dict)
-    """`feat_layer_K`: (N, h, w, C) float32 features of block K, for each layer asked for; and `gaussians`."""
+    features: Mapping[int, FloatArray] = field(default_factory=dict)
+    """For each encoder block asked for: (N, h, w, C) float32 features."""
 
     def __post_init__(self) -> None:
         _check(self.depth, "depth", (None, None, None))
@@ -109,10 +142,12 @@ class Prediction:
             raise TypeError(f"processed_images must be uint8, got {self.processed_images.dtype}")
         if self.conf is not None:
             _check(self.conf, "conf", (n, h, w))
-        if self.sky is not None:
-            _check(self.sky, "sky", (n, h, w))
-            if self.sky.dtype != np.bool_:
-                raise TypeError(f"sky must be bool, got {self.sky.dtype}")
+        for name in ("sky", "mask", "filled"):
+            pixels = getattr(self, name)
+            if pixels is not None:
+                _check(pixels, name, (n, h, w))
+                if pixels.dtype != np.bool_:
+                    raise TypeError(f"{name} must be bool, got {pixels.dtype}")
         if self.extrinsics is not None:
             _check(self.extrinsics, "extrinsics", (n, 3, 4))
         if self.intrinsics is not None:
@@ -133,6 +168,44 @@ class Prediction:
             raise ValueError(f"Gaussians of the head must be one per pixel, {n * h * w}, got {len(self.gaussians)}")
         if self.units not in get_args(Units):
             raise ValueError(f"units must be one of {', '.join(get_args(Units))}, got {self.units!r}")
+        for layer, features in self.features.items():
+            _check(features, f"{FEATURE_PREFIX}{layer}", (n, None, None, None))
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """(N, H, W) True where depth was found: not where it is the sky's or was filled in. Read-only."""
+        return self.pixels_with_depth()
+
+    @cached_property
+    def valid_or_filled(self) -> NDArray[np.bool_]:
+        """(N, H, W) True where depth was found or filled in, and is not the sky's. Read-only."""
+        return self.valid if self.filled is None else self.pixels_with_depth(filled=True)
+
+    def pixels_with_depth(self, *, filled: bool = False, sky: bool = False) -> NDArray[np.bool_]:
+        """(N, H, W) True where depth is a number that can be used, confidence is a number, and no mask excludes it.
+
+        Pixels that were filled in, and those of the sky, count only where asked for. Read-only.
+        """
+        depth = self.depth.astype(np.float32, copy=False) if self.depth.dtype.itemsize < 4 else self.depth
+        usable: NDArray[np.bool_] = (depth >= SMALLEST_DEPTH) & (depth <= LARGEST_DEPTH)  # False for NaN
+        if self.conf is not None:
+            usable &= np.isfinite(self.conf)
+        if self.mask is not None:
+            usable &= self.mask
+        if self.filled is not None and not filled:
+            usable &= ~self.filled
+        if self.sky is not None and not sky:
+            usable &= ~self.sky
+        usable.setflags(write=False)
+        return usable
+
+    @property
+    def aux(self) -> Mapping[str, Any]:
+        """Read-only: `feat_layer_K`, the features of block K, for each layer asked for; and `gaussians` if any."""
+        named: dict[str, Any] = {f"{FEATURE_PREFIX}{layer}": array for layer, array in self.features.items()}
+        if self.gaussians is not None:
+            named["gaussians"] = self.gaussians
+        return MappingProxyType(named)
 
     @property
     def is_metric(self) -> bool:

@@ -16,12 +16,14 @@ from recon.models.precision import resolve_precision
 from recon.models.ready import ReadyModel
 from recon.models.single_view import SKY_THRESHOLD
 from recon.sources.fitting import normalise
+from recon.types import DepthKind
 
 
 class NetworkModel:
     """Photos as scenes of one view each, so that none learns of another; see `SingleViewModel`."""
 
     fixed_size = None
+    kind: DepthKind = "network"
 
     def __init__(self, model: ReadyModel) -> None:
         """Raises InputError for an any-view network."""

@@ -15,7 +15,7 @@ from recon.messages import warn
 from recon.models.conventions import Conventions
 from recon.sources.fitting import FittedPhoto, fit_photo, map_intrinsics
 from recon.sources.images import Photo
-from recon.types import Prediction, Units
+from recon.types import DepthKind, MadeBy, Prediction, Units
 
 _FEW_PIXELS = 10
 """Up to this many pixels say nothing."""
@@ -37,6 +37,10 @@ class SingleViewModel(Protocol):
     @property
     def name(self) -> str:
         """For messages."""
+
+    @property
+    def kind(self) -> DepthKind:
+        """What it is."""
 
     @property
     def conventions(self) -> Conventions:
@@ -144,6 +148,7 @@ def _to_prediction(
         depth=np.where(measured, depth, np.float32(0))[None],
         processed_images=photo.pixels[None],
         sky=None if sky is None else sky[None],
+        made_by=MadeBy(model.kind, model.name),
         intrinsics=intrinsics[None].astype(np.float32),
         units=units,
         scale_factor=factor,

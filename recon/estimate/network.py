@@ -18,7 +18,7 @@ from recon.models.conventions import conventions_of
 from recon.models.presets import NestedConfig
 from recon.progress import TellPart
 from recon.sources.fitting import ProcessedViews, normalise
-from recon.types import FloatArray, Gaussians, Prediction, Units
+from recon.types import FloatArray, Gaussians, MadeBy, Prediction, Units
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,7 @@ def _predict_views(model: ReadyModel, views: ProcessedViews, cameras: Cameras, w
     conditions = extrinsics is not None or isinstance(model.preset.network, NestedConfig)
     output = _call(model, views, extrinsics, intrinsics if conditions else None, wishes)
     metric = output.scale_factor is not None and bool(output.scale_factor.isfinite()[0])
-    prediction = _to_prediction(output, views, "metric" if metric else "relative")
+    prediction = _to_prediction(output, views, "metric" if metric else "relative", model.preset.name)
     if intrinsics is None:
         return prediction
     if prediction.gaussians is not None and prediction.intrinsics is not None:
@@ -132,8 +132,8 @@ def _predict_single_views(model: ReadyModel, views: ProcessedViews, cameras: Cam
     """Each view alone. Given cameras pass through; with intrinsics, a metric network's depth becomes metres."""
     metres = profile_of(model.preset).abilities.metres
     units: Units = "metric" if metres == "always" else "relative"
-    prediction = _to_prediction(_call(model, views, None, None, wishes), views, units)
     name = model.preset.name
+    prediction = _to_prediction(_call(model, views, None, None, wishes), views, units, name)
     if cameras.world_to_camera is not None:
         prediction = replace(prediction, extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32))
     if cameras.intrinsics is not None:
@@ -200,13 +200,10 @@ def _call(
     return output
 
 
-def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units) -> Prediction:
+def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units, name: str) -> Prediction:
     from recon.models.single_view import SKY_THRESHOLD
 
-    aux: dict[str, Any] = {f"feat_layer_{layer}": _numpy(tensor) for layer, tensor in output.features.items()}
     gaussians = None if output.gaussians is None else _to_gaussians(output.gaussians)
-    if gaussians is not None:
-        aux["gaussians"] = gaussians
     return Prediction(
         depth=_numpy(output.depth),
         processed_images=views.images,
@@ -222,7 +219,8 @@ def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units) -
         original_sizes=views.original_sizes,
         processed_to_original=views.processed_to_original,
         ref_view=None if output.ref_view is None else int(output.ref_view[0]),
-        aux=aux,
+        made_by=MadeBy("network", name),
+        features={layer: _numpy(tensor) for layer, tensor in output.features.items()},
     )
 
 

@@ -12,7 +12,7 @@ from recon.cameras import Cameras
 from recon.choices import STEREO
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
 from recon.geometry.cameras import to_3x4
-from recon.types import Prediction
+from recon.types import MadeBy, Prediction
 
 if TYPE_CHECKING:
     from recon.progress import TellPart
@@ -61,6 +61,8 @@ class StereoEstimator:
             depth=found.depth,
             processed_images=views.images,
             conf=found.conf,
+            filled=found.filled if self.options.fill else None,
+            made_by=MadeBy("stereo", self.profile.name),
             extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32),
             intrinsics=cameras.intrinsics.astype(np.float32),
             units="aligned",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.run.record import read_record, run_folder
-from recon.types import FloatArray, Gaussians
+from recon.types import FEATURE_PREFIX, FloatArray, Gaussians
 
 _FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
 """By format, the one that holds more first."""
@@ -85,7 +85,7 @@ def _is_of_run(format_name: str, record: Mapping[str, Any] | None) -> bool:
 
 
 def _load(file: Path) -> dict[str, NDArray[Any]]:
-    from recon.export.npz import FEATURE_PREFIX, load_arrays
+    from recon.export.npz import load_arrays
 
     arrays = load_arrays(file, lambda name: name != "image" and not name.startswith(FEATURE_PREFIX))  # of no use here
     if "depth" not in arrays or arrays["depth"].ndim != 3:

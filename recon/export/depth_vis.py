@@ -51,7 +51,7 @@ def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
 
     def write_view(view: int) -> float:
         write_jpeg(pictures[view], render_view(prediction, view))
-        values, scale = quantise_depth(prediction.depth[view], _measured(prediction, view))
+        values, scale = quantise_depth(prediction.depth[view], prediction.valid_or_filled[view])
         write_png16(depths[view], values)
         return scale
 
@@ -65,7 +65,7 @@ def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
 
 def render_view(prediction: Prediction, view: int) -> NDArray[np.uint8]:
     """(H, 2W, 3) RGB: the image of one view beside its coloured depth."""
-    colored = color_depth(prediction.depth[view], _measured(prediction, view))
+    colored = color_depth(prediction.depth[view], prediction.valid_or_filled[view])
     if prediction.sky is not None:
         colored[prediction.sky[view]] = SKY_COLOR
     return np.concatenate([prediction.processed_images[view], colored], axis=1)
@@ -99,10 +99,3 @@ def quantise_depth(depth: FloatArray, measured: NDArray[np.bool_]) -> tuple[NDAr
     values = np.zeros(depth.shape, np.uint16)
     values[measured] = np.rint(depth[measured].astype(np.float64) / scale).clip(1, PNG_MAX)
     return values, scale
-
-
-def _measured(prediction: Prediction, view: int) -> NDArray[np.bool_]:
-    """(H, W) True where the depth of a view is a positive number and not the sky's placeholder."""
-    depth = prediction.depth[view]
-    measured = np.isfinite(depth) & (depth > 0)
-    return measured if prediction.sky is None else measured & ~prediction.sky[view]

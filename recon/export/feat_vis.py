@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.export.exporter import Exported
-from recon.export.npz import FEATURE_PREFIX
 from recon.export.pictures import write_jpeg
 from recon.export.video import write_video
-from recon.types import FloatArray, Prediction
+from recon.types import FEATURE_PREFIX, FloatArray, Prediction
 
 CLIPPED_PERCENT = 10
 """Share of the positions at each end of a component that share the end colours."""
@@ -79,7 +78,7 @@ def features_to_rgb(features: FloatArray) -> NDArray[np.uint8]:
 
 
 def _layers(prediction: Prediction) -> dict[str, FloatArray]:
-    return {name: value for name, value in prediction.aux.items() if name.startswith(FEATURE_PREFIX)}
+    return {f"{FEATURE_PREFIX}{layer}": features for layer, features in prediction.features.items()}
 
 
 def _enlarge(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -265,10 +265,7 @@ def _depth_scale(prediction: Prediction) -> tuple[float, tuple[float, float]]:
 
     From all views together, so that a colour means one depth throughout the video.
     """
-    usable = np.isfinite(prediction.depth) & (prediction.depth > 0)
-    if prediction.sky is not None:
-        usable &= ~prediction.sky
-    depth = prediction.depth[usable]
+    depth = prediction.depth[prediction.valid]
     depth = depth[:: max(len(depth) // _DEPTH_SAMPLES, 1)]
     if len(depth) == 0:
         return 1.0, (0.0, 1.0)

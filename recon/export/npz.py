@@ -9,7 +9,8 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | intrinsics, ixts | both | (N, 3, 3) pixels of the processed image, the same under two names |
 | units | both | a string: relative, aligned or metric |
 | image | npz | (N, H, W, 3) uint8 RGB |
-| sky | npz | (N, H, W) bool |
+| sky, mask, filled | npz | (N, H, W) bool |
+| made_by | npz | two strings: kind (network, onnx or stereo) and name |
 | original_sizes, processed_to_original, image_names | npz | as in `Prediction` |
 | scale_factor, ref_view | npz | scalars |
 | feat_layer_K | npz | (N, h, w, C) features of block K |
@@ -36,11 +37,10 @@ from recon.errors import InputError
 from recon.export.exporter import Exported, NoOptions
 from recon.files import atomic_write
 from recon.messages import warn
-from recon.types import Gaussians, Prediction
+from recon.types import FEATURE_PREFIX, Gaussians, MadeBy, Prediction
 
 Arrays = dict[str, NDArray[Any]]
-FEATURE_PREFIX = "feat_layer_"
-_FEATURE_NAME = re.compile(r"feat_layer_[0-9]+")
+_FEATURE_NAME = re.compile(FEATURE_PREFIX + "(0|[1-9][0-9]*)")
 GAUSSIAN_PREFIX = "gaussian_"
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 """What numpy and zipfile raise on damaged files; the last for a compression that zipfile does not know."""
@@ -102,13 +102,15 @@ def _mini_arrays(prediction: Prediction) -> Arrays:
 
 def _full_arrays(prediction: Prediction) -> Arrays:
     arrays = {"image": prediction.processed_images, **_mini_arrays(prediction)}
-    for name in ("sky", "original_sizes", "processed_to_original", "scale_factor", "ref_view"):
+    for name in ("sky", "mask", "filled", "original_sizes", "processed_to_original", "scale_factor", "ref_view"):
         value = getattr(prediction, name)
         if value is not None:
             arrays[name] = np.asarray(value)
     if prediction.image_names:
         arrays["image_names"] = np.array(prediction.image_names)
-    arrays.update((name, value) for name, value in prediction.aux.items() if name.startswith(FEATURE_PREFIX))
+    if prediction.made_by is not None:
+        arrays["made_by"] = np.array([prediction.made_by.kind, prediction.made_by.name])
+    arrays.update((f"{FEATURE_PREFIX}{layer}", value) for layer, value in prediction.features.items())
     if prediction.gaussians is not None:
         arrays.update((GAUSSIAN_PREFIX + f.name, getattr(prediction.gaussians, f.name)) for f in fields(Gaussians))
         arrays["gaussian_source"] = np.array(prediction.gaussian_source)
@@ -137,14 +139,15 @@ def _prediction(arrays: Arrays) -> Prediction:
         gaussians = Gaussians(**{f.name: arrays[GAUSSIAN_PREFIX + f.name] for f in fields(Gaussians)})
         source = arrays["gaussian_source"].item()
     # These names become file names: anything but a number after the prefix is not ours.
-    aux: dict[str, Any] = {name: value for name, value in arrays.items() if _FEATURE_NAME.fullmatch(name)}
-    if gaussians is not None:
-        aux["gaussians"] = gaussians
+    features = {int(match[1]): arrays[name] for name in arrays if (match := _FEATURE_NAME.fullmatch(name))}
     prediction = Prediction(
         depth=arrays["depth"],
         processed_images=arrays["image"],
         conf=arrays.get("conf"),
         sky=arrays.get("sky"),
+        mask=arrays.get("mask"),
+        filled=arrays.get("filled"),
+        made_by=MadeBy(*arrays["made_by"].tolist()) if "made_by" in arrays else None,
         extrinsics=arrays.get("extrinsics", arrays.get("exts")),
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
         gaussians=gaussians,
@@ -155,9 +158,9 @@ def _prediction(arrays: Arrays) -> Prediction:
         original_sizes=arrays.get("original_sizes"),
         processed_to_original=arrays.get("processed_to_original"),
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
-        aux=aux,
+        features=features,
     )
-    for name, value in aux.items():
-        if name != "gaussians" and (value.ndim != 4 or len(value) != len(prediction.depth) or value.size == 0):
-            raise ValueError(f"{name} must have shape ({len(prediction.depth)}, any, any, any), got {value.shape}")
+    for layer, value in features.items():
+        if value.size == 0:
+            raise ValueError(f"{FEATURE_PREFIX}{layer} is empty, of shape {value.shape}")
     return prediction

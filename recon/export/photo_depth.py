@@ -54,7 +54,7 @@ def depth_on_photo(prediction: Prediction, view: int) -> NDArray[np.float32]:
     originals.
     """
     depth = prediction.depth[view]
-    usable = np.isfinite(depth) & (depth > 0)
+    usable = prediction.pixels_with_depth(filled=True, sky=True)[view]
     if usable.all():
         return _on_photo(depth, prediction, view)
     share = _on_photo(usable.astype(np.float32), prediction, view)

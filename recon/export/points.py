@@ -9,29 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.geometry.located_depth import check_points, has_depth, percentiles, with_cameras
+from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
-from recon.types import FloatArray, Prediction
+from recon.types import FloatArray, MadeBy, Prediction
 
 BLACK_BELOW = 16
 """A pixel is black background where all three channels are below this."""
 WHITE_FROM = 240
 """A pixel is white background where all three channels reach this."""
+DEFAULT_PERCENTILE = 40.0
+DEFAULT_LEAST_CONFIDENCE = 1.05
+"""Of the official package's rule for the confidence of a network."""
 
 
 @dataclass(frozen=True)
 class PointOptions:
     """Which pixels become points."""
 
-    conf_thresh_percentile: float = 40.0
-    """Leave out the pixels below this percentile of the confidence."""
-    num_max_points: int = 1_000_000
-    """Keep at most this many points, drawn evenly among those that pass."""
-    conf_thresh: float = 1.05
-    """Raise the threshold to at least this confidence, as far as `ensure_thresh_percentile` allows."""
+    conf_thresh_percentile: float | None = None
+    """Leave out the pixels below this percentile of the confidence, and further ones by the two options below. None: 40
+    for the confidence of a network; depth that was checked against other views is kept whole."""
+    conf_thresh: float | None = None
+    """Raise that threshold to at least this confidence, as far as `ensure_thresh_percentile` allows. None: 1.05, and no
+    threshold for depth that was checked against other views, unless `conf_thresh_percentile` is given."""
     ensure_thresh_percentile: float = 90.0
     """Never raise the threshold above this percentile: the pixels above it always stay."""
+    conf_drop_percent: float | None = None
+    """Instead of the three options above: leave out just this percentage of the pixels, the least confident."""
+    include_filled: bool = False
+    """Make points of filled-in depth, too."""
+    num_max_points: int = 1_000_000
+    """Keep at most this many points, drawn evenly among those that pass."""
     filter_black_bg: bool = False
     """Leave out near-black pixels."""
     filter_white_bg: bool = False
@@ -40,12 +49,17 @@ class PointOptions:
     """Seed of the draw."""
 
     def __post_init__(self) -> None:
-        for name in ("conf_thresh_percentile", "ensure_thresh_percentile"):
-            if not 0 <= getattr(self, name) <= 100:
-                raise InputError(f"{name} must be between 0 and 100, got {getattr(self, name)}")
+        for name in ("conf_thresh_percentile", "ensure_thresh_percentile", "conf_drop_percent"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 100:
+                raise InputError(f"{name} must be between 0 and 100, got {value}")
+        if self.conf_drop_percent is not None:
+            for name in ("conf_thresh_percentile", "conf_thresh", "ensure_thresh_percentile"):
+                if getattr(self, name) != getattr(PointOptions, name):
+                    raise InputError(f"conf_drop_percent and {name} are two rules for one threshold: give one of them")
         if self.num_max_points < 1:
             raise InputError(f"num_max_points must be at least 1, got {self.num_max_points}")
-        if math.isnan(self.conf_thresh):
+        if self.conf_thresh is not None and math.isnan(self.conf_thresh):
             raise InputError("conf_thresh must be a number, got nan")
         if self.seed < 0:
             raise InputError(f"seed must not be negative, got {self.seed}")
@@ -62,14 +76,14 @@ class PointCloud:
     pixels: NDArray[np.intp]
     """(P,) the pixel each point comes from, as an index into the flattened (N, H, W) depth; ascending."""
     conf_threshold: float | None
-    """The confidence each point reaches; None for predictions without confidence."""
+    """The confidence each point reaches; None where no threshold was set."""
 
 
 def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     """The pixels with depth that are neither sky nor filtered background and reach the confidence threshold.
 
-    The threshold is `conf_thresh` clamped between two percentiles of those pixels' confidence. A rule that would leave
-    no pixel at all is dropped with a warning, so the cloud is never empty. Raises InputError as `check_points`.
+    A rule that would leave no pixel at all is dropped with a warning, so the cloud is never empty. Raises InputError as
+    `check_points`, and where all depth was filled in and `options.include_filled` is off.
     """
     check_points(prediction)
     prediction = with_cameras(prediction)
@@ -78,8 +92,9 @@ def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     kept = _foreground(prediction, options)
     threshold = None
     if prediction.conf is not None:
-        threshold = confidence_threshold(prediction.conf[kept], options)
-        kept &= prediction.conf >= threshold
+        threshold = confidence_threshold(prediction.conf[kept], options, prediction.made_by)
+    if prediction.conf is not None and threshold is not None:
+        kept = kept & (prediction.conf >= threshold)
     pixels = _sample(np.flatnonzero(kept), options.num_max_points, options.seed)
 
     views, height, width = prediction.depth.shape
@@ -94,18 +109,31 @@ def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     return PointCloud(points, colors, pixels, threshold)
 
 
-def confidence_threshold(conf: FloatArray, options: PointOptions) -> float:
-    """`conf_thresh`, clamped between the percentiles of (P,) `conf` that the options name.
+def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeBy | None = None) -> float | None:
+    """The least of (P,) `conf` that a point may have; None where any will do.
 
-    The upper one wins where they contradict each other.
+    The rule of the official package: `conf_thresh`, clamped between the percentiles that the options name, of which the
+    upper one wins where they contradict each other. Depth that was checked against other views is kept whole unless a
+    rule is asked for.
     """
-    lower, upper = percentiles(conf, [options.conf_thresh_percentile, options.ensure_thresh_percentile])
-    return float(min(max(options.conf_thresh, lower), upper))
+    if options.conf_drop_percent is not None:
+        return float(percentiles(conf, [options.conf_drop_percent])[0])
+    percentile, least = options.conf_thresh_percentile, options.conf_thresh
+    if made_by is not None and made_by.verified and percentile is None:
+        if least is None:
+            return None
+        percentile = 0.0
+    percentile = DEFAULT_PERCENTILE if percentile is None else percentile
+    least = DEFAULT_LEAST_CONFIDENCE if least is None else least
+    lower, upper = percentiles(conf, [percentile, options.ensure_thresh_percentile])
+    return float(min(max(least, lower), upper))
 
 
 def _foreground(prediction: Prediction, options: PointOptions) -> NDArray[np.bool_]:
     """(N, H, W) True where a pixel has depth and is neither sky nor a background colour to leave out."""
-    kept = has_depth(prediction)
+    kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True)
+    if not kept.any():  # but others have been found by `check_points`
+        raise InputError("all depth of this prediction was filled in: include_filled makes points of it")
     images = prediction.processed_images
     excluded: list[tuple[str, NDArray[np.bool_]]] = []
     if prediction.sky is not None:

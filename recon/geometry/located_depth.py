@@ -6,11 +6,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.messages import warn
-from recon.types import FloatArray, Prediction
+from recon.types import LARGEST_DEPTH, FloatArray, Prediction
 
 ASSUMED_HORIZONTAL_FIELD_OF_VIEW = 60.0
 """Degrees, for a single view without intrinsics."""
@@ -27,11 +26,11 @@ def check_points(prediction: Prediction) -> None:
         )
     for name in ("extrinsics", "intrinsics"):
         matrices = getattr(prediction, name)
-        if matrices is not None and not np.isfinite(matrices).all():
+        if matrices is not None and not (np.abs(matrices) <= LARGEST_DEPTH).all():  # False for NaN
             raise InputError(f"a point cloud needs finite cameras, and the {name} of this prediction are not")
     if prediction.intrinsics is not None and (prediction.intrinsics[:, [0, 1], [0, 1]] <= 0).any():
         raise InputError("a point cloud needs positive focal lengths, and the intrinsics have others")
-    if not has_depth(prediction).any():
+    if not prediction.pixels_with_depth(filled=True, sky=True).any():
         raise InputError("no pixel has a positive, finite depth: there are no points to export")
 
 
@@ -55,12 +54,6 @@ def with_cameras(prediction: Prediction) -> Prediction:
         focal = width / 2 / math.tan(math.radians(ASSUMED_HORIZONTAL_FIELD_OF_VIEW) / 2)
         intrinsics = np.array([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]], dtype=np.float32)
     return replace(prediction, extrinsics=extrinsics, intrinsics=intrinsics)
-
-
-def has_depth(prediction: Prediction) -> NDArray[np.bool_]:
-    """(N, H, W) True where depth is a positive number, and confidence is a number."""
-    usable = np.isfinite(prediction.depth) & (prediction.depth > 0)
-    return usable if prediction.conf is None else usable & np.isfinite(prediction.conf)
 
 
 def percentiles(values: FloatArray, which: list[float]) -> FloatArray:

@@ -58,7 +58,6 @@ def align_to_given_extrinsics(
         gaussians=gaussians,
         units="aligned" if scale_known else prediction.units,
         scale_factor=scale_factor,
-        aux={**prediction.aux, "gaussians": gaussians} if "gaussians" in prediction.aux else prediction.aux,
     )
 
 

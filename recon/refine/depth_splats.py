@@ -40,8 +40,6 @@ _ORDINARY_PERCENTILE = 25.0
 """Of the confidence of all pixels: from here on it counts as ordinary."""
 _DOUBTFUL_PERCENTILE = 10.0
 """Of the confidence, below which pixels are left out where nothing else has been."""
-_LARGEST_DEPTH = 1e30
-"""Points and extents of greater depth would not fit float32."""
 _SAMPLES = 10_000
 """Pixels that fix the typical depth."""
 
@@ -57,6 +55,8 @@ class DepthSplatOptions:
     """Leave out what another view sees at a finer resolution, or an earlier one at a similar resolution."""
     backing: bool = True
     """Put larger splats behind, which show through gaps and where depth is unknown (`recon.refine.second_layer`)."""
+    include_filled: bool = False
+    """Take filled-in depth for found. Off: such pixels are behind the splats, like all others without depth."""
     budget: int | None = None
     """Keep at most this many splats, the most important ones, and grow them to cover for the rest. None: all."""
 
@@ -183,15 +183,13 @@ class _Selection:
 def _select_pixels(prediction: Prediction, options: DepthSplatOptions) -> _Selection:
     """Apply the rules on depth, sky and confidence; one of the last two that would leave nothing warns instead."""
     depth, conf = prediction.depth, prediction.conf
-    kept = (depth > 0) & (depth < _LARGEST_DEPTH)  # False for NaN
-    if conf is not None:
-        kept &= np.isfinite(conf)
+    kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True)
     left = [int(kept.sum())]
-    if not left[0]:
-        raise InputError(f"no pixel has a depth between 0 and {_LARGEST_DEPTH:g}: there is nothing to make splats of")
+    if not left[0]:  # but others have been found by `check_points`
+        raise InputError("all depth of this prediction was filled in: include_filled makes splats of it")
     if prediction.sky is not None:
         if (kept & ~prediction.sky).any():
-            kept &= ~prediction.sky
+            kept = kept & ~prediction.sky
         else:
             warn("leaving out sky would leave no splats: it is kept")
     left.append(int(kept.sum()))
@@ -202,7 +200,7 @@ def _select_pixels(prediction: Prediction, options: DepthSplatOptions) -> _Selec
             percentile = _DOUBTFUL_PERCENTILE if left[0] == kept.size else 0.0
         threshold, full_confidence = percentiles(conf[kept], [percentile, max(percentile, _ORDINARY_PERCENTILE)])
         doubtful = kept & (conf < threshold)
-        kept &= ~doubtful
+        kept = kept & ~doubtful
     left.append(int(kept.sum()))
     assert prediction.intrinsics is not None
     unit = float(np.median(depth[kept][:: max(left[-1] // _SAMPLES, 1)])) * pixel_angle(prediction.intrinsics[0])

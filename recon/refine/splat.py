@@ -14,10 +14,10 @@ from recon.types import Prediction
 
 def add_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:
     """The prediction with splats from its depth. Raises InputError as `recon.refine.from_depth`."""
-    gaussians = from_depth(prediction, DepthSplatOptions(budget=choices.gs_budget))
-    return replace(
-        prediction, gaussians=gaussians, gaussian_source="depth", aux={**prediction.aux, "gaussians": gaussians}
+    gaussians = from_depth(
+        prediction, DepthSplatOptions(budget=choices.gs_budget, include_filled=choices.include_filled)
     )
+    return replace(prediction, gaussians=gaussians, gaussian_source="depth")
 
 
 def with_gaussians(prediction: Prediction, choices: ExportChoices, formats: Sequence[str]) -> Prediction:

@@ -15,13 +15,10 @@ ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 def format_options(choices: ExportChoices, overrides: ExportOptions | None = None) -> dict[str, dict[str, Any]]:
     """Options of each format: what `choices` say, then `overrides`. Made anew for each call."""
-    points: dict[str, Any] = {"num_max_points": choices.num_max_points, "seed": choices.seed}
-    if choices.conf_thresh_percentile is not None:  # one that was asked for counts alone, without other thresholds
-        points |= {
-            "conf_thresh_percentile": choices.conf_thresh_percentile,
-            "conf_thresh": 0.0,
-            "ensure_thresh_percentile": 100.0,
-        }
+    points: dict[str, Any] = {
+        name: getattr(choices, name)
+        for name in ("conf_thresh_percentile", "conf_drop_percent", "include_filled", "num_max_points", "seed")
+    }
     merged: dict[str, dict[str, Any]] = {
         "glb": {**points, "show_cameras": choices.show_cameras},
         "ply": points,

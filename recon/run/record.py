@@ -11,7 +11,10 @@
 | gaussians | source (`head` or `depth`) and count; null where there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
 | | under that name what structure from motion found, which is kept for other runs in `cache/` beside this file |
-| images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3) |
+| quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |
+| | found; filled, with depth that was filled in; sky (null where neither is known of) |
+| images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
+| | and the share `valid` |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took |
@@ -27,10 +30,12 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.export import Exported
@@ -63,9 +68,24 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
             "original_size": None if sizes is None else sizes[i],
             "processed_size": [width, height],
             "processed_to_original": None if affines is None else affines[i],
+            "valid": float(prediction.valid[i].mean()),
         }
         for i in range(count)
     ]
+
+
+def quality_entry(prediction: Prediction) -> dict[str, Any]:
+    """What `run.json` says about the depth of all views together."""
+
+    def share(mask: NDArray[np.bool_] | None) -> float | None:
+        return None if mask is None else float(mask.mean())
+
+    return {
+        "made_by": None if prediction.made_by is None else asdict(prediction.made_by),
+        "valid": share(prediction.valid),
+        "filled": share(prediction.filled),
+        "sky": share(prediction.sky),
+    }
 
 
 def export_entries(exported: Mapping[str, Exported], folder: Path) -> dict[str, Any]:

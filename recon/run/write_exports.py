@@ -10,7 +10,7 @@ from recon.export import EXPORTERS, Exported, check_options, export
 from recon.options import settings_entry
 from recon.run.find_cameras import FoundCameras
 from recon.run.plan import SFM, Plan
-from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
+from recon.run.record import discard_record, export_entries, image_entries, quality_entry, versions, write_record
 from recon.run.stages import Stages
 from recon.types import Prediction
 
@@ -57,6 +57,7 @@ def write_run_record(
             "scale_factor": prediction.scale_factor,
             "ref_view": prediction.ref_view,
             "gaussians": _gaussians_entry(prediction),
+            "quality": quality_entry(prediction),
             "cameras": _camera_origins(prediction, loaded, found),
             "images": image_entries(prediction),
             "dropped_images": [{"name": name, "reason": reason} for name, reason in loaded.dropped],

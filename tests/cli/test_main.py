@@ -86,6 +86,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "export_feat_layers": ("--export-feat-layers 3 --export-feat-layers 4", (3, 4)),
     "strict": ("--strict", True),
     "conf_thresh_percentile": ("--conf-thresh-percentile 10", 10.0),
+    "conf_drop_percent": ("--conf-drop-percent 15", 15.0),
+    "include_filled": ("--include-filled", True),
     "num_max_points": ("--num-max-points 99", 99),
     "show_cameras": ("--no-show-cameras", False),
     "feat_vis_fps": ("--feat-vis-fps 7", 7),
@@ -485,8 +487,8 @@ class TestExport:
 
     def test_options(self, run: Path) -> None:
         result = "run/exports/npz/results.npz"
-        assert main(["export", result, "--to", "ply", "--conf-thresh-percentile", "99", "--out", "few"]) == 0
-        assert main(["export", result, "--to", "ply", "--conf-thresh-percentile", "0", "--out", "many"]) == 0
+        assert main(["export", result, "--to", "ply", "--conf-drop-percent", "99", "--out", "few"]) == 0
+        assert main(["export", result, "--to", "ply", "--conf-drop-percent", "0", "--out", "many"]) == 0
         points = [
             json.loads((run.parent / name / "run.json").read_text())["exports"]["ply"]["details"]["points"]
             for name in ("few", "many")
@@ -494,11 +496,15 @@ class TestExport:
         count = read_npz(run / "exports" / "npz" / "results.npz").depth.size
         assert points == [pytest.approx(0.01 * count, abs=2), count]
 
-    def test_pixels_without_confidence_are_left_out_only_unless_asked_otherwise(self, run: Path) -> None:
+    def test_the_flag_of_the_official_rule_and_that_of_an_exact_percentage(self, run: Path) -> None:
         prediction = read_npz(run / "exports" / "npz" / "results.npz")
         conf = np.linspace(1, 1.04, prediction.depth.size, dtype=np.float32).reshape(prediction.depth.shape)
         export(replace(prediction, conf=conf), "npz", run)
-        for flags, left in ((["--conf-thresh-percentile", "25"], 0.75), ([], 0.1)):
+        for flags, left in (
+            ([], 0.1),
+            (["--conf-thresh-percentile", "25"], 0.1),
+            (["--conf-drop-percent", "25"], 0.75),
+        ):
             assert main(["export", "run/exports/npz/results.npz", "--to", "ply", "--out", "o", *flags]) == 0
             record = json.loads((run.parent / "o" / "run.json").read_text())
             assert record["exports"]["ply"]["details"]["points"] == pytest.approx(left * conf.size, abs=2)

@@ -54,7 +54,7 @@ def make_prediction() -> MakePrediction:
             "processed_to_original": np.tile(np.diag([10.0, 10.0, 1.0]), (views, 1, 1)),
             "scale_factor": 1.2345678901234567,
             "ref_view": 1,
-            "aux": {f"feat_layer_{k}": rng.normal(size=(views, 4, 6, 16)).astype(np.float32) for k in layers},
+            "features": {k: rng.normal(size=(views, 4, 6, 16)).astype(np.float32) for k in layers},
         }
         if with_conf:
             values["conf"] = (1 + rng.gamma(2, 1, shape)).astype(np.float32)
@@ -76,7 +76,6 @@ def make_prediction() -> MakePrediction:
                 opacities=rng.random(count).astype(np.float32),
             )
             values["gaussian_source"] = "head"
-            values["aux"]["gaussians"] = values["gaussians"]
         return Prediction(**{**values, **changes})
 
     return make

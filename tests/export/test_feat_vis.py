@@ -82,6 +82,6 @@ def test_patches_stay_patches(make_prediction, tmp_path):
 def test_features_must_be_there_and_finite(make_prediction, tmp_path):
     with pytest.raises(InputError, match="feat_vis needs export_feat_layers"):
         export(make_prediction(), "feat_vis", tmp_path)
-    broken = {"feat_layer_2": np.full((3, 4, 6, 8), np.nan, np.float32)}
+    broken = {2: np.full((3, 4, 6, 8), np.nan, np.float32)}
     with pytest.raises(InputError, match="feat_layer_2 holds values that are not finite"):
-        export(make_prediction(aux=broken), "feat_vis", tmp_path)
+        export(make_prediction(features=broken), "feat_vis", tmp_path)

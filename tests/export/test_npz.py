@@ -8,6 +8,7 @@ import pytest
 from recon.errors import InputError
 from recon.export import export, read_npz
 from recon.messages import ReconWarning
+from recon.types import MadeBy
 
 
 @pytest.fixture
@@ -65,6 +66,18 @@ def test_a_file_of_the_reference_loads(make_prediction, tmp_path):
         again = read_npz(path)
     assert again.units == "relative"
     np.testing.assert_allclose(again.depth, prediction.depth, atol=1e-6)
+
+
+def test_masks_and_maker_come_back(make_prediction, tmp_path):
+    filled, mask = np.zeros((3, 28, 42), bool), np.ones((3, 28, 42), bool)
+    filled[0, 3], mask[1, 4] = True, False
+    prediction = make_prediction(filled=filled, mask=mask, made_by=MadeBy("stereo", "mvs"))
+    export(prediction, "npz", tmp_path)
+    again = read_npz(tmp_path / "exports/npz/results.npz")
+    assert again.made_by == MadeBy("stereo", "mvs")
+    np.testing.assert_array_equal(again.filled, filled)
+    np.testing.assert_array_equal(again.mask, mask)
+    np.testing.assert_array_equal(again.valid, prediction.valid)
 
 
 def test_files_that_are_not_results(full_file, tmp_path):

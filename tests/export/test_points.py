@@ -12,6 +12,7 @@ from recon.export.points import PointOptions, confidence_threshold, select_point
 from recon.geometry.located_depth import with_cameras
 from recon.geometry.unprojection import project_points
 from recon.messages import ReconWarning
+from recon.types import MadeBy
 
 EVERYTHING = PointOptions(conf_thresh_percentile=0.0, conf_thresh=0.0)
 
@@ -56,6 +57,46 @@ def test_low_or_equal_confidence_still_gives_points(make_prediction):
     assert len(low.points) == pytest.approx(0.1 * 3 * 28 * 42, abs=1)
     equal = select_points(make_prediction(conf=np.ones((3, 28, 42), np.float32)), PointOptions())
     assert len(equal.points) == 3 * 28 * 42
+
+
+def test_depth_that_was_checked_against_other_views_is_kept_whole_unless_asked(make_prediction):
+    stereo, network = (make_prediction(made_by=MadeBy(kind, "x")) for kind in ("stereo", "network"))
+    conf = stereo.conf
+    cloud = select_points(stereo, PointOptions())
+    assert len(cloud.points) == conf.size
+    assert cloud.conf_threshold is None
+    assert select_points(network, PointOptions()).conf_threshold == pytest.approx(np.percentile(conf, 40))
+    for options, threshold in (
+        (PointOptions(conf_thresh_percentile=20.0), np.percentile(conf, 20)),
+        (PointOptions(conf_thresh=2.0), 2.0),
+        (PointOptions(conf_drop_percent=5.0), np.percentile(conf, 5)),
+    ):
+        assert select_points(stereo, options).conf_threshold == pytest.approx(threshold)
+
+
+def test_the_exact_percentage_knows_no_other_threshold(make_prediction):
+    conf = np.linspace(1, 1.04, 3 * 28 * 42, dtype=np.float32).reshape(3, 28, 42)  # all below the rule's 1.05
+    prediction = make_prediction(conf=conf)
+    assert len(select_points(prediction, PointOptions(conf_thresh_percentile=20.0)).points) == pytest.approx(353, abs=1)
+    for percent, left in ((0.0, 3528), (20.0, 2822), (95.0, 177)):
+        cloud = select_points(prediction, PointOptions(conf_drop_percent=percent))
+        assert len(cloud.points) == pytest.approx(left, abs=1)
+    with pytest.raises(InputError, match="conf_drop_percent and conf_thresh_percentile"):
+        PointOptions(conf_drop_percent=20.0, conf_thresh_percentile=20.0)
+
+
+def test_filled_and_masked_pixels_make_no_points_unless_asked(make_prediction):
+    filled, mask = np.zeros((3, 28, 42), bool), np.ones((3, 28, 42), bool)
+    filled[0], mask[1] = True, False
+    prediction = make_prediction(filled=filled, mask=mask, with_conf=False)
+    view_size = 28 * 42
+    np.testing.assert_array_equal(
+        select_points(prediction, PointOptions()).pixels, 2 * view_size + np.arange(view_size)
+    )
+    with_filled = select_points(prediction, PointOptions(include_filled=True)).pixels
+    np.testing.assert_array_equal(np.unique(with_filled // view_size), [0, 2])
+    with pytest.raises(InputError, match="include_filled"):
+        select_points(make_prediction(filled=np.ones_like(filled)), PointOptions())
 
 
 def test_without_confidence_all_depth_counts(make_prediction):

@@ -354,7 +354,7 @@ def test_a_rule_that_would_leave_nothing_is_dropped() -> None:
     [
         ({"depth": np.zeros((1, 4, 5), np.float32)}, "positive, finite depth"),
         ({"depth": np.full((1, 4, 5), np.nan, np.float32)}, "positive, finite depth"),
-        ({"depth": np.full((1, 4, 5), 2e38, np.float32)}, "depth between"),
+        ({"depth": np.full((1, 4, 5), 2e38, np.float32)}, "positive, finite depth"),
         ({"conf": np.full((1, 4, 5), np.nan, np.float32)}, "positive, finite depth"),
         ({"intrinsics": np.full((1, 3, 3), np.nan, np.float32)}, "intrinsics"),
     ],

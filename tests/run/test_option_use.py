@@ -36,6 +36,8 @@ ASKED: dict[str, object] = {
     "ref_view_strategy": "first",
     "fill": True,
     "conf_thresh_percentile": 3.0,
+    "conf_drop_percent": 3.0,
+    "include_filled": True,
     "num_max_points": 3,
     "show_cameras": False,
     "feat_vis_fps": 3,
@@ -75,7 +77,7 @@ def test_what_has_a_use_for_it(name: str) -> None:
     assert uses(name, MVS, ALL) == (name not in networks | several)
     assert uses(name, "da3mono-large", ALL) == (name not in {"fill", *several})
     assert uses(name, "da3-small", ("mini_npz",)) == (name in networks | several)
-    assert uses(name, "da3-small", ("gs_ply",)) == (name in {"gs_budget", *networks, *several})
+    assert uses(name, "da3-small", ("gs_ply",)) == (name in {"gs_budget", "include_filled", *networks, *several})
 
 
 def test_a_budget_is_for_splats_from_depth() -> None:

@@ -379,8 +379,8 @@ class TestFiles:
         )
         record = json.loads((tmp_path / "run.json").read_text(), parse_constant=_no_constants)
         assert list(record) == [
-            *("versions", "model", "settings", "units", "scale_factor", "ref_view", "gaussians", "cameras", "images"),
-            *("dropped_images", "warnings", "seconds", "exports"),
+            *("versions", "model", "settings", "units", "scale_factor", "ref_view", "gaussians", "quality", "cameras"),
+            *("images", "dropped_images", "warnings", "seconds", "exports"),
         ]
         assert record["model"]["preset"] == "da3-small"
         assert record["model"]["weights"]["source"] == "random"
