@@ -1,11 +1,13 @@
 """Checkpoints: where they are, which preset they are for, under which licence, and saving one.
 
 A checkpoint of Depth Anything 3 is a folder (or hub repository) of `config.json`, whose `model_name` names the preset,
-and `model.safetensors`; one of Depth Anything 2 or 1 is a single file, known by its name.
+and `model.safetensors`; one of Depth Anything 2 or 1 is a single file, known by its name. Folders of the hub's cache,
+and weights under the other usual names, are found as well (`recon.models.checkpoint_folders`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,16 +15,25 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from recon.errors import CheckpointError, InputError
 from recon.files import atomic_write
+from recon.models.checkpoint_folders import SNAPSHOTS, find_snapshot, find_weights
 from recon.models.hub import CONFIG_FILE, WEIGHTS_FILE, download_file, is_cached
 from recon.models.presets import Preset, load_preset, preset_names
-from recon.models.weights import KEY_PREFIX, PICKLED_SUFFIXES, load_weights, read_shapes, save_weights
+from recon.models.weights import (
+    INDEX_SUFFIX,
+    KEY_PREFIX,
+    PICKLED_SUFFIXES,
+    load_weights,
+    read_shapes,
+    save_weights,
+    shard_paths,
+)
 
 __all__ = [
     "CheckpointSource",
@@ -37,7 +48,7 @@ __all__ = [
     "save_checkpoint",
 ]
 
-_PATH_SUFFIXES = (".safetensors", *PICKLED_SUFFIXES, ".ckpt")
+_PATH_SUFFIXES = (".safetensors", *PICKLED_SUFFIXES, INDEX_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -45,13 +56,13 @@ class CheckpointSource:
     """A checkpoint found on this machine, or downloaded to it."""
 
     path: Path
-    """The weights file."""
+    """The weights file, or the index of several."""
     preset_name: str | None
     """Preset that its `config.json` names; None for a checkpoint without that file."""
     licence: str | None
     """Licence of the official weights of that preset; None where the preset is not known yet."""
     repo: str | None = None
-    """Hub repository; None for a local file."""
+    """Hub repository; None for a local file outside the hub's cache."""
     revision: str | None = None
     """Commit of that repository."""
 
@@ -59,7 +70,7 @@ class CheckpointSource:
 def locate_checkpoint(
     name: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None, progress: bool = True
 ) -> CheckpointSource:
-    """Find a checkpoint by local folder, `.safetensors` file or hub id (`org/name`), downloading it if need be.
+    """Find a checkpoint by local folder, weights file or hub id (`org/name`), downloading it if need be.
 
     A local path that exists wins over a hub id. `revision` (branch, tag or commit) and `token` are for the hub only.
     CheckpointError in one line when there is nothing usable under that name.
@@ -68,10 +79,10 @@ def locate_checkpoint(
     if path.is_dir():
         return _local_folder(path)
     if path.exists():
-        if path.suffix not in (".safetensors", *PICKLED_SUFFIXES):
-            suffixes = ", ".join((".safetensors", *PICKLED_SUFFIXES))
+        if not path.name.endswith(_PATH_SUFFIXES):
+            suffixes = ", ".join(_PATH_SUFFIXES)
             raise CheckpointError(f"{path} is no weights file ({suffixes}): convert it, or give a checkpoint's folder")
-        return _single_file(path)
+        return _local_file(path)
     if isinstance(name, os.PathLike) or _looks_like_a_path(name):
         raise CheckpointError(f"{path}: no such file or folder")
     if name.count("/") != 1:
@@ -84,22 +95,37 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _local_folder(folder: Path) -> CheckpointSource:
-    weights, config = folder / WEIGHTS_FILE, folder / CONFIG_FILE
-    single = [folder / name for name in _presets_of_files() if (folder / name).is_file()]
-    if not weights.is_file() and len(single) == 1:
-        return _single_file(single[0])
-    if not weights.is_file():
-        raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}: a checkpoint folder holds {CONFIG_FILE} and that file")
-    if not config.exists():
-        return CheckpointSource(path=weights, preset_name=None, licence=None)
-    preset_name = _read_preset_name(config, str(config))
-    return CheckpointSource(path=weights, preset_name=preset_name, licence=load_preset(preset_name).licence)
+    try:
+        snapshot = find_snapshot(folder)
+        place = folder if snapshot is None else snapshot.folder
+        weights = find_weights(place, _presets_of_files())
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be listed: {error.strerror or error}") from error
+    source = _single_file(weights)
+    if source.preset_name is None and (place / CONFIG_FILE).exists():
+        source = _with_preset(source, _read_preset_name(place / CONFIG_FILE, str(place / CONFIG_FILE)))
+    return source if snapshot is None else replace(source, repo=snapshot.repo, revision=snapshot.revision)
+
+
+def _local_file(path: Path) -> CheckpointSource:
+    """A weights file given as such: what lies beside it says what it is where that is a checkpoint's folder."""
+    source = _single_file(path)
+    if source.preset_name is None and path.name in (WEIGHTS_FILE, WEIGHTS_FILE + INDEX_SUFFIX):
+        with contextlib.suppress(CheckpointError):  # any other program's config.json
+            source = _with_preset(source, _read_preset_name(path.parent / CONFIG_FILE, CONFIG_FILE))
+    if path.absolute().parent.parent.name == SNAPSHOTS and (snapshot := find_snapshot(path.parent)) is not None:
+        source = replace(source, repo=snapshot.repo, revision=snapshot.revision)
+    return source
 
 
 def _single_file(path: Path) -> CheckpointSource:
     """A weights file alone; its name tells the preset where it is that of an official file."""
     preset = _presets_of_files().get(path.name)
     return CheckpointSource(path, None if preset is None else preset.name, None if preset is None else preset.licence)
+
+
+def _with_preset(source: CheckpointSource, name: str) -> CheckpointSource:
+    return replace(source, preset_name=name, licence=load_preset(name).licence)
 
 
 def _presets_of_files() -> dict[str, Preset]:
@@ -170,11 +196,13 @@ def save_checkpoint(network: nn.Module, preset_name: str, folder: str | os.PathL
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex.
+    """SHA-256 of a file's bytes, in hex; of an index that of the hashes, in hex and joined, of the files it names.
 
     A snapshot of the hub's cache is a link to a blob that is named by its hash, checked when it was downloaded;
     that name is taken instead of reading gigabytes again.
     """
+    if path.name.endswith(INDEX_SUFFIX):
+        return hashlib.sha256("".join(file_sha256(shard) for shard in shard_paths(path)).encode()).hexdigest()
     if path.is_symlink():
         blob = path.parent / os.readlink(path)
         if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):

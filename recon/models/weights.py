@@ -1,16 +1,18 @@
 """Weights files: reading them into a network, strictly, and writing them.
 
-The keys of an official file are those of the network, after `model.` for Depth Anything 3. Keys and shapes have to fit
-exactly. Files are safetensors, or pickled state dicts of which nothing but tensors is unpickled.
+The keys of an official file are those of the network, after `model.` for Depth Anything 3; what training wraps around a
+network (`module.`) is taken off. Keys and shapes have to fit exactly. Files are safetensors, or pickled state dicts of
+which nothing but tensors is unpickled, alone or within a training checkpoint; an index stands for several of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,8 +24,17 @@ from recon.files import atomic_write
 
 KEY_PREFIX = "model."
 
-PICKLED_SUFFIXES = (".pth", ".pt", ".bin")
+PICKLED_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 """Of state dicts saved with `torch.save`."""
+INDEX_SUFFIX = ".index.json"
+"""Of the file that says which key is in which of several weights files."""
+
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What data-parallel training and `torch.compile` put before all keys."""
+_STATE_DICT_ENTRIES = ("state_dict", "model_state_dict", "model", "module", "network", "net")
+"""Names that training checkpoints have for the state dict of the network; the first that is there counts."""
+_SAFETENSORS_BRACE = 8
+"""Where a safetensors file's header begins, with `{`."""
 
 _FLOAT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 _SHOWN_KEYS = 3
@@ -47,28 +58,27 @@ def load_weights(network: nn.Module, path: Path, prefix: str = KEY_PREFIX) -> No
     extra or misshaped key; the network is then unchanged.
     """
     targets = network.state_dict(keep_vars=True)
-    with _open_weights(path) as weights:
-        file_keys = _network_keys(path, weights.keys(), prefix)
-        shapes = {ours: weights.shape(key) for ours, key in file_keys.items()}
-        dtypes = {key: weights.dtype(key) for key in file_keys.values()}
-    _check_fit(path, {key: tuple(target.shape) for key, target in targets.items()}, shapes)
-    for key, dtype in dtypes.items():
-        if dtype not in _FLOAT_TYPES:
-            name = str(dtype).removeprefix("torch.")
-            raise CheckpointError(f"{path}: {key} has dtype {name}; float32, float16 and bfloat16 can be read")
-
     on_meta = any(target.is_meta for target in targets.values())
     assigned: dict[str, torch.Tensor] = {}
-    for batch in _batches(targets):
-        # Opened anew for each batch: pages read from the mapped file count as memory until it is unmapped.
-        with _open_weights(path) as weights:
-            for key in batch:
-                tensor = weights.tensor(file_keys[key])
-                if on_meta:
-                    assigned[key] = tensor.to(torch.float32, copy=True)
-                else:
-                    targets[key].data.copy_(tensor)
-                del tensor
+    with _Opener(path) as opener:
+        with opener.open() as weights:
+            file_keys = _network_keys(path, weights.keys(), prefix)
+            shapes = {ours: weights.shape(key) for ours, key in file_keys.items()}
+            dtypes = {key: weights.dtype(key) for key in file_keys.values()}
+        _check_fit(path, {key: tuple(target.shape) for key, target in targets.items()}, shapes)
+        for key, dtype in dtypes.items():
+            if dtype not in _FLOAT_TYPES:
+                name = str(dtype).removeprefix("torch.")
+                raise CheckpointError(f"{path}: {key} has dtype {name}; float32, float16 and bfloat16 can be read")
+        for batch in _batches(targets):
+            with opener.open() as weights:
+                for key in batch:
+                    tensor = weights.tensor(file_keys[key])
+                    if on_meta:
+                        assigned[key] = tensor.to(torch.float32, copy=True)
+                    else:
+                        targets[key].data.copy_(tensor)
+                    del tensor
     if on_meta:
         network.load_state_dict(assigned, strict=True, assign=True)
     left = [name for name, t in (*network.named_parameters(), *network.named_buffers()) if t.is_meta]
@@ -141,10 +151,70 @@ class _StateDict:
         return self._tensors[key]
 
 
+class _Sharded:
+    """The tensors of several open files together, as `_Safetensors`."""
+
+    def __init__(self, files: list[_Safetensors | _StateDict]) -> None:
+        self._file_of = {key: file for file in files for key in sorted(file.keys())}
+
+    def keys(self) -> list[str]:
+        return list(self._file_of)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return self._file_of[key].shape(key)
+
+    def dtype(self, key: str) -> torch.dtype | str:
+        return self._file_of[key].dtype(key)
+
+    def tensor(self, key: str) -> torch.Tensor:
+        return self._file_of[key].tensor(key)
+
+
+_Weights: TypeAlias = _Safetensors | _StateDict | _Sharded
+
+
 @contextlib.contextmanager
-def _open_weights(path: Path) -> Iterator[_Safetensors | _StateDict]:
-    """A memory-mapped weights file, unmapped at the end once its tensors are gone."""
-    if path.suffix in PICKLED_SUFFIXES:
+def _open_weights(path: Path) -> Iterator[_Weights]:
+    """A weights file, or those of an index: memory-mapped where it can be, and unmapped at the end once its tensors are
+    gone."""
+    if path.name.endswith(INDEX_SUFFIX):
+        with contextlib.ExitStack() as stack:
+            yield _Sharded([stack.enter_context(_open_file(shard)) for shard in shard_paths(path)])
+    else:
+        with _open_file(path) as weights:
+            yield weights
+
+
+class _Opener:
+    """Opens a weights file again and again: pages read from a mapped file count as memory until it is unmapped.
+
+    One that cannot be mapped is read once, and kept until the block ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_mapped = _is_mapped(path)
+        self._kept = contextlib.ExitStack()
+        self._whole: _Weights | None = None
+
+    def __enter__(self) -> _Opener:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._whole = None
+        self._kept.close()
+
+    def open(self) -> contextlib.AbstractContextManager[_Weights]:
+        if self._is_mapped:
+            return _open_weights(self._path)
+        if self._whole is None:
+            self._whole = self._kept.enter_context(_open_weights(self._path))
+        return contextlib.nullcontext(self._whole)
+
+
+@contextlib.contextmanager
+def _open_file(path: Path) -> Iterator[_Safetensors | _StateDict]:
+    if path.suffix in PICKLED_SUFFIXES and not _is_safetensors(path):
         yield _StateDict(_unpickle(path))
         return
     try:
@@ -152,6 +222,35 @@ def _open_weights(path: Path) -> Iterator[_Safetensors | _StateDict]:
             yield _Safetensors(weights)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(_explain_unreadable(path, error)) from error
+
+
+def shard_paths(index: Path) -> list[Path]:
+    """The weights files that an index names, each once, in its folder. CheckpointError where it cannot be read, or
+    where one of them is missing."""
+    try:
+        names = list(dict.fromkeys(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = [index.parent / Path(name).name for name in names]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{index} cannot be read as an index of weights files: {error}") from error
+    missing = [shard.name for shard in shards if not shard.is_file()]
+    if missing or not shards:
+        raise CheckpointError(f"{index} names files that are not beside it ({_first(missing)}): download them, too")
+    return shards
+
+
+def _is_mapped(path: Path) -> bool:
+    """Whether opening a weights file, or those of an index, leaves its tensors on the disk until they are used."""
+    if path.name.endswith(INDEX_SUFFIX):
+        return all(_is_mapped(shard) for shard in shard_paths(path))
+    return path.suffix not in PICKLED_SUFFIXES or _is_safetensors(path) or zipfile.is_zipfile(path)
+
+
+def _is_safetensors(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(_SAFETENSORS_BRACE + 1)[_SAFETENSORS_BRACE:] == b"{"
+    except OSError:
+        return False
 
 
 def _unpickle(path: Path) -> Mapping[str, torch.Tensor]:
@@ -164,9 +263,24 @@ def _unpickle(path: Path) -> Mapping[str, torch.Tensor]:
             raise CheckpointError(f"{path} cannot be loaded: it is empty") from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path} cannot be loaded: damaged, or more than weights in it ({reason})") from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise CheckpointError(f"{path} cannot be loaded: it holds something else than a state dict of tensors")
-    return found
+    state = _state_dict_in(found)
+    if state is None:
+        entries = f" (its entries: {_first([str(key) for key in found])})" if isinstance(found, Mapping) else ""
+        raise CheckpointError(
+            f"{path} cannot be loaded: it holds something else than a state dict of tensors{entries}; "
+            f"save that alone, or under one of {', '.join(_STATE_DICT_ENTRIES[:3])}"
+        )
+    return state
+
+
+def _state_dict_in(found: Any) -> Mapping[str, torch.Tensor] | None:
+    """The state dict that a file is, or that a training checkpoint has beside its optimizer and its step."""
+    if not isinstance(found, Mapping):
+        return None
+    if all(isinstance(value, torch.Tensor) for value in found.values()):
+        return found
+    inner = next((found[name] for name in _STATE_DICT_ENTRIES if isinstance(found.get(name), Mapping)), None)
+    return None if inner is None else _state_dict_in(inner)
 
 
 def _explain_unreadable(path: Path, error: Exception) -> str:
@@ -191,14 +305,24 @@ def _explain_unreadable(path: Path, error: Exception) -> str:
 
 
 def _network_keys(path: Path, keys: list[str], prefix: str) -> dict[str, str]:
-    """Map each key without `prefix` to the key in the file. Either all keys of the file have it or none."""
-    without = [key for key in keys if not key.startswith(prefix)]
-    if without and len(without) < len(keys):
+    """Map each key without `prefix`, and without what training wraps around it, to the key in the file.
+
+    Either all keys of the file have a prefix or none.
+    """
+    start = ""
+    while added := next((one for one in (*_WRAPPERS, prefix) if one and _all_start(keys, start + one)), ""):
+        start += added
+    without = [key for key in keys if not key.startswith(start + prefix)]
+    if not start.endswith(prefix) and len(without) < len(keys):
         raise CheckpointError(
             f"{path} does not fit the network: {len(without)} of its {len(keys)} keys do not start with "
-            f"{prefix!r} as the others do ({_first(without)})"
+            f"{start + prefix!r} as the others do ({_first(without)})"
         )
-    return {key: key for key in keys} if without else {key[len(prefix) :]: key for key in keys}
+    return {key[len(start) :]: key for key in keys}
+
+
+def _all_start(keys: list[str], prefix: str) -> bool:
+    return bool(keys) and all(key.startswith(prefix) for key in keys)
 
 
 def _first(keys: list[str]) -> str:

@@ -395,6 +395,234 @@ def test_licences(capsys: pytest.CaptureFixture[str]) -> None:
         require_commercial_use(load_preset(name))
 
 
+WRAPPERS = ["module.", "module.model.", "model.module.", "_orig_mod.", "module._orig_mod.model."]
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_what_training_puts_before_the_keys_is_taken_off(tmp_path: Path, wrapper: str, suffix: str) -> None:
+    tensors = {wrapper + key.removeprefix("model."): tensor for key, tensor in official_tensors().items()}
+    path = tmp_path / f"w{suffix}"
+    save_file(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+    check_loaded(path)
+    tensors["other"] = tensors.popitem()[1]
+    save_file(tensors, tmp_path / "mixed.safetensors")
+    with pytest.raises(CheckpointError, match="does not fit the network"):
+        load_weights(SmallNetwork(), tmp_path / "mixed.safetensors")
+
+
+def check_loaded(path: Path) -> None:
+    """Every tensor of `official_tensors` comes out of the file, whatever it was wrapped in."""
+    network = small_network("meta")
+    load_weights(network, path)
+    for key, tensor in network.state_dict().items():
+        assert torch.equal(tensor, official_tensors()[f"model.{key}"])
+    assert read_shapes(path) == {key: tuple(t.shape) for key, t in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_state_dict_within_a_training_checkpoint_is_found(tmp_path: Path, zipped: bool) -> None:
+    tensors = official_tensors()
+    rest = {
+        "epoch": 3,
+        "loss": 0.5,
+        "optimizer": {"state": {0: {"step": torch.zeros(1)}}, "param_groups": [{"lr": 1.0}]},
+    }
+    wrapped = {f"module.{key}": tensor for key, tensor in tensors.items()}
+    for found in (
+        {"state_dict": tensors},
+        {"model": wrapped, **rest},
+        {"model_state_dict": tensors, **rest},
+        {"model": {"state_dict": tensors, "epoch": 1}, "args": {"name": "x"}},
+    ):
+        for suffix in (".pth", ".pt", ".bin", ".ckpt"):
+            path = tmp_path / f"w{suffix}"
+            torch.save(found, path, _use_new_zipfile_serialization=zipped)
+            check_loaded(path)
+    torch.save(rest, path)
+    with pytest.raises(CheckpointError, match="epoch, loss, optimizer") as error:
+        read_shapes(path)
+    assert "state_dict" in one_line(error)
+
+
+def test_code_in_a_training_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    for zipped in (True, False):
+        torch.save(
+            {"state_dict": official_tensors(), "callbacks": Evil()},
+            tmp_path / "w.ckpt",
+            _use_new_zipfile_serialization=zipped,
+        )
+        with pytest.raises(CheckpointError, match="more than weights in it"):
+            load_weights(SmallNetwork(), tmp_path / "w.ckpt")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_an_old_pickled_file_is_unpickled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    torch.save(official_tensors(), tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    loaded: list[object] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **options: loaded.append(path) or load(path, **options))
+    monkeypatch.setattr("recon.models.weights._BATCH_SIZE", 1)  # a batch for each tensor
+    load_weights(small_network(device), tmp_path / "w.pth")
+    assert len(loaded) == 1
+
+
+def sharded(folder: Path, form: str = "safetensors") -> Path:
+    """The official tensors in two files and an index."""
+    keys = sorted(official_tensors())
+    weight_map: dict[str, str] = {}
+    for number, part in enumerate((keys[:2], keys[2:]), 1):
+        name = {"safetensors": "model-{}-of-00002.safetensors", "bin": "pytorch_model-{}-of-00002.bin"}[form]
+        name = name.format(f"{number:05d}")
+        tensors = {key: official_tensors()[key] for key in part}
+        save_file(tensors, folder / name) if form == "safetensors" else torch.save(tensors, folder / name)
+        weight_map |= dict.fromkeys(part, name)
+    index = folder / {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}[form]
+    index = index.with_name(f"{index.name}.index.json")
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map}))
+    return index
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+def test_weights_in_several_files(tmp_path: Path, form: str) -> None:
+    index = sharded(tmp_path, form)
+    assert locate_checkpoint(tmp_path).path == locate_checkpoint(index).path == index
+    check_loaded(index)
+    before = file_sha256(index)
+    shard = next(path for path in sorted(tmp_path.iterdir()) if path != index)
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\x07")
+    assert file_sha256(index) != before  # of the weights, not of their list
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=f"not beside it \\({shard.name}\\)"):
+        read_shapes(index)
+    index.unlink()
+    with pytest.raises(CheckpointError, match=r"-of-00002.* is a part of it.*\.index\.json"):
+        locate_checkpoint(tmp_path)
+
+
+def test_an_index_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "w.safetensors", official_tensors())
+    index = tmp_path / "in" / "model.safetensors.index.json"
+    for content in ('{"weight_map": {"model.token": "../w.safetensors"}}', "[]", "{}", '{"weight_map": 3}', "\udcff"):
+        index.write_bytes(content.encode("utf-8", "surrogateescape"))
+        with pytest.raises(CheckpointError, match="index"):
+            read_shapes(index)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "checkpoint.pth", "last.ckpt", "weights.safetensors"])
+def test_weights_under_other_names_are_found(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    save_file(official_tensors(), path) if path.suffix == ".safetensors" else torch.save(official_tensors(), path)
+    (tmp_path / "config.json").write_text('{"model_name": "da3-base"}')
+    found = locate_checkpoint(tmp_path)
+    assert (found.path, found.preset_name) == (path, "da3-base")
+    check_loaded(path)
+
+
+def test_of_several_weights_files_one_has_to_be_named(tmp_path: Path) -> None:
+    for name in ("a.pth", "b.pth"):
+        torch.save(official_tensors(), tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"2 weights files \(a\.pth, b\.pth\): give one"):
+        locate_checkpoint(tmp_path)
+    write(tmp_path / "model.safetensors", official_tensors())
+    assert locate_checkpoint(tmp_path).path == tmp_path / "model.safetensors"
+
+
+def test_weights_in_a_folder_below_are_pointed_at(tmp_path: Path) -> None:
+    save_checkpoint(SmallNetwork(), "da3-base", tmp_path / "step-100")
+    with pytest.raises(CheckpointError, match=r"did you mean .*step-100\?"):
+        locate_checkpoint(tmp_path)
+
+
+def test_safetensors_named_as_pickled(tmp_path: Path) -> None:
+    save_file(official_tensors(), tmp_path / "pytorch_model.bin")
+    check_loaded(tmp_path / "pytorch_model.bin")
+
+
+class TestHubCache:
+    COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        """As the hub's library lays it out: links into the folder of blobs."""
+        repository = tmp_path / "hub" / "models--depth-anything--DA3-BASE"
+        self.add(repository, self.COMMIT)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(self.COMMIT)
+        return repository
+
+    def add(self, repository: Path, commit: str) -> Path:
+        written = save_checkpoint(SmallNetwork(), "da3-base", repository.parent / "written")
+        snapshot = repository / "snapshots" / commit
+        snapshot.mkdir(parents=True)
+        (repository / "blobs").mkdir(exist_ok=True)
+        for file in written.iterdir():
+            blob = repository / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+            file.rename(blob)
+            (snapshot / file.name).symlink_to(Path("..") / ".." / "blobs" / blob.name)
+        written.rmdir()
+        return snapshot
+
+    def test_any_folder_of_it_and_the_file_stand_for_the_snapshot(
+        self, repository: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        snapshot = repository / "snapshots" / self.COMMIT
+        monkeypatch.chdir(repository.parent)
+        for given in (
+            repository,
+            repository.name,
+            repository / "snapshots",
+            snapshot,
+            f"{snapshot}/",
+            snapshot / "model.safetensors",
+        ):
+            found = locate_checkpoint(given)
+            assert found.path.resolve() == (snapshot / "model.safetensors").resolve()
+            assert found.path.name == "model.safetensors"
+            assert (found.preset_name, found.repo, found.revision) == (
+                "da3-base",
+                "depth-anything/DA3-BASE",
+                self.COMMIT,
+            )
+            assert file_sha256(found.path) == found.path.resolve().name
+
+    def test_of_several_snapshots_main_counts(self, repository: Path) -> None:
+        self.add(repository, "f" * 40)
+        assert locate_checkpoint(repository).revision == self.COMMIT
+        (repository / "refs" / "main").unlink()
+        with pytest.raises(CheckpointError, match=r"has 2 snapshots: give one of them, such as .*/f{40}"):
+            locate_checkpoint(repository)
+
+    def test_the_cache_itself_points_at_its_repositories(self, repository: Path) -> None:
+        with pytest.raises(CheckpointError, match=r"did you mean .*models--depth-anything--DA3-BASE\?"):
+            locate_checkpoint(repository.parent)
+
+    def test_an_unfinished_download_is_said(self, repository: Path) -> None:
+        for blob in (repository / "blobs").iterdir():
+            blob.unlink()
+        with pytest.raises(CheckpointError, match="link to a file that is not there; download it again"):
+            locate_checkpoint(repository)
+        empty = repository.parent / "models--org--other"
+        (empty / "snapshots").mkdir(parents=True)
+        with pytest.raises(CheckpointError, match="download did not finish"):
+            locate_checkpoint(empty)
+
+    def test_an_official_file_of_depth_anything_2(self, tmp_path: Path) -> None:
+        snapshot = tmp_path / "models--depth-anything--Depth-Anything-V2-Small" / "snapshots" / self.COMMIT
+        snapshot.mkdir(parents=True)
+        torch.save(official_tensors(), snapshot / "depth_anything_v2_vits.pth")
+        found = locate_checkpoint(snapshot.parent.parent)
+        assert found.path == snapshot / "depth_anything_v2_vits.pth"
+        assert found.preset_name == "depth-anything-v2-small"
+        assert found.repo == "depth-anything/Depth-Anything-V2-Small"
+
+
 @pytest.mark.slow
 class TestReference:
     pytestmark = needs_reference
