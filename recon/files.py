@@ -1,31 +1,144 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and what a process that was killed leaves behind."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import secrets
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from recon.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}(\.[^.]*)?")
+"""`.stem.hex.suffix`, the name of a file that is being written."""
+_LOCK = ".in-use"
+"""In a temporary folder: held open and locked by the process that works there."""
+_ABANDONED_SECONDS = 24 * 3600.0
+"""Where files cannot be locked, one that has not been written to for so long is taken for abandoned."""
+_swept: set[Path] = set()
+"""Folders in which this process has looked for abandoned files."""
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; rename it to `path` when the block ends without an exception.
 
-    The temporary name keeps the suffix, from which many writers choose the format. Missing folders are made. Whatever
-    ends the block, Ctrl-C included, no temporary file is left. Raises InputError naming `path` where the machine
+    The temporary name starts with a dot and keeps the suffix, from which many writers choose the format. Missing
+    folders are made. Whatever ends the block, Ctrl-C included, no temporary file is left; one of a process that was
+    killed is removed by the next that writes into its folder. Raises InputError naming `path` where the machine
     refuses: a read-only folder, a full disk, a file in place of a folder.
     """
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        if path.parent not in _swept:
+            _swept.add(path.parent)
+            remove_abandoned(path.parent)
+        with _in_use(temporary):
+            yield temporary
+            os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def remove_abandoned(folder: Path, deep: bool = False) -> None:
+    """Remove the temporary files that killed processes left in `folder`, and in all folders below it if `deep`.
+
+    Those that a living process is writing stay.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_symlink():
+            continue
+        if entry.is_dir():
+            if deep and not entry.name.startswith("."):
+                remove_abandoned(Path(entry.path), deep=True)
+        elif _TEMPORARY.fullmatch(entry.name) and not _is_in_use(Path(entry.path)):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """An empty folder for scratch files, removed with all in it when the block ends, whatever ends it.
+
+    Those of the same prefix that killed processes left are removed first.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        if left.is_dir() and not left.is_symlink() and not _is_in_use(left / _LOCK):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        with _in_use(folder / _LOCK):
+            yield folder
+
+
+@contextlib.contextmanager
+def _in_use(path: Path) -> Iterator[None]:
+    """Make `path` an empty file and hold a lock on it, which ends with the process at the latest; nothing where this
+    system has no such locks."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether a living process holds the lock of the file at `path`, or may hold it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # gone, or another user's; without a lock file its age tells
+        return _is_recent(path if path.exists() else path.parent)
+    try:
+        free = _lock(descriptor)
+        return _is_recent(path) if free is None else not free
+    finally:
+        os.close(descriptor)
+
+
+def _is_recent(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime < _ABANDONED_SECONDS
+    except OSError:
+        return True
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock could be had; None where this system, or the disk, has no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the bytes of a file, in hex. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,6 @@ Schönberger and Frahm, Structure-from-Motion Revisited, CVPR 2016.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.errors import InputError
+from recon.files import temporary_folder
 from recon.progress import TellPart
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import colmap_seed
@@ -179,8 +179,7 @@ def structure_from_motion(
     threads = options.threads or os.cpu_count() or 1
     tell = progress or (lambda stage, done, total: None)
     count = len(photos)
-    with quiet_colmap(), tempfile.TemporaryDirectory(prefix="recon-sfm-") as temporary:
-        folder = Path(temporary).resolve()
+    with quiet_colmap(), temporary_folder("recon-sfm-") as folder:
         database = folder / "database.db"
         write_cameras(database, photos, options.camera_model, options.shared_intrinsics)
 

@@ -1,0 +1,89 @@
+"""Hashes of what decides an outcome: values, photos and the program itself."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass
+from importlib import metadata
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from recon.files import file_digest
+from recon.paths import configs_folder
+
+_PACKAGES = (
+    *("numpy", "scipy", "opencv-python-headless", "opencv-python", "numba", "pillow", "pillow-heif", "pycolmap"),
+    *("torch", "onnxruntime", "onnxruntime-gpu", "gsplat", "av", "imageio", "trimesh", "depth-anything-3"),
+)
+"""Whose version may change an outcome."""
+
+
+def digest(*parts: Any) -> str:
+    """Hash of values, in hex: the same for equal values in any process, another where anything differs.
+
+    Takes dataclasses, mappings (in any order), sequences, sets, numpy arrays and numbers, paths, text, bytes, numbers,
+    True, False and None. Raises TypeError for anything else.
+    """
+    hashed = hashlib.sha256()
+    for part in parts:
+        _feed(hashed, part)
+    return hashed.hexdigest()[:32]
+
+
+@functools.cache
+def program_digest() -> str:
+    """Hash of the sources of this package, of its presets, and of the versions of the packages it computes with.
+
+    An update of any of them makes everything anew.
+    """
+    hashed = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for root, pattern in ((package, "**/*.py"), (configs_folder(), "models/*.yaml")):
+        for path in sorted(root.glob(pattern)):
+            _feed(hashed, (path.relative_to(root).as_posix(), file_digest(path)))
+    for name in _PACKAGES:
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        _feed(hashed, (name, version))
+    return hashed.hexdigest()[:32]
+
+
+def _feed(hashed: Any, value: Any) -> None:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        hashed.update(f"{type(value).__name__} {json.dumps(value)}\n".encode())
+    elif isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise TypeError("an array of Python objects has no hash")
+        hashed.update(f"array {value.dtype.str} {value.shape}\n".encode())
+        hashed.update(np.ascontiguousarray(value).data.cast("B") if value.size else b"")
+    elif isinstance(value, bytes):
+        hashed.update(f"bytes {len(value)}\n".encode() + value)
+    elif isinstance(value, PurePath):
+        hashed.update(f"path {json.dumps(str(value))}\n".encode())
+    elif is_dataclass(value) and not isinstance(value, type):
+        hashed.update(f"class {type(value).__name__}\n".encode())
+        _feed(hashed, {field.name: getattr(value, field.name) for field in fields(value)})
+    elif isinstance(value, Mapping):
+        hashed.update(f"mapping {len(value)}\n".encode())
+        for key in sorted(value, key=repr):
+            _feed(hashed, key)
+            _feed(hashed, value[key])
+    elif isinstance(value, Set):
+        hashed.update(f"set {len(value)}\n".encode())
+        for item in sorted(value, key=repr):
+            _feed(hashed, item)
+    elif isinstance(value, Sequence):
+        hashed.update(f"sequence {len(value)}\n".encode())
+        for item in value:
+            _feed(hashed, item)
+    else:
+        raise TypeError(f"{type(value).__name__} has no hash")

@@ -1,0 +1,117 @@
+"""The outcomes of a run's stages, kept under the run's folder, so that the same command goes on after a kill.
+
+Each is one file, `cache/STAGE-KEY.npz`: arrays as they are, and beside them, as JSON text, everything else and the
+warnings of the stage. The key is a hash of all that decides the outcome (`recon.run.digests`); the sources of this
+package are part of every key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from recon.errors import InputError
+from recon.files import atomic_write
+from recon.messages import collect_warnings, warn
+from recon.run.digests import digest, program_digest
+from recon.run.packing import pack, unpack
+
+Outcome = TypeVar("Outcome")
+
+FOLDER = "cache"
+"""Under the folder of a run."""
+SHARED_STAGES = {"cameras": 8}
+"""Stages whose outcome other models share, and how many outcomes of each stay; of other stages, the last one."""
+_TREE = "tree"
+"""The array that holds everything but the arrays, as JSON text."""
+
+
+@dataclass(frozen=True)
+class Kept(Generic[Outcome]):
+    """An outcome, and whether it was found or made."""
+
+    outcome: Outcome
+    reused: bool
+
+
+class Store:
+    """Keeps outcomes of stages and finds them again. What cannot be read or written is made anew, with a warning."""
+
+    def __init__(self, folder: Path, classes: Sequence[type], fresh: bool = False) -> None:
+        """Of the run in `folder`; outcomes may hold dataclasses of `classes`; if `fresh`, none is found again."""
+        self._folder = folder / FOLDER
+        self._classes = tuple(classes)
+        self._fresh = fresh
+        self._can_be_written = True
+
+    def outcome(self, stage: str, decided_by: Any, make: Callable[[], Outcome], usable: Any = None) -> Kept[Outcome]:
+        """What `make` gives: found again where it was kept for the same `decided_by`, else made and kept.
+
+        Found or made, it is the same to the bit, and the warnings of making it are given either way.
+
+        Args:
+            stage: its name.
+            decided_by: all that decides the outcome beside this package; what `recon.run.digests.digest` takes.
+            make: called without arguments.
+            usable: called with an outcome that was found: whether it still holds. None: it does.
+        """
+        path = self._folder / f"{_file_name(stage)}-{digest(program_digest(), stage, decided_by)}.npz"
+        found = None if self._fresh else self._read(path)
+        if found is not None:
+            outcome, warnings = found
+            if usable is None or usable(outcome):
+                with contextlib.suppress(OSError):
+                    os.utime(path)  # the last used are the ones that stay
+                for message in warnings:
+                    warn(message)
+                return Kept(outcome, reused=True)
+        with collect_warnings() as said:
+            outcome = make()
+        tree, arrays = pack(outcome)
+        self._write(path, {"outcome": tree, "warnings": list(said)}, arrays)
+        self._remove_others(stage, path)
+        # Arrays in rows, numbers as Python's, as they will be found again: sums in another order would differ.
+        return Kept(unpack(tree, arrays, self._classes), reused=False)
+
+    def _read(self, path: Path) -> tuple[Any, list[str]] | None:
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            content = json.loads(str(arrays.pop(_TREE)))
+            return unpack(content["outcome"], arrays, self._classes), list(content["warnings"])
+        except Exception as error:  # zipfile, zlib, numpy and the classes each raise their own on a damaged file
+            warn(f"'{path}' is damaged ({type(error).__name__}): what it held is computed again")
+            return None
+
+    def _write(self, path: Path, content: Any, arrays: dict[str, Any]) -> None:
+        if not self._can_be_written:
+            return
+        try:
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, **{_TREE: np.array(json.dumps(content)), **arrays})
+        except InputError as error:
+            self._can_be_written = False
+            warn(f"what the run computes is not kept for the next: {error}")
+
+    def _remove_others(self, stage: str, used: Path) -> None:
+        """Outcomes of `stage` that are no longer wanted, so that the folder does not grow with every change."""
+        name = re.compile(rf"{re.escape(_file_name(stage))}-[0-9a-f]{{32}}\.npz")
+        with contextlib.suppress(OSError):
+            others = [path for path in self._folder.iterdir() if name.fullmatch(path.name) and path != used]
+            others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in others[SHARED_STAGES.get(stage, 1) - 1 :]:
+                path.unlink()
+
+
+def _file_name(stage: str) -> str:
+    return stage.replace(" ", "-")
