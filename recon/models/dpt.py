@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from recon.models.kernels import linear
 from recon.models.presets import PATCH_SIZE, HeadConfig
+from recon.models.threads import computes_in_parts, in_parallel
 
 HEAD_CHANNELS = 32
 """Channels of the last hidden layer at full resolution."""
@@ -178,13 +179,22 @@ def _waves(places: Tensor, channels: int) -> Tensor:
 def in_view_chunks(
     forward: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor], chunk: int
 ) -> tuple[Tensor, ...]:
-    """Run `forward` over the first axis of `inputs`, `chunk` at a time, to bound memory; join the results."""
+    """Run `forward` over the first axis of `inputs`, `chunk` at a time, to bound memory; join the results.
+
+    On a CPU each thread takes chunks of its own, as far as there are enough for all; what is left over is shared.
+    """
     if torch.onnx.is_in_onnx_export():  # their number may be a symbol
         return forward(*inputs)
     count = len(inputs[0])
     if count <= chunk:
         return forward(*inputs)
-    parts = [forward(*(x[start : start + chunk] for x in inputs)) for start in range(0, count, chunk)]
+
+    def run(start: int) -> tuple[Tensor, ...]:
+        return forward(*(x[start : start + chunk] for x in inputs))
+
+    starts = range(0, count, chunk)
+    alone = len(starts) // torch.get_num_threads() * torch.get_num_threads() if computes_in_parts(inputs[0]) else 0
+    parts = [*in_parallel(run, starts[:alone]), *map(run, starts[alone:])]
     return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
 
 

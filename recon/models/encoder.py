@@ -153,17 +153,20 @@ class Encoder(nn.Module):
         camera = rotation_of_camera_tokens(head_dim, device)
         tokens_per_view = 1 + rows * columns
 
-        def within_view(x_bhnd: Tensor) -> Tensor:
-            return rotate(x_bhnd, within)
+        def within_view(x_bhnd: Tensor, place: slice) -> Tensor:
+            return rotate(x_bhnd, within[place])
 
-        def across_views(x_bhnd: Tensor) -> Tensor:
+        def across_views(x_bhnd: Tensor, place: slice) -> Tensor:
             if torch.onnx.is_in_onnx_export():  # a step through the tokens cannot be a symbol
                 per_view = x_bhnd.unflatten(2, (-1, tokens_per_view))  # (B, H, V, 1 + P, D)
                 turned = rotate(per_view[:, :, :, :1], camera)
                 return torch.cat([turned, per_view[:, :, :, 1:]], dim=3).flatten(2, 3)
-            turned = rotate(x_bhnd[:, :, ::tokens_per_view, None], camera)[..., 0, :]  # (B, H, V, D)
+            first = -place.start % tokens_per_view
+            if first >= x_bhnd.shape[2]:  # no camera token at this place
+                return x_bhnd
+            turned = rotate(x_bhnd[:, :, first::tokens_per_view, None], camera)[..., 0, :]  # (B, H, V, D)
             x_bhnd = x_bhnd.clone(memory_format=torch.contiguous_format)
-            x_bhnd[:, :, ::tokens_per_view] = turned
+            x_bhnd[:, :, first::tokens_per_view] = turned
             return x_bhnd
 
         return within_view, across_views

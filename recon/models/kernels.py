@@ -1,14 +1,17 @@
-"""Matrix products and attention that use the whole CPU.
+"""Matrix products and attention by the faster of two routes.
 
-On x86, torch hands float32 `linear` and attention to MKL, which on AMD processors stops at AVX2: half the machine's
-rate. Convolutions go to oneDNN, which uses AVX-512 on every processor that has it. A 1 × 1 convolution over a
-channels-last image *is* a matrix product on the same memory, so these functions ask for that instead, where it pays.
-Elsewhere (GPUs, other processors, export to ONNX) they are the plain torch functions.
+On x86, torch hands float32 `linear` and attention to MKL, which on some AMD processors computes at half the machine's
+rate (Zen 5: it stops at AVX2), on others at the full one (Zen 4). Convolutions go to oneDNN, which uses AVX-512
+wherever there is any, and a 1 × 1 convolution over a channels-last image *is* a matrix product on the same memory.
+Which route is faster is measured once, in a few milliseconds. Elsewhere (GPUs, export to ONNX) these are the plain
+torch functions.
 """
 
 from __future__ import annotations
 
-import functools
+import threading
+import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +24,46 @@ _QUERY_BLOCK = 768
 _MAX_KEYS = 60_000
 """With so many keys the scores of a block take 180 MB; with more, torch's own tiled attention saves memory."""
 
+_CLEARLY = 1.25
+"""How many times faster oneDNN must be. The routes round differently, so a close race must not be decided by chance:
+the same run is to give the same bytes. Measured on one core: 0.9 to 1.1 on a Zen 4, about 2 on a Zen 5."""
+_TRIAL_SHAPE = (256, 384, 384)
+_TRIALS = 4
 
-@functools.cache
+_measuring = threading.Lock()
+_measured: bool | None = None
+
+
 def _onednn_is_faster() -> bool:
+    """Whether oneDNN's matrix products are clearly faster here than those of `torch.nn.functional.linear`."""
+    global _measured
+    with _measuring:
+        if _measured is None:
+            _measured = _onednn_can_be_used() and _onednn_wins_trial()
+    return _measured
+
+
+def _onednn_can_be_used() -> bool:
     return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def _onednn_wins_trial() -> bool:
+    m, k, n = _TRIAL_SHAPE
+    rows, weight = torch.ones(m, k), torch.ones(n, k)
+
+    def shortest(product: Callable[[], Tensor]) -> float:
+        product()
+        times = []
+        for _ in range(_TRIALS):
+            start = time.thread_time()  # not the clock on the wall: others may use this processor, too
+            product()
+            times.append(time.thread_time() - start)
+        return min(times)
+
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        plain = shortest(lambda: F.linear(rows, weight))
+        onednn = shortest(lambda: _matmul_transposed(rows, weight, None))
+    return onednn * _CLEARLY < plain
 
 
 def _use_onednn(x: Tensor) -> bool:
@@ -40,8 +79,12 @@ def _matmul_transposed(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
     """`rows @ weight.T + bias` for contiguous rows (M, K) and weight (N, K), as a 1 × 1 convolution: (M, N)."""
     m, k = rows.shape
     image_bchw = rows.view(1, 1, m, k).permute(0, 3, 1, 2)  # (1, K, 1, M), channels last
-    product_bchw = F.conv2d(image_bchw, weight[:, :, None, None], bias)  # (1, N, 1, M), channels last
-    return product_bchw.permute(0, 2, 3, 1).reshape(m, -1)
+    kernel = weight[:, :, None, None]
+    if torch.is_grad_enabled() and (rows.requires_grad or weight.requires_grad):
+        product_bchw = F.conv2d(image_bchw, kernel, bias)
+    else:  # `conv2d` leaves oneDNN aside on a single thread
+        product_bchw = torch.mkldnn_convolution(image_bchw, kernel, bias, (0, 0), (1, 1), (1, 1), 1)
+    return product_bchw.permute(0, 2, 3, 1).reshape(m, -1)  # (1, N, 1, M), channels last
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -56,26 +99,33 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Scaled dot-product attention, softmax(q kᵀ / √D) v, by the faster route. All (B, H, N, D); gives (B, N, H · D).
+    """Scaled dot-product attention, softmax(q kᵀ / √D) v, by the faster route.
 
     The faster route computes in float32 also under autocast: on a Zen 5 CPU that took two thirds of the time of torch's
     half-precision attention, and it is more accurate.
+
+    Args:
+        queries: (B, H, M, D).
+        keys, values: (B, H, N, D).
+
+    Returns:
+        (B, M, H · D).
     """
-    b, h, n, d = queries.shape
+    b, h, m, d = queries.shape
     needs_grad = torch.is_grad_enabled() and queries.requires_grad
-    if needs_grad or not _use_onednn(queries) or not _MIN_ROWS <= n <= _MAX_KEYS:
+    if needs_grad or not _use_onednn(queries) or m < _MIN_ROWS or not _MIN_ROWS <= keys.shape[2] <= _MAX_KEYS:
         mixed = F.scaled_dot_product_attention(queries.to(values.dtype), keys.to(values.dtype), values)
-        return mixed.transpose(1, 2).reshape(b, n, h * d)  # (B, H, N, D) -> (B, N, H * D)
+        return mixed.transpose(1, 2).reshape(b, m, h * d)  # (B, H, M, D) -> (B, M, H * D)
     with torch.autocast("cpu", enabled=False):
         queries = (queries.float() * d**-0.5).contiguous()
         keys = keys.float().contiguous()
         values_t = values.float().transpose(2, 3).contiguous()  # (B, H, D, N)
-        mixed = queries.new_empty(b, n, h, d)
+        mixed = queries.new_empty(b, m, h, d)
         for scene in range(b):
             for head in range(h):
-                for start in range(0, n, _QUERY_BLOCK):
-                    stop = min(start + _QUERY_BLOCK, n)
+                for start in range(0, m, _QUERY_BLOCK):
+                    stop = min(start + _QUERY_BLOCK, m)
                     scores = _matmul_transposed(queries[scene, head, start:stop], keys[scene, head], None)
                     weights = torch.softmax(scores, dim=-1)  # (rows, N)
                     mixed[scene, start:stop, head] = _matmul_transposed(weights, values_t[scene, head], None)
-    return mixed.view(b, n, h * d)
+    return mixed.view(b, m, h * d)

@@ -23,6 +23,10 @@ class Rotation:
     signed_sin: Tensor
     """The same shape: -sin for the first of a pair, +sin for the second."""
 
+    def __getitem__(self, tokens: slice) -> Rotation:
+        """Of some of the tokens."""
+        return Rotation(self.cos[tokens], self.signed_sin[tokens])
+
 
 def rotation_at(positions: Tensor, head_dim: int) -> Rotation:
     """Rotation of tokens at integer `positions` (T, 2), row and column, for heads of `head_dim` features."""

@@ -5,7 +5,7 @@ Module names are those of the official checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recon.models.kernels import attention, linear
+from recon.models.threads import computes_in_parts, in_parallel, token_parts
 
-QueryKeyMap = Callable[[Tensor], Tensor]
-"""Turns queries or keys (B, H, N, D) by their positions."""
+QueryKeyMap = Callable[[Tensor, slice], Tensor]
+"""Turns queries or keys (B, H, N, D) by their positions, which are this slice of those of the whole sequence."""
+WHOLE = slice(0, None)
 
 
 class Linear(nn.Linear):
@@ -49,12 +51,18 @@ class SelfAttention(nn.Module):
         self.proj = Linear(dim, dim)
 
     def forward(self, tokens_bnc: Tensor, turn: QueryKeyMap | None = None) -> Tensor:
+        return self.proj(attention(*self.project(tokens_bnc, turn)))
+
+    def project(
+        self, tokens_bnc: Tensor, turn: QueryKeyMap | None = None, place: slice = WHOLE
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, H, N, D) of tokens at this place of their sequence."""
         qkv = self.qkv(tokens_bnc).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, H, D)
         queries, keys, values = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, N, D)
         queries, keys = self.q_norm(queries), self.k_norm(keys)
         if turn is not None:
-            queries, keys = turn(queries), turn(keys)
-        return self.proj(attention(queries, keys, values))
+            queries, keys = turn(queries, place), turn(keys, place)
+        return queries, keys, values
 
 
 class Mlp(nn.Module):
@@ -105,5 +113,33 @@ class TransformerBlock(nn.Module):
         self.ls2 = LayerScale(dim, initial_scale)
 
     def forward(self, tokens_bnc: Tensor, turn: QueryKeyMap | None = None) -> Tensor:
-        tokens_bnc = tokens_bnc + self.ls1(self.attn(self.norm1(tokens_bnc), turn))
+        if computes_in_parts(tokens_bnc) and (parts := token_parts(*tokens_bnc.shape[:2])):
+            return self._in_parts(tokens_bnc, turn, parts)
+        return self._after_attention(tokens_bnc, self.attn(self.norm1(tokens_bnc), turn))
+
+    def _after_attention(self, tokens_bnc: Tensor, attended_bnc: Tensor) -> Tensor:
+        tokens_bnc = tokens_bnc + self.ls1(attended_bnc)
         return tokens_bnc + self.ls2(self.mlp(self.norm2(tokens_bnc)))
+
+    def _in_parts(self, tokens_bnc: Tensor, turn: QueryKeyMap | None, parts: Sequence[tuple[int, slice]]) -> Tensor:
+        """The same, one part of the tokens after the other: first what others attend to, then the rest."""
+        b, n, c = tokens_bnc.shape
+        heads = self.attn.heads
+        queries, keys, values = tokens_bnc.new_empty(3, b, heads, n, c // heads)  # each (B, H, N, D)
+        result = torch.empty_like(tokens_bnc)
+
+        def project(part: tuple[int, slice]) -> None:
+            sequence, place = part
+            projected = self.attn.project(self.norm1(tokens_bnc[sequence, None, place]), turn, place)
+            for whole, of_part in zip((queries, keys, values), projected, strict=True):
+                whole[sequence, :, place] = of_part[0]
+
+        def attend(part: tuple[int, slice]) -> None:
+            sequence, place = part
+            one = slice(sequence, sequence + 1)
+            mixed = attention(queries[one, :, place], keys[one], values[one])
+            result[one, place] = self._after_attention(tokens_bnc[one, place], self.attn.proj(mixed))
+
+        in_parallel(project, parts)
+        in_parallel(attend, parts)
+        return result
