@@ -22,7 +22,7 @@ from recon.models.outputs import NetworkOutput
 from recon.models.precision import resolve_precision
 from recon.models.ready import OFFICIAL, ReadyModel, preset_of_checkpoint, ready_model
 from recon.run.pipeline import reconstruct
-from recon.sources.images import PhotoSource
+from recon.sources.source import PhotoSource
 from recon.types import Prediction
 
 

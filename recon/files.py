@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from recon.errors import InputError
 
@@ -142,3 +144,16 @@ def file_digest(path: Path) -> str:
     """SHA-256 of the bytes of a file, in hex. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file; a byte-order mark before it, as Windows programs write, is no part of it.
+
+    Raises OSError and UnicodeDecodeError.
+    """
+    return path.read_text(encoding="utf-8-sig")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says, with or without a byte-order mark. Raises OSError, and ValueError for what is no JSON."""
+    return json.loads(read_text(path))

@@ -23,7 +23,9 @@ from recon.models.onnx.model_info import SOURCE_KEY, ModelInfo, read_info
 from recon.models.onnx.session import open_session
 from recon.models.single_view import SKY_THRESHOLD
 from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, normalise
-from recon.sources.images import ImageLike, PhotoSource, load_photos
+from recon.sources.images import ImageLike
+from recon.sources.loading import load_photos
+from recon.sources.source import PhotoSource
 from recon.types import DepthKind, FloatArray, Prediction
 
 
@@ -81,7 +83,7 @@ class MonocularModel:
         return self.info.size
 
     def predict(self, image: ImageLike, *, focal: float | None = None) -> Prediction:
-        """Depth of one photo; `image` is what `recon.sources.images.load_each` takes, `focal` as in `predict_each`."""
+        """Depth of one photo; `image` is what `recon.sources.loading.load_each` takes, `focal` as in `predict_each`."""
         predictions = list(self.predict_each(image, focal=focal))
         if len(predictions) != 1:
             raise InputError(f"predict takes one photo, not {len(predictions)}; predict_each takes several")
@@ -93,7 +95,7 @@ class MonocularModel:
         """Depth of unrelated photos, each on its own: predictions of one view, in order.
 
         Args:
-            images: what `recon.sources.images.load_each` takes; all are kept in memory (`recon.run.mono` is for
+            images: what `recon.sources.loading.load_each` takes; all are kept in memory (`recon.run.mono` is for
                 large folders). Bad ones among several are left out with a warning.
             focal: focal length of all, in pixels of the upright originals; by EXIF, or assumed, by default.
             batch_size: photos that may go through the network together, as far as they are of one size.

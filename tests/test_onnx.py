@@ -16,7 +16,7 @@ from recon.geometry.disparity import FARTHEST
 from recon.messages import ReconWarning
 from recon.onnx import MonocularModel
 from recon.sources.fitting import fit_photo
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 from recon.types import Prediction
 from tests.models.onnx.graphs import expected_map, normalisation, stated, write_graph
 from tests.without_torch import HIDE_TORCH

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.sources.images import load_photos
+from recon.sources.loading import load_photos
 
 from .conftest import REPOSITORY
 from .synthetic.camera_paths import camera_path

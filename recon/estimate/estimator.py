@@ -18,9 +18,9 @@ from recon.types import Prediction
 
 if TYPE_CHECKING:
     from recon.choices import RefViewStrategy
-    from recon.sources.colmap import SparsePoints
-    from recon.sources.fitting import ProcessedViews
-    from recon.sources.images import Photo
+    from recon.geometry.sparse_points import SparsePoints
+    from recon.sources.fitting import Views
+    from recon.sources.photo import Photo
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Estimator(Protocol):
 
     def estimate(
         self,
-        views: ProcessedViews,
+        views: Views,
         cameras: Cameras,
         points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),

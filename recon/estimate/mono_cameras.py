@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.located_depth import ASSUMED_HORIZONTAL_FIELD_OF_VIEW
 from recon.messages import warn
 from recon.models.single_view import CANONICAL_FOCAL
-from recon.sources.images import Photo
+from recon.sources.cameras_file import CamerasFile
+from recon.sources.photo import Photo
 from recon.sources.pixels import focal_in_pixels
 
 CameraSource = Literal["given", "exif", "assumed"]
@@ -47,6 +50,12 @@ class KnownCameras:
         if self.file is not None and not self.file.is_file():
             raise InputError(f"cameras: {self.file} is no file")
 
+    @cached_property
+    def _read(self) -> CamerasFile:
+        """Once for all photos."""
+        assert self.file is not None
+        return CamerasFile.read(self.file)
+
     def of(self, photo: Photo, names: list[str], index: int) -> PhotoCamera:
         """The camera of `photo`, number `index` of `names`: the one given, else by EXIF, else an assumed one.
 
@@ -55,11 +64,8 @@ class KnownCameras:
         if self.focal is not None:
             return PhotoCamera(centred_intrinsics(self.focal, photo.width, photo.height), "given")
         if self.file is not None:
-            from recon.cameras import Cameras
-            from recon.sources.cameras_file import read_cameras
-
-            found = read_cameras(self.file, names, [(photo.width, photo.height)], [index])
-            intrinsics = Cameras.from_arrays(None, found[1], count=1).intrinsics
+            found = self._read.of(names, [(photo.width, photo.height)], [index])
+            intrinsics = Cameras.from_arrays(None, found.intrinsics, count=1).intrinsics
             if intrinsics is None:
                 raise InputError(f"cameras: {self.file} holds no intrinsics")
             return PhotoCamera(intrinsics[0], "given")

@@ -14,7 +14,7 @@ from recon.estimate.mono_cameras import PhotoCamera, metres_per_unit, warn_if_as
 from recon.messages import warn
 from recon.models.conventions import Conventions
 from recon.sources.fitting import FittedPhoto, fit_photo, map_intrinsics
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 from recon.types import DepthKind, MadeBy, Prediction, Units
 
 _FEW_PIXELS = 10

@@ -17,17 +17,17 @@ from recon.messages import warn
 from recon.models.conventions import conventions_of
 from recon.models.presets import NestedConfig
 from recon.progress import TellPart
-from recon.sources.fitting import ProcessedViews, normalise
+from recon.sources.fitting import Views, normalise
 from recon.types import FloatArray, Gaussians, MadeBy, Prediction, Units
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from recon.geometry.sparse_points import SparsePoints
     from recon.models.outputs import GaussianTensors, NetworkOutput
     from recon.models.presets import Preset
     from recon.models.ready import ReadyModel
-    from recon.sources.colmap import SparsePoints
 
 _FAILURES = (
     "the weights may be damaged or of another network, or half precision may have overflowed: "
@@ -81,7 +81,7 @@ class NetworkEstimator:
 
     def estimate(
         self,
-        views: ProcessedViews,
+        views: Views,
         cameras: Cameras,
         points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
@@ -93,7 +93,7 @@ class NetworkEstimator:
         return _predict_single_views(self.ready, views, cameras, wishes)
 
 
-def _predict_views(model: ReadyModel, views: ProcessedViews, cameras: Cameras, wishes: Wishes) -> Prediction:
+def _predict_views(model: ReadyModel, views: Views, cameras: Cameras, wishes: Wishes) -> Prediction:
     """Depth, cameras and whatever else was asked for, of N views of one scene.
 
     `cameras.world_to_camera` condition an any-view network together with `cameras.intrinsics`, those of the *processed*
@@ -128,7 +128,7 @@ def _warn_of_another_focal_length(predicted: FloatArray, given: FloatArray) -> N
         )
 
 
-def _predict_single_views(model: ReadyModel, views: ProcessedViews, cameras: Cameras, wishes: Wishes) -> Prediction:
+def _predict_single_views(model: ReadyModel, views: Views, cameras: Cameras, wishes: Wishes) -> Prediction:
     """Each view alone. Given cameras pass through; with intrinsics, a metric network's depth becomes metres."""
     metres = profile_of(model.preset).abilities.metres
     units: Units = "metric" if metres == "always" else "relative"
@@ -166,7 +166,7 @@ def _metres_per_unit(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _call(
     model: ReadyModel,
-    views: ProcessedViews,
+    views: Views,
     extrinsics: NDArray[np.float64] | None,
     intrinsics: NDArray[np.float64] | None,
     wishes: Wishes,
@@ -185,7 +185,7 @@ def _call(
 
     with torch.inference_mode(), reuse_freed_memory(device):
         output = model.network(
-            batch(normalise(views.images)),
+            batch(normalise(views.pixels)),
             extrinsics=batch(extrinsics),
             intrinsics=batch(intrinsics),
             feature_layers=wishes.features if extras else (),
@@ -200,13 +200,13 @@ def _call(
     return output
 
 
-def _to_prediction(output: NetworkOutput, views: ProcessedViews, units: Units, name: str) -> Prediction:
+def _to_prediction(output: NetworkOutput, views: Views, units: Units, name: str) -> Prediction:
     from recon.models.single_view import SKY_THRESHOLD
 
     gaussians = None if output.gaussians is None else _to_gaussians(output.gaussians)
     return Prediction(
         depth=_numpy(output.depth),
-        processed_images=views.images,
+        processed_images=views.pixels,
         conf=None if output.depth_conf is None else _numpy(output.depth_conf),
         sky=None if output.sky is None else _numpy(output.sky) >= SKY_THRESHOLD,
         extrinsics=None if output.extrinsics is None else _numpy(output.extrinsics)[:, :3],

@@ -15,9 +15,9 @@ from recon.geometry.cameras import to_3x4
 from recon.types import MadeBy, Prediction
 
 if TYPE_CHECKING:
+    from recon.geometry.sparse_points import SparsePoints
     from recon.progress import TellPart
-    from recon.sources.colmap import SparsePoints
-    from recon.sources.fitting import ProcessedViews
+    from recon.sources.fitting import Views
     from recon.stereo.multi_view import StereoOptions
 
 PROFILE = Profile(
@@ -42,7 +42,7 @@ class StereoEstimator:
 
     def estimate(
         self,
-        views: ProcessedViews,
+        views: Views,
         cameras: Cameras,
         points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
@@ -54,12 +54,12 @@ class StereoEstimator:
         """
         from recon.stereo.multi_view import multi_view_depth
 
-        found = multi_view_depth(views.images, cameras, points, self.options, progress, views.names)
+        found = multi_view_depth(views.pixels, cameras, points, self.options, progress, views.names)
         assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
         return Prediction(
             depth=found.depth,
-            processed_images=views.images,
+            processed_images=views.pixels,
             conf=found.conf,
             filled=found.filled if self.options.fill else None,
             made_by=MadeBy("stereo", self.profile.name),

@@ -12,6 +12,9 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | sky, mask, filled | npz | (N, H, W) bool |
 | made_by | npz | two strings: kind (network, onnx or stereo) and name |
 | original_sizes, processed_to_original, image_names | npz | as in `Prediction` |
+| original_intrinsics | npz | (N, 3, 3) of the upright originals as they were taken |
+| distortion | npz | (N, 8) OpenCV's coefficients of their lenses; left out for pinhole cameras |
+| extrinsics_origin, intrinsics_origin | npz | strings: where they come from, as `Cameras.origin` has it |
 | scale_factor, ref_view | npz | scalars |
 | feat_layer_K | npz | (N, h, w, C) features of block K |
 | gaussian_means, _scales, _rotations, _harmonics, _opacities | npz | as in `Gaussians` |
@@ -33,6 +36,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export.exporter import Exported, NoOptions
 from recon.files import atomic_write
@@ -106,6 +110,13 @@ def _full_arrays(prediction: Prediction) -> Arrays:
         value = getattr(prediction, name)
         if value is not None:
             arrays[name] = np.asarray(value)
+    if prediction.lenses is not None and prediction.lenses.intrinsics is not None:
+        arrays["original_intrinsics"] = prediction.lenses.intrinsics
+        arrays["intrinsics_origin"] = np.array(prediction.lenses.origin)
+        if prediction.lenses.distortion is not None:
+            arrays["distortion"] = prediction.lenses.distortion
+    if prediction.extrinsics_origin is not None:
+        arrays["extrinsics_origin"] = np.array(prediction.extrinsics_origin)
     if prediction.image_names:
         arrays["image_names"] = np.array(prediction.image_names)
     if prediction.made_by is not None:
@@ -133,6 +144,18 @@ def load_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -
         raise InputError(f"{path}: damaged npz file: {error}") from error
 
 
+def _lenses(arrays: Arrays) -> Cameras | None:
+    if "original_intrinsics" not in arrays:
+        return None
+    return Cameras(
+        None,
+        arrays["original_intrinsics"],
+        arrays.get("original_sizes"),
+        arrays.get("distortion"),
+        origin=arrays["intrinsics_origin"].item() if "intrinsics_origin" in arrays else "given",
+    )
+
+
 def _prediction(arrays: Arrays) -> Prediction:
     gaussians, source = None, None
     if any(name.startswith(GAUSSIAN_PREFIX) for name in arrays):
@@ -157,6 +180,8 @@ def _prediction(arrays: Arrays) -> Prediction:
         image_names=tuple(arrays["image_names"].tolist()) if "image_names" in arrays else (),
         original_sizes=arrays.get("original_sizes"),
         processed_to_original=arrays.get("processed_to_original"),
+        lenses=_lenses(arrays),
+        extrinsics_origin=arrays["extrinsics_origin"].item() if "extrinsics_origin" in arrays else None,
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
         features=features,
     )

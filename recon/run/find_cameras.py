@@ -1,58 +1,48 @@
-"""Cameras of photos from the photos themselves, and the photos as a pinhole camera would have taken them."""
+"""Cameras of the photos of a run: given as arrays or in a file, or found by structure from motion."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recon.cameras import Cameras
+from recon.cameras import CameraOrigin, Cameras
 from recon.errors import InputError
+from recon.geometry.cameras import warn_if_camera_to_world, warn_if_float32_is_too_coarse
 from recon.messages import warn
-from recon.sources.images import Photo, PhotoSource, load_each
+from recon.sources.calibrated import CalibratedSource
+from recon.sources.cameras_file import CamerasFile
+from recon.sources.fitting import Views
+from recon.sources.loading import load_each
+from recon.sources.source import Source
+from recon.types import Prediction
 
 if TYPE_CHECKING:
     from recon.progress import TellPart
     from recon.sfm.structure_from_motion import SfmResult
-    from recon.sources.colmap import SparsePoints
 
 CACHE_FOLDER = "cache"
 """Under the folder of a run: what structure from motion found, by the content of the photos."""
 
 
 @dataclass(frozen=True)
-class FoundCameras:
-    """The outcome of structure from motion, by the names of the photos."""
+class KnownCameras:
+    """The photos that have a camera, and what became of the others."""
 
-    result: SfmResult
-
-    def undistorted(self, photo: Photo) -> Photo:
-        """`photo` as its pinhole camera sees it. Raises InputError for one whose camera was not found."""
-        view = self._view(photo.name)
-        try:
-            pixels = self.result.undistort(view, photo.pixels)
-        except InputError as error:
-            raise InputError(f"'{photo.name}': {error}") from None
-        return Photo(photo.name, pixels, photo.exif_focal_35mm)
-
-    def cameras(self, names: Sequence[str]) -> Cameras:
-        """World-to-camera extrinsics and pinhole intrinsics, in pixels of the originals, of the named photos."""
-        views = [self._view(name) for name in names]
-        found = self.result.cameras
-        assert found.world_to_camera is not None
-        assert found.intrinsics is not None
-        return Cameras(found.world_to_camera[views], found.intrinsics[views])
-
-    def sparse_points(self, names: Sequence[str]) -> SparsePoints:
-        """The triangulated points, with the observations of the named photos."""
-        return self.result.sparse.select_views([self._view(name) for name in names])
+    source: Source
+    """Of those photos; its `cameras` are None where nothing was given."""
+    dropped: tuple[tuple[str, str], ...] = ()
+    """Name of each photo left out, and why."""
+    found: SfmResult | None = None
+    """Of structure from motion, where that found them."""
 
     def describe(self) -> dict[str, object]:
-        """For `run.json`."""
-        result = self.result
+        """What `run.json` says of structure from motion; empty without."""
+        result = self.found
+        if result is None:
+            return {}
         return {
             "registered": list(result.registered_names),
             "unregistered": list(result.unregistered_names),
@@ -64,20 +54,57 @@ class FoundCameras:
             "from_cache": result.from_cache,
         }
 
-    def _view(self, name: str) -> int:
+
+def take_cameras(source: Source, extrinsics: Any, intrinsics: Any, file: Path | None, strict: bool) -> KnownCameras:
+    """Put the cameras that the user gives to the photos they belong to.
+
+    Args:
+        source: the photos.
+        extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all photos, or None.
+        intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
+        file: to read them from instead; None where there is none.
+        strict: refuse a photo that cannot be read and has no camera in the file; otherwise it is left out.
+
+    Raises:
+        InputError: cameras that are none, or not as many as the photos; a photo that the file has none for.
+    """
+    names, kept, dropped = source.names, list(range(len(source.names))), []
+    if file is not None:
+        cameras_file = CamerasFile.read(file)
+        for index in cameras_file.missing(names):
+            try:
+                source.read(index)
+            except InputError as error:
+                if strict or len(names) == 1:
+                    raise
+                warn(f"left out: {error}")
+                dropped.append((names[index], str(error)))
+                kept.remove(index)
+        cameras = cameras_file.of(names, kept=kept)
         try:
-            return self.result.registered_names.index(name)
-        except ValueError:
-            raise InputError(f"'{name}': its camera could not be found, it shares too little with the others") from None
+            checked = Cameras.from_arrays(cameras.world_to_camera, cameras.intrinsics, count=len(kept))
+        except InputError as error:
+            some = ", ".join(names[index] for index in kept[:3])
+            raise InputError(f"'{file}': {error} (counted along the photos: {some}, …)") from error
+        cameras = replace(cameras, world_to_camera=checked.world_to_camera, intrinsics=checked.intrinsics)
+        cameras = replace(cameras, origin="given", scale="metric" if cameras.scale == "metric" else "given")
+    elif extrinsics is not None or intrinsics is not None:
+        cameras = Cameras.from_arrays(extrinsics, intrinsics, count=len(names))
+    else:
+        return KnownCameras(source)
+    if cameras.world_to_camera is not None:
+        warn_if_camera_to_world(cameras.world_to_camera)
+        warn_if_float32_is_too_coarse(cameras.world_to_camera)
+    return KnownCameras(CalibratedSource(source, tuple(kept), cameras), tuple(dropped))
 
 
 def find_cameras(
-    image: PhotoSource, *, strict: bool, seed: int, export_dir: Path | None, progress: TellPart | None = None
-) -> FoundCameras:
+    source: Source, *, strict: bool, seed: int, export_dir: Path | None, progress: TellPart | None = None
+) -> KnownCameras:
     """Structure from motion of all usable photos.
 
     Args:
-        image: what `load_each` takes.
+        source: the photos.
         strict: stop at a photo that cannot be read, or whose camera is not found.
         seed: of everything random.
         export_dir: folder of the run, which keeps the outcome for the next run; None keeps nothing.
@@ -88,12 +115,49 @@ def find_cameras(
     """
     from recon.sfm.structure_from_motion import SfmOptions, prepare_photo, structure_from_motion
 
-    photos = load_each(image, prepare_photo, strict).photos
+    loaded = load_each(source, prepare_photo, strict)
     cache_folder = None if export_dir is None else export_dir / CACHE_FOLDER
-    result = structure_from_motion(photos, SfmOptions(seed=seed), cache_folder, progress)
+    options = SfmOptions(ordered=source.ordered, seed=seed)
+    result = structure_from_motion(loaded.photos, options, cache_folder, progress)
     if strict and result.unregistered_names:
         names = ", ".join(result.unregistered_names)
         raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")
-    for line in result.shortfalls():  # the photos left out are named as they are read again
+    for line in result.shortfalls():
         warn(line)
-    return FoundCameras(result)
+    dropped = list(loaded.dropped)
+    for name in result.unregistered_names:
+        reason = f"'{name}': its camera could not be found, it shares too little with the others"
+        warn(f"left out: {reason}")
+        dropped.append((name, reason))
+    chosen = tuple(loaded.kept[index] for index in result.registered.tolist())
+    calibrated = CalibratedSource(source, chosen, result.original_cameras, result.sparse)
+    return KnownCameras(calibrated, tuple(dropped), result)
+
+
+def with_origins(prediction: Prediction, views: Views) -> Prediction:
+    """`prediction` with the cameras of the originals, and where its cameras come from: what the next run needs."""
+    extrinsics_origin: CameraOrigin | None = None
+    if prediction.extrinsics is not None:
+        extrinsics_origin = "predicted" if views.cameras.world_to_camera is None else views.cameras.origin
+    lenses = replace(views.original_cameras, world_to_camera=None)
+    if lenses.intrinsics is None:
+        if prediction.intrinsics is None:
+            return replace(prediction, extrinsics_origin=extrinsics_origin)
+        lenses = Cameras(
+            None,
+            views.processed_to_original @ prediction.intrinsics.astype(np.float64),
+            views.original_sizes,
+            origin="predicted",
+            scale="free",
+        )
+    return replace(prediction, lenses=lenses, extrinsics_origin=extrinsics_origin)
+
+
+def camera_entry(prediction: Prediction, found: KnownCameras | None) -> dict[str, Any]:
+    """What `run.json` says of all cameras together; each photo's own are with the photo."""
+    lens_origin = None if prediction.lenses is None else prediction.lenses.origin
+    entry: dict[str, Any] = {
+        "extrinsics": prediction.extrinsics_origin,
+        "intrinsics": None if prediction.intrinsics is None else lens_origin,
+    }
+    return entry if found is None else {**entry, "sfm": found.describe()}

@@ -32,7 +32,8 @@ from recon.progress import Listener, listen, tell
 from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
 from recon.run.mono_settings import MonoSettings
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
-from recon.sources.images import Photo, check_folders_apart
+from recon.sources.images import check_folders_apart
+from recon.sources.photo import Photo
 from recon.types import Prediction, Units
 
 Item = TypeVar("Item")
@@ -99,7 +100,7 @@ def run_mono(
         raise InputError(f"gs_budget is for {DEPTH_SPLATS}, and no format of them is asked for")
     writer = _Writer(formats, export_kwargs or {}, settings.depth_kinds, settings.gs_budget, out)
     cameras = KnownCameras(settings.focal, settings.cameras)
-    check_folders_apart(settings.inputs, out)
+    check_folders_apart([path if path.is_dir() else path.parent for path in settings.inputs], out)
     listed = list_photos([*settings.inputs, *photos])
     names = [photo.name for photo in listed]
     clock = _Clock()

@@ -8,13 +8,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recon.errors import InputError, MissingExtraError
 from recon.estimate.mono_predict import FittedSingle
 from recon.messages import warn
+from recon.names import normalise_name
 from recon.run.record import FILE_NAME
-from recon.sources.images import Loaded, Photo, list_images, load_each
+from recon.sources.images import list_images
+from recon.sources.loading import Loaded, load_each
+from recon.sources.photo import Photo
 
 _READERS = 4
 
@@ -30,39 +33,58 @@ class MonoPhoto:
     """Name of a folder for its results, which no other photo of the run has."""
 
     def read(self, convert: Callable[[Photo], Loaded]) -> Loaded:
-        """What `convert` makes of it; raises InputError as `recon.sources.images.load_each`."""
+        """What `convert` makes of it; raises InputError as `recon.sources.loading.load_each`."""
         return load_each(self.source, lambda photo: convert(replace(photo, name=self.name))).photos[0]
 
 
 def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
     """The photos one by one, folders opened up, nothing read yet. Raises InputError where there are none."""
-    photos: list[Path | Photo] = []
+    photos: list[tuple[Path | Photo, str]] = []
     for source in sources:
         path = None if isinstance(source, Photo) else source.expanduser()
-        photos += [source] if path is None else list_images(path) if path.is_dir() else [path]
+        if isinstance(source, Photo):
+            photos.append((source, normalise_name(source.name)))
+        elif path is not None and path.is_dir():
+            photos += [(image, normalise_name(image.relative_to(path).as_posix())) for image in list_images(path)]
+        elif path is not None:
+            photos.append((path, normalise_name(path.name)))
     if not photos:
         raise InputError("no photos given; give an image, several, or a folder of images")
-    short = [photo.name for photo in photos]
+    short = [name for _, name in photos]
     times = Counter(short)
-    names = [photo.as_posix() if isinstance(photo, Path) and times[photo.name] > 1 else photo.name for photo in photos]
-    return [MonoPhoto(*entry) for entry in zip(photos, names, folder_names(short), strict=True)]
+    names = [
+        normalise_name(photo.as_posix()) if isinstance(photo, Path) and times[name] > 1 else name
+        for photo, name in photos
+    ]
+    pictures = [photo for photo, _ in photos]
+    return [MonoPhoto(*entry) for entry in zip(pictures, names, folder_names(short), strict=True)]
 
 
 def folder_names(names: Sequence[str]) -> list[str]:
     """For each photo its name without the suffix, else with it, else with its number before it: the first of these
-    that no other photo, and no file of the run, has on any file system."""
+    that no other photo, and no file of the run, has on any file system. Names may be paths in sub-folders."""
+    places = [_place(name) for name in names]
     levels = [
-        [Path(name).stem for name in names],
-        [Path(name).name for name in names],
-        [f"{index:04d}-{Path(name).name}" for index, name in enumerate(names)],
+        [place.with_suffix("").as_posix() for place in places],
+        [place.as_posix() for place in places],
+        [f"{index:04d}-{place.name}" for index, place in enumerate(places)],
     ]
     taken = [Counter(name.casefold() for name in [*level, FILE_NAME]) for level in levels]
     chosen = [
         next(level[i] for level, times in zip(levels, taken, strict=True) if times[level[i].casefold()] == 1)
         for i in range(len(names))
     ]
-    # The short name of one may be the long name of another: then all take their numbers.
-    return chosen if len({name.casefold() for name in chosen}) == len(names) else levels[-1]
+    # The short name of one may be the long name of another, or a folder above it: then all take their numbers.
+    folded = {name.casefold() for name in chosen}
+    nested = any(parent.as_posix() in folded for name in folded for parent in PurePosixPath(name).parents)
+    return chosen if len(folded) == len(names) and not nested else levels[-1]
+
+
+def _place(name: str) -> PurePosixPath:
+    """A path below the run's folder: of a name that leads elsewhere its last part only."""
+    path = PurePosixPath(name)
+    place = PurePosixPath(path.name) if path.is_absolute() or ".." in path.parts else path
+    return place if place.name not in ("", "..") else PurePosixPath("photo")
 
 
 class PhotoReader:

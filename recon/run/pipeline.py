@@ -9,7 +9,6 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from recon.cameras import Cameras
 from recon.choices import InferenceOptions
 from recon.estimate.estimator import Estimator, Profile
 from recon.export import Exported
@@ -17,13 +16,14 @@ from recon.messages import collect_warnings
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
 from recon.refine.splat import add_gaussians
-from recon.run.find_cameras import find_cameras
+from recon.run.find_cameras import find_cameras, with_origins
 from recon.run.format_options import ExportOptions
 from recon.run.load_views import load_views
 from recon.run.plan import GivenCameras, plan_run
 from recon.run.stages import Stages
 from recon.run.write_exports import write_exports, write_run_record
-from recon.sources.images import PhotoSource
+from recon.sources.fitting import Views
+from recon.sources.source import PhotoSource
 from recon.types import Prediction
 
 
@@ -88,17 +88,16 @@ def reconstruct(
             found = stages.run(
                 "cameras",
                 find_cameras,
-                plan.image,
+                plan.source,
                 strict=options.strict,
                 seed=options.seed,
                 export_dir=plan.folder,
                 progress=tell,
             )
         loaded = stages.run("load", load_views, plan, profile, found)
-        prediction = stages.run(
-            "predict", estimator.estimate, loaded.views, loaded.cameras, loaded.points, plan.wishes, tell
-        )
-        prediction = stages.run("align", _align, prediction, loaded.cameras, profile, options)
+        views = loaded.views
+        prediction = stages.run("predict", estimator.estimate, views, views.cameras, views.points, plan.wishes, tell)
+        prediction = stages.run("align", _align, prediction, views, profile, options)
         if plan.splats_from == "depth":
             prediction = stages.run("splat", add_gaussians, prediction, options)
         if plan.folder is None:
@@ -120,8 +119,9 @@ def reconstruct(
     return Reconstruction(prediction, exported, path, stages.seconds, all_warnings)
 
 
-def _align(prediction: Prediction, cameras: Cameras, profile: Profile, options: InferenceOptions) -> Prediction:
-    """Predicted and given cameras brought together, where there are both."""
-    if cameras.world_to_camera is None or not profile.abilities.cameras:
-        return prediction
-    return align_to_given_extrinsics(prediction, cameras.world_to_camera, options.align_to_input_ext_scale)
+def _align(prediction: Prediction, views: Views, profile: Profile, options: InferenceOptions) -> Prediction:
+    """Predicted and given cameras brought together, where there are both; and where they come from."""
+    given = views.cameras.world_to_camera
+    if given is not None and profile.abilities.cameras:
+        prediction = align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale)
+    return with_origins(prediction, views)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from recon.export import check_options, parse_formats
 from recon.run.format_options import ExportOptions, format_options
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
-from recon.sources.images import PhotoSource
+from recon.sources.source import PhotoSource, Source
 from recon.types import GaussianSource
 
 SFM = "sfm"
@@ -43,8 +43,8 @@ class GivenCameras:
 class Plan:
     """The checked request of one run."""
 
-    image: PhotoSource
-    """Can be read more than once."""
+    source: Source
+    """The photos."""
     cameras: GivenCameras
     options: InferenceOptions
     formats: tuple[str, ...]
@@ -85,10 +85,9 @@ def plan_run(
     folder = None if export_dir is None else Path(export_dir).expanduser()
     chosen = format_options(options, export_kwargs)
     check_options(chosen)
-    image = list(image) if isinstance(image, Iterator) else image  # structure from motion reads the photos first
-    check_request(profile, image, options, formats, folder)
+    source = check_request(profile, image, options, formats, folder)
     return Plan(
-        image=image,
+        source=source,
         cameras=cameras,
         options=options,
         formats=formats,

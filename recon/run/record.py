@@ -14,7 +14,8 @@
 | quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |
 | | found; filled, with depth that was filled in; sky (null where neither is known of) |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
-| | and the share `valid` |
+| | the share `valid`, and camera: world_to_camera (4 × 4), intrinsics and distortion of the original as it was |
+| | taken. This file can be given as known cameras |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took |
@@ -62,6 +63,8 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
     """What `run.json` says about each view."""
     count, height, width = prediction.depth.shape
     sizes, affines = prediction.original_sizes, prediction.processed_to_original
+    cameras = prediction.original_cameras
+    parts = {name: getattr(cameras, name) for name in ("world_to_camera", "intrinsics", "distortion")}
     return [
         {
             "name": prediction.image_names[i] if prediction.image_names else None,
@@ -69,6 +72,7 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
             "processed_size": [width, height],
             "processed_to_original": None if affines is None else affines[i],
             "valid": float(prediction.valid[i].mean()),
+            "camera": {name: part[i] for name, part in parts.items() if part is not None},
         }
         for i in range(count)
     ]

@@ -10,56 +10,26 @@ from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.run.wishes import wishes_of
-from recon.sources.images import PhotoSource, check_folders_apart, list_images
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
+from recon.sources.images import check_folders_apart
+from recon.sources.source import PhotoSource, Source, open_source
 
 
 def check_request(
     profile: Profile, image: PhotoSource, options: InferenceOptions, formats: Sequence[str], folder: Path | None
-) -> None:
+) -> Source:
     """Refuse at once what can be known to fail before weights are loaded: input, wishes, formats, folder.
 
-    Raises InputError.
+    Returns the photos, opened and not read. Raises InputError.
     """
-    _check_input(image)
+    source = open_source(image)
     wishes_of(profile, options, formats)
     for name in ("render_cameras", "render_hw"):
         if getattr(options, name) is not None and "gs_video" not in formats:
             raise InputError(f"{name} is for the export format gs_video, which is not asked for")
     if folder is not None:
         _check_writable(folder)
-        check_folders_apart(_paths(image), folder)
-
-
-def _check_input(image: PhotoSource) -> None:
-    """Say clearly what cannot be read yet, instead of that it is not an image, and what is not there at all."""
-    supported = "photos and folders of photos are read"
-    paths = _paths(image)
-    for path in paths:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            raise InputError(
-                f"{path}: a video; {supported}. Extract frames first, for example with "
-                f"`ffmpeg -i {path.name} -vf fps=2 frames/%04d.jpg`"
-            )
-        if path.suffix.lower() == ".json":
-            raise InputError(
-                f"{path}: a scene file; {supported}. Give its folder of images, and cameras with --cameras"
-            )
-        if any((path / f"images{suffix}").is_file() for suffix in (".bin", ".txt")):
-            raise InputError(
-                f"{path}: a COLMAP model; {supported}. Give the folder of its images, and cameras with --cameras"
-            )
-        if path.is_dir():
-            list_images(path)
-        elif len(paths) == 1 and not path.exists():
-            raise InputError(f"{path} does not exist; give an image file or a folder of images")
-
-
-def _paths(image: PhotoSource) -> list[Path]:
-    """The files and folders among the images given."""
-    sources = list(image) if isinstance(image, (list, tuple)) else [image]
-    return [Path(source).expanduser() for source in sources if isinstance(source, (str, Path))]
+        check_folders_apart(source.folders, folder)
+    return source
 
 
 def _check_writable(folder: Path) -> None:

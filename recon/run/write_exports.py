@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from recon.export import EXPORTERS, Exported, check_options, export
 from recon.options import settings_entry
-from recon.run.find_cameras import FoundCameras
-from recon.run.plan import SFM, Plan
+from recon.run.find_cameras import KnownCameras, camera_entry
+from recon.run.plan import Plan
 from recon.run.record import discard_record, export_entries, image_entries, quality_entry, versions, write_record
 from recon.run.stages import Stages
 from recon.types import Prediction
 
 if TYPE_CHECKING:
-    from recon.run.load_views import LoadedViews
+    from recon.sources.views import LoadedViews
 
 
 def write_exports(prediction: Prediction, plan: Plan, folder: Path, stages: Stages) -> dict[str, Exported]:
@@ -39,7 +39,7 @@ def write_run_record(
     model: Mapping[str, Any],
     settings: Mapping[str, Any],
     plan: Plan,
-    found: FoundCameras | None,
+    found: KnownCameras | None,
     loaded: LoadedViews,
     prediction: Prediction,
     exported: Mapping[str, Exported],
@@ -58,7 +58,7 @@ def write_run_record(
             "ref_view": prediction.ref_view,
             "gaussians": _gaussians_entry(prediction),
             "quality": quality_entry(prediction),
-            "cameras": _camera_origins(prediction, loaded, found),
+            "cameras": camera_entry(prediction, found),
             "images": image_entries(prediction),
             "dropped_images": [{"name": name, "reason": reason} for name, reason in loaded.dropped],
             "warnings": warnings,
@@ -72,16 +72,3 @@ def _gaussians_entry(prediction: Prediction) -> dict[str, Any] | None:
     if prediction.gaussians is None:
         return None
     return {"source": prediction.gaussian_source, "count": len(prediction.gaussians)}
-
-
-def _camera_origins(prediction: Prediction, loaded: LoadedViews, found: FoundCameras | None) -> dict[str, Any]:
-    def origin(returned: object, known_too: object) -> str | None:
-        if returned is None:
-            return None
-        return "predicted" if known_too is None else "given" if found is None else SFM
-
-    origins = {
-        "extrinsics": origin(prediction.extrinsics, loaded.cameras.world_to_camera),
-        "intrinsics": origin(prediction.intrinsics, loaded.cameras.intrinsics),
-    }
-    return origins if found is None else {**origins, SFM: found.describe()}

@@ -11,11 +11,11 @@ import numpy as np
 
 from recon.errors import InputError
 from recon.files import atomic_write
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import SfmModel
 from recon.sfm.photos import SfmPhoto
-from recon.sources.colmap import SparsePoints
 
 _FORMAT = 3
 """To be raised with every change that makes equal input yield another outcome."""

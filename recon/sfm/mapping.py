@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.geometry.sparse_points import SparsePoints
 from recon.lens import distort
 from recon.sfm.colmap import run_cancellable
 from recon.sfm.focal import estimate_focals, start_from
@@ -17,7 +18,7 @@ from recon.sfm.global_mapping import global_models
 from recon.sfm.lenses import Lenses
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.photos import SfmPhoto
-from recon.sources.colmap import SparsePoints, distortion_coefficients, sparse_points, world_to_camera
+from recon.sources.colmap import distortion_coefficients, sparse_points, world_to_camera
 from recon.sources.pixels import SHORTEST_FOCAL_35MM
 
 if TYPE_CHECKING:

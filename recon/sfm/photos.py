@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 from recon.sources.pixels import believable_focal, focal_in_pixels
 
 MAX_FEATURE_SIDE = 1600

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.files import temporary_folder
+from recon.geometry.sparse_points import SparsePoints
 from recon.progress import TellPart
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import colmap_seed
@@ -30,7 +31,6 @@ from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, r
 from recon.sfm.overlaps import Overlaps, read_overlaps
 from recon.sfm.pairs import choose_pairs, match_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
-from recon.sources.colmap import SparsePoints
 from recon.sources.colmap_log import quiet_colmap
 
 __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
@@ -118,6 +118,19 @@ class SfmResult:
         """Names of the photos without a camera in the model used."""
         placed = set(self.registered.tolist())
         return tuple(name for index, name in enumerate(self.image_names) if index not in placed)
+
+    @property
+    def original_cameras(self) -> Cameras:
+        """Of the registered photos as they were taken, lens included."""
+        bends = self.lenses.distortion.any()
+        return Cameras(
+            self.cameras.world_to_camera,
+            self.lenses.intrinsics,
+            self.lenses.sizes,
+            self.lenses.distortion if bends else None,
+            origin="sfm",
+            scale="free",
+        )
 
     def undistort(self, view: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The upright original of registered view `view`, (H, W, 3), as `cameras` describe it.

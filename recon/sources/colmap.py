@@ -1,4 +1,4 @@
-"""Sparse points seen by calibrated views, and COLMAP models that hold them."""
+"""COLMAP models: cameras, and points that their images see."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
+from recon.geometry.sparse_points import SparsePoints
+from recon.names import natural_key, normalise_name
 from recon.sources.colmap_log import quiet_colmap
-from recon.types import FloatArray
 
 if TYPE_CHECKING:
     import pycolmap
@@ -34,65 +35,13 @@ _OPENCV_COEFFICIENTS = {
 
 
 @dataclass(frozen=True)
-class SparsePoints:
-    """P points in the world of N calibrated views, and which view sees which of them."""
-
-    points: NDArray[np.float64]
-    """(P, 3) positions in the frame and units of the cameras."""
-    observed: tuple[NDArray[np.intp], ...]
-    """For each of the N views, the indices of the points it sees: ascending, each once."""
-    errors: NDArray[np.float64] | None = None
-    """(P,) mean reprojection error in pixels of the originals; None where unknown."""
-
-    def __post_init__(self) -> None:
-        if self.points.ndim != 2 or self.points.shape[1] != 3:
-            raise ValueError(f"points must have shape (any, 3), got {self.points.shape}")
-        if self.errors is not None and self.errors.shape != (len(self.points),):
-            raise ValueError(f"errors must have shape ({len(self.points)},), got {self.errors.shape}")
-        for view, indices in enumerate(self.observed):
-            if len(indices) and (indices.min() < 0 or indices.max() >= len(self.points)):
-                raise ValueError(f"observed[{view}] must hold indices of the {len(self.points)} points")
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def track_lengths(self) -> NDArray[np.intp]:
-        """(P,) number of views that see each point."""
-        lengths = np.zeros(len(self.points), np.intp)
-        for indices in self.observed:
-            lengths[indices] += 1
-        return lengths
-
-    def in_camera(self, view: int, world_to_camera: FloatArray) -> NDArray[np.float64]:
-        """(K, 3) camera coordinates of the points that `view` sees, in the order of `observed[view]`.
-
-        `world_to_camera` are the extrinsics of all views, (N, 4, 4) or (N, 3, 4), in the frame of the points.
-        """
-        camera = np.asarray(world_to_camera[view], np.float64)
-        return self.points[self.observed[view]] @ camera[:3, :3].T + camera[:3, 3]
-
-    def depths(self, view: int, world_to_camera: FloatArray) -> NDArray[np.float64]:
-        """(K,) z-depths of the points that `view` sees; arguments are those of `in_camera`."""
-        return self.in_camera(view, world_to_camera)[:, 2]
-
-    def select_views(self, views: Sequence[int]) -> SparsePoints:
-        """The same points, seen by these views only, in this order."""
-        return SparsePoints(self.points, tuple(self.observed[view] for view in views), self.errors)
-
-
-@dataclass(frozen=True)
 class ColmapModel:
     """What a COLMAP model says about its N registered images."""
 
     names: tuple[str, ...]
-    """N names as the model has them, relative to its image folder; in natural order."""
+    """N names as the model has them (NFC), relative to its image folder; in natural order."""
     cameras: Cameras
-    """Extrinsics (N, 4, 4) world-to-camera and intrinsics (N, 3, 3) in pixels of the originals."""
-    image_sizes: NDArray[np.int64]
-    """(N, 2) width and height of the originals."""
-    distortion: NDArray[np.float64] | None
-    """(N, 8) k1, k2, p1, p2, k3, k4, k5, k6 as in OpenCV; None where no camera has any."""
+    """Of the originals as they were taken, lens included."""
     sparse: SparsePoints
 
 
@@ -103,10 +52,10 @@ def read_colmap(folder: Path) -> ColmapModel:
         InputError: files missing or damaged, no registered image, or a camera model other than the pinhole, radial and
             OpenCV ones (fisheye images are to be undistorted first).
     """
-    from recon.sources.images import natural_key
-
     model = open_colmap(folder)
-    images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
+    images = sorted(
+        (model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(normalise_name(image.name))
+    )
     if not images:
         raise InputError(f"the COLMAP model '{folder}' has no registered image")
     cameras = [model.cameras[image.camera_id] for image in images]
@@ -115,13 +64,13 @@ def read_colmap(folder: Path) -> ColmapModel:
     except InputError as error:
         raise InputError(f"'{folder}': {error}") from error
     return ColmapModel(
-        names=tuple(image.name for image in images),
+        names=tuple(normalise_name(image.name) for image in images),
         cameras=Cameras(
             np.stack([world_to_camera(image) for image in images]),
             np.stack([np.asarray(camera.calibration_matrix(), np.float64) for camera in cameras]),
+            np.array([(camera.width, camera.height) for camera in cameras], np.int64),
+            distortion,
         ),
-        image_sizes=np.array([(camera.width, camera.height) for camera in cameras], np.int64),
-        distortion=distortion,
         sparse=sparse_points(model, images),
     )
 

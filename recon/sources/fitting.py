@@ -12,17 +12,19 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cameras import Cameras
 from recon.choices import MixedSizes, ProcessResMethod
 from recon.errors import InputError
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 
 PATCH = 14
 PROCESS_RES_METHODS = get_args(ProcessResMethod)
@@ -37,17 +39,50 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class ProcessedViews:
-    """N photos at one common size H × W, both multiples of 14, and the way back to the originals."""
+class Views:
+    """What an estimator sees: N photos at one common size H × W, both multiples of 14; and the way back to them."""
 
-    images: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
     """(N, H, W, 3) RGB."""
     original_sizes: NDArray[np.int64]
     """(N, 2) width and height of the upright originals."""
     processed_to_original: NDArray[np.float64]
-    """(N, 3, 3) maps homogeneous processed pixel coordinates to original ones; half-integer pixel centres."""
+    """(N, 3, 3) maps homogeneous processed pixel coordinates to those of the originals (undistorted, where the lens of
+    the cameras bends them); half-integer pixel centres."""
     names: tuple[str, ...]
     """N names of the photos."""
+    masks: NDArray[np.bool_] | None = None
+    """(N, H, W) True where a view shows what is wanted; None: everywhere."""
+    cameras: Cameras = field(default_factory=Cameras)
+    """What is known of the cameras of these views: pinhole, in their pixels."""
+    original_cameras: Cameras = field(default_factory=Cameras)
+    """The same cameras for the upright originals as they were taken, lens included."""
+    points: SparsePoints | None = None
+    """Of the scene, in the frame of the cameras."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def window(self, chosen: slice) -> Views:
+        """These views only."""
+        return Views(
+            self.pixels[chosen],
+            self.original_sizes[chosen],
+            self.processed_to_original[chosen],
+            self.names[chosen],
+            None if self.masks is None else self.masks[chosen],
+            self.cameras[chosen],
+            self.original_cameras[chosen],
+            None if self.points is None else self.points.select_views(range(len(self))[chosen]),
+        )
+
+    def with_cameras(self, original_cameras: Cameras, points: SparsePoints | None = None) -> Views:
+        """With cameras of the upright originals (N); the photos must have been undistorted by them where they bend."""
+        height, width = self.pixels.shape[1:3]
+        if original_cameras.sizes is None:
+            original_cameras = replace(original_cameras, sizes=self.original_sizes)
+        cameras = original_cameras.pinhole().mapped(self.processed_to_original, (width, height))
+        return replace(self, cameras=cameras, original_cameras=original_cameras, points=points)
 
 
 @dataclass(frozen=True)
@@ -60,7 +95,9 @@ class FittedPhoto:
     original_size: Size
     """Width and height of the upright original."""
     processed_to_original: NDArray[np.float64]
-    """(3, 3) as in `ProcessedViews`."""
+    """(3, 3) as in `Views`."""
+    mask: NDArray[np.bool_] | None = None
+    """(H, W) as in `Photo`."""
 
 
 def preprocess(
@@ -68,7 +105,7 @@ def preprocess(
     process_res: int = 504,
     method: str = "upper_bound_resize",
     mixed_sizes: MixedSizes = "crop",
-) -> ProcessedViews:
+) -> Views:
     """Resize photos to the networks' size, several at a time.
 
     Args:
@@ -100,10 +137,11 @@ def fit_photo(photo: Photo, process_res: int = 504, method: str = "upper_bound_r
     image, affine = (_resize if method.endswith("_resize") else _centre_crop)(image, affine, final)
     # A copy where the photo itself fits: what is kept must not hold on to the photo's memory, nor be changed with it.
     pixels = np.array(image) if np.shares_memory(image, photo.pixels) else image
-    return FittedPhoto(photo.name, pixels, (photo.width, photo.height), affine)
+    mask = None if photo.mask is None else _resample_mask(photo.mask, affine, final)
+    return FittedPhoto(photo.name, pixels, (photo.width, photo.height), affine, mask)
 
 
-def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> ProcessedViews:
+def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> Views:
     """Stack photos, cropped to the size they have in common; `mixed_sizes` and errors as for `preprocess`."""
     if mixed_sizes not in get_args(MixedSizes):
         raise InputError(f"mixed_sizes must be one of {', '.join(get_args(MixedSizes))}, not {mixed_sizes!r}")
@@ -112,12 +150,21 @@ def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> 
     if any(size != common for size in sizes):
         _report_mixed_sizes(photos, sizes, common, mixed_sizes)
     cropped = [_centre_crop(photo.pixels, photo.processed_to_original, common) for photo in photos]
-    return ProcessedViews(
-        images=np.stack([image for image, _ in cropped]),
+    return Views(
+        pixels=np.stack([image for image, _ in cropped]),
         original_sizes=np.array([photo.original_size for photo in photos], np.int64),
         processed_to_original=np.stack([affine for _, affine in cropped]),
         names=tuple(photo.name for photo in photos),
+        masks=_combined_masks(photos, common),
     )
+
+
+def _combined_masks(photos: Sequence[FittedPhoto], size: Size) -> NDArray[np.bool_] | None:
+    if all(photo.mask is None for photo in photos):
+        return None
+    everywhere = np.ones(size[::-1], np.bool_)
+    masks = [everywhere if photo.mask is None else _centre_crop(photo.mask, np.eye(3), size)[0] for photo in photos]
+    return np.stack(masks)
 
 
 def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -170,7 +217,7 @@ def _refuse_elongated(photo: Photo, bounded: Size, final: Size, process_res: int
         )
 
 
-def _size_of(image: NDArray[np.uint8]) -> Size:
+def _size_of(image: NDArray[Any]) -> Size:
     return image.shape[1], image.shape[0]
 
 
@@ -201,9 +248,14 @@ def _resize(
     return resized, affine @ np.diag([width / size[0], height / size[1], 1.0])
 
 
-def _centre_crop(
-    image: NDArray[np.uint8], affine: NDArray[np.float64], size: Size
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def _resample_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
+    """The (width, height) mask whose pixel centres `affine` maps to those of `mask`: the nearest pixel each."""
+    columns = np.floor((np.arange(size[0]) + 0.5) * affine[0, 0] + affine[0, 2]).astype(np.intp)
+    rows = np.floor((np.arange(size[1]) + 0.5) * affine[1, 1] + affine[1, 2]).astype(np.intp)
+    return mask[np.clip(rows, 0, mask.shape[0] - 1)[:, None], np.clip(columns, 0, mask.shape[1] - 1)]
+
+
+def _centre_crop(image: NDArray[Any], affine: NDArray[np.float64], size: Size) -> tuple[Any, NDArray[np.float64]]:
     """Cut (width, height) from the middle; an odd margin leaves the extra pixel right or below."""
     width, height = _size_of(image)
     left, top = (width - size[0]) // 2, (height - size[1]) // 2

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
 from recon.progress import TellPart
-from recon.sources.colmap import SparsePoints
 from recon.stereo.consistency import agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
+from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import pixel_centres
-from recon.sources.colmap import SparsePoints
 from recon.stereo.consistency import agreement
 from recon.stereo.images import Matching, scaled_intrinsics, shrink, warp_back, warp_between
 from recon.stereo.plane_sweep import sweep

@@ -19,7 +19,7 @@ from pathlib import Path
 from recon.sfm.photos import MAX_FEATURE_SIDE
 from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
 from recon.sources.colmap_log import quiet_colmap
-from recon.sources.images import load_each
+from recon.sources.loading import load_each
 
 Outcome = tuple[int, int, float]
 """Photos registered, points, and mean reprojection error in pixels."""

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
-from recon.sources.colmap import SparsePoints
+from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.images import to_grey
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.stereo.view_selection import plan_view

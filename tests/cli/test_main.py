@@ -34,6 +34,7 @@ from recon.models.ready import ReadyModel
 from recon.sources.cameras_file import write_cameras
 from tests.eval.layout_folders import eth3d, perfect_prediction, write_run
 from tests.fake_network import fake_ready, save_photos, user_cameras
+from tests.known_cameras import cameras_of
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -161,7 +162,7 @@ class TestRun:
     ) -> None:
         assert set(GIVEN) | {"inputs", "config", "fill"} == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
-        write_cameras(folder / "cameras.json", ["0.png", "1.png"], [[140, 112]] * 2, user_cameras(2), None)
+        write_cameras(folder / "cameras.json", ["0.png", "1.png"], cameras_of([[140, 112]] * 2, user_cameras(2), None))
         arrived: list[dict] = []
 
         def stop(model: object, inputs: object, **arguments: Any) -> None:
@@ -254,7 +255,7 @@ class TestRun:
 
     def test_cameras_from_a_file(self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]) -> None:
         names = ["0.png", "1.png", "2.png"]
-        write_cameras(folder / "cameras.json", names, [[140, 112]] * 3, user_cameras(3), None)
+        write_cameras(folder / "cameras.json", names, cameras_of([[140, 112]] * 3, user_cameras(3), None))
         assert main(["run", "photos", "--cameras", "cameras.json", "--process-res", "70", "--out", "o"]) == 0
         assert "units aligned" in capsys.readouterr().out
         exts = np.load(folder / "o" / "exports" / "mini_npz" / "results.npz")["exts"]
@@ -289,7 +290,7 @@ class TestWrongInput:
         ("arguments", "message"),
         [
             (["run"], "no photos given"),
-            (["run", "absent"], "absent does not exist"),
+            (["run", "absent"], "absent' does not exist"),
             (["run", "photos", "--model", "da3-tiny"], "unknown model 'da3-tiny'"),
             (["run", "photos", "--export", "glb-png"], "unknown export format 'png'"),
             (["run", "photos", "--export-kwargs", "glb.size=1"], "unknown option 'size' for export format 'glb'"),
@@ -377,10 +378,11 @@ class TestWrongInput:
             ["clip.mp4"],
             ["photos", "--export", "feat_vis"],
             ["photos", "--export-kwargs", "glb.camera_size=-1"],
-            ["."],
+            ["empty"],
         ],
     )
     def test_is_noticed_before_a_model_is_loaded(self, folder: Path, made: list[dict], arguments: list[str]) -> None:
+        (folder / "empty").mkdir()
         assert main(["run", *arguments]) == 2
         assert made == []
 
@@ -568,7 +570,7 @@ def test_as_a_module(module: str, tmp_path: Path) -> None:
     assert python_m("--version").stdout == f"recon {__version__}\n"
     wrong = python_m("run", "absent")
     assert wrong.returncode == 2
-    assert "absent does not exist" in wrong.stderr
+    assert "absent' does not exist" in wrong.stderr
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

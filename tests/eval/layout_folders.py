@@ -19,6 +19,7 @@ from recon.geometry.unprojection import pixel_centres
 from recon.run.record import write_record
 from recon.sources.cameras_file import write_cameras
 from recon.types import Gaussians, Prediction
+from tests.known_cameras import cameras_of
 
 NORMAL, OFFSET = np.array([0.2, -0.1, 1.0]), 6.0
 """The wall: world points X with NORMAL · X = OFFSET."""
@@ -277,7 +278,7 @@ def sample(root: Path) -> Path:
             depth[:20] = 0
             write_millimetres(depths / f"{Path(name).stem}.png", 2 * depth)
         matrices = np.tile(INTRINSICS, (len(views), 1, 1))
-        write_cameras(folder / "cameras.json", names, [(WIDTH, HEIGHT)] * len(views), extrinsics, matrices)
+        write_cameras(folder / "cameras.json", names, cameras_of([(WIDTH, HEIGHT)] * len(views), extrinsics, matrices))
     (root / "scene.json").write_text('{"name": "wall", "units": "metric", "depth_scale": 0.0005}', encoding="utf-8")
     return root
 

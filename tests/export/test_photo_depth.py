@@ -11,7 +11,7 @@ from PIL import Image
 from recon.errors import InputError
 from recon.export.photo_depth import depth_on_photo, write_photo_depth
 from recon.sources.fitting import fit_photo
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 from recon.types import Prediction
 
 NEAR, FAR = 1.0, 3.0

@@ -13,7 +13,8 @@ from PIL import Image
 
 from recon.messages import ReconWarning
 from recon.sources.fitting import PROCESS_RES_METHODS, map_intrinsics, normalise, preprocess
-from recon.sources.images import Photo, load_photos
+from recon.sources.loading import load_photos
+from recon.sources.photo import Photo
 from tests.reference.stubs import EMPTY_STAND_INS, import_reference_api, reference_available
 
 pytestmark = [
@@ -47,7 +48,7 @@ def assert_same(api: ModuleType, photos: list[Photo], process_res: int, method: 
         [photo.pixels for photo in photos], None, intrinsics.copy(), process_res, method, sequential=True
     )
     views = preprocess(photos, process_res, method)
-    ours = normalise(views.images)
+    ours = normalise(views.pixels)
     assert ours.shape == tuple(theirs.shape)
     # One grey level is 0.017 here.
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-6)
@@ -96,7 +97,7 @@ def test_reference_leaves_a_rotated_photo_lying_and_ours_turns_it(api: ModuleTyp
     theirs, _, _ = api.InputProcessor()([str(path)], sequential=True)
     views = preprocess(load_photos(path).photos)
     assert theirs.shape[-2:] == (378, 504)
-    np.testing.assert_array_equal(views.images[0], upright)
+    np.testing.assert_array_equal(views.pixels[0], upright)
     # Intrinsics are of the upright photo: its centre stays the centre.
     intrinsics = np.array([[[500.0, 0, 189], [0, 500.0, 252], [0, 0, 1]]])
     assert views.original_sizes.tolist() == [[378, 504]]

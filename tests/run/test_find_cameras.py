@@ -17,11 +17,11 @@ from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.stereo import StereoEstimator
 from recon.geometry.similarity import Similarity
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
 from recon.run.pipeline import reconstruct
 from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmResult
-from recon.sources.colmap import SparsePoints
 from recon.stereo.multi_view import StereoDepth, StereoOptions
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
 

@@ -20,7 +20,7 @@ from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
 from recon.run.pipeline import reconstruct
 from recon.sources.fitting import PROCESS_RES_METHODS, map_intrinsics, preprocess
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 from recon.types import Prediction
 
 NORMAL = np.array([0.1, -0.2, 1.0]) / np.linalg.norm([0.1, -0.2, 1.0])

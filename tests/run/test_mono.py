@@ -26,7 +26,8 @@ from recon.run.mono import MonoRun, open_model, run_mono
 from recon.run.mono_settings import MonoSettings
 from recon.sources.cameras_file import write_cameras
 from recon.sources.fitting import combine
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
+from tests.known_cameras import cameras_of
 from tests.models.onnx.graphs import expected_map, stated, write_graph
 from tests.models.tiny import TINY, tiny_network
 from tests.without_torch import HIDE_TORCH
@@ -183,7 +184,7 @@ class TestCameras:
 
     def test_by_file(self, folder: Path, graph: Path, tmp_path: Path) -> None:
         intrinsics = np.array([[[90 + i, 0, 50], [0, 95, 40], [0, 0, 1]] for i in range(4)], float)
-        write_cameras(tmp_path / "cameras.json", list(SIZES), list(SIZES.values()), None, intrinsics)
+        write_cameras(tmp_path / "cameras.json", list(SIZES), cameras_of(list(SIZES.values()), None, intrinsics))
         run(folder, graph, tmp_path / "out", focal=None, cameras=tmp_path / "cameras.json", export="npz")
         for index, name in enumerate(SIZES):
             prediction = read_npz(tmp_path / "out" / name[0] / "exports" / "npz" / "results.npz")
@@ -192,7 +193,7 @@ class TestCameras:
 
     def test_a_photo_without_one_in_the_file_is_left_out(self, folder: Path, graph: Path, tmp_path: Path) -> None:
         intrinsics = np.array([[[90, 0, 50], [0, 95, 40], [0, 0, 1]]] * 3, float)
-        write_cameras(tmp_path / "c.json", list(SIZES)[:3], list(SIZES.values())[:3], None, intrinsics)
+        write_cameras(tmp_path / "c.json", list(SIZES)[:3], cameras_of(list(SIZES.values())[:3], None, intrinsics))
         with pytest.warns(ReconWarning, match=r"left out: .*d\.png"):
             result = run(folder, graph, tmp_path / "out", focal=None, cameras=tmp_path / "c.json")
         assert len(result.photos) == 3

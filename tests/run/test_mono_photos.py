@@ -16,7 +16,7 @@ from recon.estimate.mono_predict import FittedSingle
 from recon.messages import ReconWarning, collect_warnings, warn
 from recon.run.mono_photos import MonoPhoto, PhotoReader, folder_names, list_photos
 from recon.sources.fitting import fit_photo
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 
 
 class TestFolderNames:

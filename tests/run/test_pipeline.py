@@ -32,6 +32,7 @@ from tests.fake_network import (
     photos,
     user_cameras,
 )
+from tests.known_cameras import cameras_of
 
 SMALL = InferenceOptions(process_res=WIDTH)
 ORIGINAL_INTRINSICS = np.array([[122.0, 0, 68], [0, 124.0, 57], [0, 0, 1]])
@@ -181,7 +182,7 @@ class TestCamerasIn:
     def test_a_file_of_cameras(self, tmp_path: Path) -> None:
         names = ["0000", "0001", "0002"]
         path = tmp_path / "cameras.json"
-        write_cameras(path, names, [[140, 112]] * 3, user_cameras(3), original_intrinsics(3))
+        write_cameras(path, names, cameras_of([[140, 112]] * 3, user_cameras(3), original_intrinsics(3)))
         prediction = reconstruct(fake_model(), photos(3), cameras=path, options=SMALL).prediction
         np.testing.assert_array_equal(prediction.extrinsics, user_cameras(3)[:, :3].astype(np.float32))
         assert prediction.units == "aligned"
@@ -485,7 +486,7 @@ class TestBadPhotoAmongOthers:
     def test_cameras_by_name_need_not_know_it(self, folder: Path, tmp_path: Path) -> None:
         path, kept = tmp_path / "cameras.json", [0, 2]
         size = [(2 * WIDTH, 2 * HEIGHT)] * 2
-        write_cameras(path, ["0.png", "2.png"], size, user_cameras(3)[kept], original_intrinsics(2))
+        write_cameras(path, ["0.png", "2.png"], cameras_of(size, user_cameras(3)[kept], original_intrinsics(2)))
         with pytest.warns(ReconWarning, match=r"left out: .*1\.png"):
             result = reconstruct(fake_model(), folder, cameras=path, options=SMALL, export_dir=tmp_path / "out")
         assert result.prediction.image_names == ("0.png", "2.png")
@@ -496,7 +497,7 @@ class TestBadPhotoAmongOthers:
 
     def test_sizes_of_the_others_are_still_checked(self, folder: Path, tmp_path: Path) -> None:
         path = tmp_path / "cameras.json"
-        write_cameras(path, ["0.png", "2.png"], [(999, 3)] * 2, user_cameras(2), original_intrinsics(2))
+        write_cameras(path, ["0.png", "2.png"], cameras_of([(999, 3)] * 2, user_cameras(2), original_intrinsics(2)))
         with pytest.warns(ReconWarning, match="left out"), pytest.raises(InputError, match="999×3"):
             reconstruct(fake_model(), folder, cameras=path, options=SMALL)
 

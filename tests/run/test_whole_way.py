@@ -12,7 +12,7 @@ from recon.geometry.similarity import umeyama
 from recon.paths import scenes_folder
 from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
 from recon.sources.fitting import map_intrinsics, preprocess
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 
 from ..synthetic.sample_scenes import load_scene

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.sfm.structure_from_motion import SfmPhoto, prepare_photo
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 
 SIZE = (240, 320)
 """Height and width of the photos."""

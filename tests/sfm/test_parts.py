@@ -15,7 +15,7 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import _lens_exists, _merit
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.sfm.photos import SfmPhoto, prepare_photo
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 
 from .cards import arc, photograph, prepared, stage
 

@@ -20,7 +20,8 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmOptions, SfmPhoto, SfmResult, prepare_photo, structure_from_motion
 from recon.sources.colmap import read_colmap
 from recon.sources.colmap_log import quiet_colmap
-from recon.sources.images import Photo, load_each
+from recon.sources.loading import load_each
+from recon.sources.photo import Photo
 
 from .cards import INTRINSICS, SIZE, arc, photograph, prepared, shifted, stage, turned
 

@@ -12,10 +12,17 @@ import pytest
 from recon.errors import InputError
 from recon.sources.cameras_file import read_cameras, read_render_cameras, write_cameras
 from recon.sources.fitting import map_intrinsics, preprocess
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
+from tests.known_cameras import cameras_of
 
 NAMES = ["b.jpg", "a.jpg", "c.jpg"]
 SIZES = [(1208, 680), (640, 480), (480, 640)]
+
+
+def matrices(*arguments: Any) -> tuple[Any, Any]:
+    """Extrinsics and intrinsics that `read_cameras` gives."""
+    cameras = read_cameras(*arguments)
+    return cameras.world_to_camera, cameras.intrinsics
 
 
 @pytest.fixture
@@ -38,9 +45,9 @@ def test_json_round_trip_is_exact_and_follows_names(
     tmp_path: Path, extrinsics: np.ndarray, intrinsics: np.ndarray
 ) -> None:
     path = tmp_path / "new" / "cameras.json"
-    write_cameras(path, NAMES, SIZES, extrinsics, intrinsics)
+    write_cameras(path, NAMES, cameras_of(SIZES, extrinsics, intrinsics))
     order = [2, 0]
-    read_extrinsics, read_intrinsics = read_cameras(path, [NAMES[i] for i in order], [SIZES[i] for i in order])
+    read_extrinsics, read_intrinsics = matrices(path, [NAMES[i] for i in order], [SIZES[i] for i in order])
     np.testing.assert_array_equal(read_extrinsics, extrinsics[order])
     np.testing.assert_array_equal(read_intrinsics, intrinsics[order])
     assert list(path.parent.iterdir()) == [path]
@@ -51,12 +58,12 @@ def test_json_round_trip_is_exact_and_follows_names(
 
 def test_either_matrix_may_be_absent(tmp_path: Path, extrinsics: np.ndarray, intrinsics: np.ndarray) -> None:
     path = tmp_path / "cameras.json"
-    write_cameras(path, NAMES, SIZES, extrinsics[:, :3], None)
-    read_extrinsics, read_intrinsics = read_cameras(path, NAMES)
+    write_cameras(path, NAMES, cameras_of(SIZES, extrinsics[:, :3], None))
+    read_extrinsics, read_intrinsics = matrices(path, NAMES)
     np.testing.assert_array_equal(read_extrinsics, extrinsics)
     assert read_intrinsics is None
-    write_cameras(path, NAMES, SIZES, None, intrinsics)
-    read_extrinsics, read_intrinsics = read_cameras(path, NAMES)
+    write_cameras(path, NAMES, cameras_of(SIZES, None, intrinsics))
+    read_extrinsics, read_intrinsics = matrices(path, NAMES)
     np.testing.assert_array_equal(read_intrinsics, intrinsics)
     assert read_extrinsics is None
 
@@ -68,18 +75,18 @@ def test_npz_in_image_order(
     path = tmp_path / "cameras.npz"
     arrays: dict[str, Any] = {keys[0]: extrinsics[:, :3], keys[1]: intrinsics}
     np.savez(path, **arrays)
-    read_extrinsics, read_intrinsics = read_cameras(path, NAMES)
+    read_extrinsics, read_intrinsics = matrices(path, NAMES)
     np.testing.assert_array_equal(read_extrinsics, extrinsics)
     np.testing.assert_array_equal(read_intrinsics, intrinsics)
     del arrays[keys[0]]
     np.savez(path, **arrays)
-    assert read_cameras(path, NAMES)[0] is None
+    assert read_cameras(path, NAMES).world_to_camera is None
 
 
 def test_npz_with_names_follows_them(tmp_path: Path, extrinsics: np.ndarray) -> None:
     path = tmp_path / "cameras.npz"
     np.savez(path, extrinsics=extrinsics, image_names=np.array(NAMES))
-    np.testing.assert_array_equal(read_cameras(path, ["c.jpg", "b.jpg"])[0], extrinsics[[2, 0]])
+    np.testing.assert_array_equal(read_cameras(path, ["c.jpg", "b.jpg"]).world_to_camera, extrinsics[[2, 0]])
     with pytest.raises(InputError, match=r"no camera for the image 'd\.jpg'; it has 3: b\.jpg, a\.jpg, c\.jpg"):
         read_cameras(path, ["d.jpg"])
 
@@ -88,11 +95,11 @@ def test_photo_given_twice(tmp_path: Path, extrinsics: np.ndarray) -> None:
     names = ["a.jpg", "a.jpg", "c.jpg"]
     path = tmp_path / "cameras.npz"
     np.savez(path, extrinsics=extrinsics)
-    np.testing.assert_array_equal(read_cameras(path, names)[0], extrinsics)
+    np.testing.assert_array_equal(read_cameras(path, names).world_to_camera, extrinsics)
     np.savez(path, extrinsics=extrinsics, image_names=np.array(names))
-    np.testing.assert_array_equal(read_cameras(path, names)[0], extrinsics)
-    write_cameras(path.with_suffix(".json"), NAMES, SIZES, extrinsics, None)
-    np.testing.assert_array_equal(read_cameras(path.with_suffix(".json"), names)[0], extrinsics[[1, 1, 2]])
+    np.testing.assert_array_equal(read_cameras(path, names).world_to_camera, extrinsics)
+    write_cameras(path.with_suffix(".json"), NAMES, cameras_of(SIZES, extrinsics, None))
+    np.testing.assert_array_equal(read_cameras(path.with_suffix(".json"), names).world_to_camera, extrinsics[[1, 1, 2]])
 
 
 def test_results_of_a_run_are_mapped_back(tmp_path: Path, extrinsics: np.ndarray, intrinsics: np.ndarray) -> None:
@@ -105,7 +112,7 @@ def test_results_of_a_run_are_mapped_back(tmp_path: Path, extrinsics: np.ndarray
         "intrinsics": processed,
     }
     np.savez(path, **result, processed_to_original=views.processed_to_original)
-    read_extrinsics, read_intrinsics = read_cameras(path, NAMES)
+    read_extrinsics, read_intrinsics = matrices(path, NAMES)
     np.testing.assert_array_equal(read_extrinsics, extrinsics)
     assert read_intrinsics is not None
     np.testing.assert_allclose(read_intrinsics, intrinsics, rtol=1e-12, atol=1e-9)
@@ -115,12 +122,12 @@ def test_results_of_a_run_are_mapped_back(tmp_path: Path, extrinsics: np.ndarray
         read_cameras(path, NAMES)
     del result["intrinsics"]
     np.savez(path, **result)
-    np.testing.assert_array_equal(read_cameras(path, NAMES)[0], extrinsics)
+    np.testing.assert_array_equal(read_cameras(path, NAMES).world_to_camera, extrinsics)
 
 
 def test_sizes_stated_are_checked(tmp_path: Path, intrinsics: np.ndarray) -> None:
     path = tmp_path / "cameras.json"
-    write_cameras(path, NAMES, SIZES, None, intrinsics)
+    write_cameras(path, NAMES, cameras_of(SIZES, None, intrinsics))
     lying = [SIZES[0], SIZES[1], SIZES[2][::-1]]
     with pytest.raises(InputError, match=r"'c\.jpg' at 480×640 pixels, but the upright image is 640×480"):
         read_cameras(path, NAMES, lying)
@@ -202,14 +209,14 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written(tmp_path: Path, extrinsics: np.ndarray) -> None:
     path = tmp_path / "cameras.json"
-    with pytest.raises(InputError, match=r"as many as the images: image 3, width 3, height 3, world_to_camera 2"):
-        write_cameras(path, NAMES, SIZES, extrinsics[:2], None)
+    with pytest.raises(InputError, match=r"as many as the images: image 3, width 2, height 2, world_to_camera 2"):
+        write_cameras(path, NAMES, cameras_of(SIZES[:2], extrinsics[:2], None))
     with pytest.raises(InputError, match=r"'a\.jpg' is named twice"):
-        write_cameras(path, ["a.jpg"] * 3, SIZES, extrinsics, None)
+        write_cameras(path, ["a.jpg"] * 3, cameras_of(SIZES, extrinsics, None))
     assert not path.exists()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write"):
-        write_cameras(tmp_path / "file" / "cameras.json", NAMES, SIZES, extrinsics, None)
+        write_cameras(tmp_path / "file" / "cameras.json", NAMES, cameras_of(SIZES, extrinsics, None))
 
 
 class TestRenderCameras:
@@ -222,7 +229,7 @@ class TestRenderCameras:
     def test_all_of_a_file_in_its_order_and_size(self, tmp_path: Path) -> None:
         extrinsics, intrinsics = self.cameras()
         path = tmp_path / "path.json"
-        write_cameras(path, ["c", "a", "b"], [(640, 480)] * 3, extrinsics, intrinsics)
+        write_cameras(path, ["c", "a", "b"], cameras_of([(640, 480)] * 3, extrinsics, intrinsics))
         read = read_render_cameras(path)
         np.testing.assert_array_equal(read.extrinsics, extrinsics)
         np.testing.assert_array_equal(read.intrinsics, intrinsics)
@@ -231,7 +238,7 @@ class TestRenderCameras:
     def test_intrinsics_follow_another_size(self, tmp_path: Path) -> None:
         extrinsics, intrinsics = self.cameras()
         path = tmp_path / "path.json"
-        write_cameras(path, ["a", "b", "c"], [(640, 480)] * 3, extrinsics, intrinsics)
+        write_cameras(path, ["a", "b", "c"], cameras_of([(640, 480)] * 3, extrinsics, intrinsics))
         read = read_render_cameras(path, (240, 320))
         np.testing.assert_allclose(read.intrinsics, np.diag([0.5, 0.5, 1]) @ intrinsics)
         assert read.size == (240, 320)
@@ -246,10 +253,12 @@ class TestRenderCameras:
 
     def test_what_cannot_be_rendered_from(self, tmp_path: Path) -> None:
         extrinsics, intrinsics = self.cameras()
-        write_cameras(tmp_path / "k.json", ["a", "b", "c"], [(640, 480)] * 3, None, intrinsics)
+        write_cameras(tmp_path / "k.json", ["a", "b", "c"], cameras_of([(640, 480)] * 3, None, intrinsics))
         with pytest.raises(InputError, match="holds no extrinsics"):
             read_render_cameras(tmp_path / "k.json")
-        write_cameras(tmp_path / "sizes.json", ["a", "b", "c"], [(640, 480), (9, 9), (9, 9)], extrinsics, None)
+        write_cameras(
+            tmp_path / "sizes.json", ["a", "b", "c"], cameras_of([(640, 480), (9, 9), (9, 9)], extrinsics, None)
+        )
         with pytest.raises(InputError, match="several sizes"):
             read_render_cameras(tmp_path / "sizes.json")
         with pytest.raises(InputError, match="does not exist"):

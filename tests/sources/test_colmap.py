@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.sources.colmap import SparsePoints, read_colmap
+from recon.geometry.sparse_points import SparsePoints
+from recon.sources.colmap import read_colmap
 from tests.geometry.random_cameras import random_extrinsics
 
 
@@ -77,16 +78,16 @@ def test_a_model_is_read_in_natural_order(text: bool, tmp_path: Path):
     assert model.cameras.intrinsics is not None
     np.testing.assert_allclose(model.cameras.world_to_camera, extrinsics[::-1], atol=1e-9)
     np.testing.assert_allclose(model.cameras.intrinsics, [[[50, 0, 32], [0, 51, 24], [0, 0, 1]]] * 2)
-    assert model.distortion is not None
-    np.testing.assert_allclose(model.distortion, [[0.1, -0.02, 0.003, 0.004, 0, 0, 0, 0]] * 2)
-    assert model.image_sizes.tolist() == [[64, 48]] * 2
+    assert model.cameras.distortion is not None
+    np.testing.assert_allclose(model.cameras.distortion, [[0.1, -0.02, 0.003, 0.004, 0, 0, 0, 0]] * 2)
+    assert model.cameras.sizes.tolist() == [[64, 48]] * 2
     np.testing.assert_allclose(model.sparse.points, [[1, 2, 3], [4, 5, 6]])
     assert [seen.tolist() for seen in model.sparse.observed] == [[0, 1], [0]]
 
 
 def test_a_pinhole_model_has_no_distortion(tmp_path: Path):
     write_model(tmp_path / "model", "PINHOLE", [50, 51, 32, 24], text=True)
-    assert read_colmap(tmp_path / "model").distortion is None
+    assert read_colmap(tmp_path / "model").cameras.distortion is None
 
 
 def test_fisheye_models_are_refused(tmp_path: Path):

@@ -16,7 +16,7 @@ from recon.sources.fitting import (
     preprocess,
     unmap_intrinsics,
 )
-from recon.sources.images import Photo
+from recon.sources.photo import Photo
 
 SIZES = [(1208, 680), (1296, 1936), (504, 378), (640, 480), (61, 47), (501, 333), (20, 15)]
 
@@ -45,7 +45,7 @@ def test_edges_land_where_the_affine_says(method: str, size: tuple[int, int]) ->
     x, y = int(size[0] * 0.43), int(size[1] * 0.61)
     views = preprocess([cross(*size, x, y)], process_res=280, method=method)
     affine = views.processed_to_original[0]
-    found, expected = find_cross(views.images[0]), np.linalg.inv(affine) @ [x, y, 1]
+    found, expected = find_cross(views.pixels[0]), np.linalg.inv(affine) @ [x, y, 1]
     np.testing.assert_allclose(found, expected, atol=0.5)
     np.testing.assert_allclose(affine @ found, [x, y, 1], atol=0.5 * max(1, affine[0, 0], affine[1, 1]))
 
@@ -56,7 +56,7 @@ def test_edges_land_where_the_affine_says_after_the_common_crop(method: str) -> 
     photos = [cross(w, h, w // 2 + 20, h // 2 - 15) for w, h in sizes]
     with pytest.warns(ReconWarning, match="mixed sizes"):
         views = preprocess(photos, process_res=280, method=method)
-    for image, affine, (width, height) in zip(views.images, views.processed_to_original, sizes, strict=True):
+    for image, affine, (width, height) in zip(views.pixels, views.processed_to_original, sizes, strict=True):
         expected = np.linalg.inv(affine) @ [width // 2 + 20, height // 2 - 15, 1]
         np.testing.assert_allclose(find_cross(image), expected, atol=0.5)
 
@@ -65,7 +65,7 @@ def test_edges_land_where_the_affine_says_after_the_common_crop(method: str) -> 
 def test_resizes_keep_the_whole_photo(method: str) -> None:
     for width, height in SIZES:
         views = preprocess([blank(width, height)], process_res=280, method=method)
-        _, h, w, _ = views.images.shape
+        _, h, w, _ = views.pixels.shape
         corners = np.array([[0, 0, 1], [w, h, 1]]).T
         np.testing.assert_allclose(
             views.processed_to_original[0] @ corners, np.array([[0, 0, 1], [width, height, 1]]).T
@@ -89,7 +89,7 @@ def test_sizes_follow_the_method(method: str) -> None:
 def test_crop_takes_the_very_pixels() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (61, 70, 3), dtype=np.uint8)
     views = preprocess([Photo("a", pixels)], process_res=70, method="upper_bound_crop")
-    np.testing.assert_array_equal(views.images[0], pixels[2:58])
+    np.testing.assert_array_equal(views.pixels[0], pixels[2:58])
     np.testing.assert_array_equal(views.processed_to_original[0], [[1, 0, 0], [0, 1, 2], [0, 0, 1]])
 
 
@@ -97,7 +97,7 @@ def test_photo_of_the_right_size_is_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (56, 70, 3), dtype=np.uint8)
     for method in PROCESS_RES_METHODS:
         views = preprocess([Photo("a", pixels)], process_res=56 if "lower" in method else 70, method=method)
-        np.testing.assert_array_equal(views.images[0], pixels)
+        np.testing.assert_array_equal(views.pixels[0], pixels)
         np.testing.assert_array_equal(views.processed_to_original[0], np.eye(3))
 
 
@@ -112,8 +112,8 @@ def test_fitted_photo_does_not_hold_on_to_the_photo() -> None:
 def test_result_describes_the_originals() -> None:
     photos = [blank(640, 480, "a.jpg"), blank(1280, 960, "b.jpg")]
     views = preprocess(photos)
-    assert views.images.shape == (2, 378, 504, 3)
-    assert views.images.dtype == np.uint8
+    assert views.pixels.shape == (2, 378, 504, 3)
+    assert views.pixels.dtype == np.uint8
     assert views.original_sizes.tolist() == [[640, 480], [1280, 960]]
     assert views.original_sizes.dtype == np.int64
     assert views.processed_to_original.dtype == np.float64
@@ -125,7 +125,7 @@ def test_photos_are_not_changed_and_runs_agree() -> None:
     photos = [Photo(str(i), rng.integers(0, 256, (333, 501, 3), dtype=np.uint8)) for i in range(9)]
     before = [photo.pixels.copy() for photo in photos]
     first, second = preprocess(photos), preprocess(photos)
-    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(first.pixels, second.pixels)
     for photo, pixels in zip(photos, before, strict=True):
         np.testing.assert_array_equal(photo.pixels, pixels)
 
@@ -160,7 +160,7 @@ def test_principal_point_at_the_centre_stays_there() -> None:
     for size in SIZES:
         views = preprocess([blank(*size)], process_res=280)
         intrinsics = np.array([[[400.0, 0, size[0] / 2], [0, 400.0, size[1] / 2], [0, 0, 1]]])
-        _, h, w, _ = views.images.shape
+        _, h, w, _ = views.pixels.shape
         np.testing.assert_allclose(map_intrinsics(intrinsics, views.processed_to_original)[0, :2, 2], [w / 2, h / 2])
 
 
@@ -170,7 +170,7 @@ def test_mixed_sizes_are_cropped_with_a_warning_that_says_what_is_lost() -> None
         views = preprocess(photos, process_res=504)
     message = str(record[0].message)
     assert len(record) == 1
-    assert views.images.shape == (3, 378, 378, 3)
+    assert views.pixels.shape == (3, 378, 378, 3)
     for part in ["640×480 (2)", "480×640 (1)", "378×378", "25% of the pixels", "25% of 'wide.jpg'"]:
         assert part in message
     with pytest.raises(InputError, match=r"mixed sizes: 640×480 \(2\), 480×640 \(1\); bring them to one size"):
@@ -184,7 +184,7 @@ def test_many_mixed_sizes_stay_one_line() -> None:
 
 def test_different_originals_of_one_processed_size_are_not_mixed() -> None:
     photos = [blank(640, 480), blank(1280, 960), blank(641, 481)]
-    assert preprocess(photos, mixed_sizes="error").images.shape == (3, 378, 504, 3)
+    assert preprocess(photos, mixed_sizes="error").pixels.shape == (3, 378, 504, 3)
 
 
 @pytest.mark.parametrize("method", PROCESS_RES_METHODS)
@@ -194,7 +194,7 @@ def test_too_elongated_photo_is_refused_by_name(method: str) -> None:
 
 
 def test_elongated_photo_fits_at_a_larger_process_res() -> None:
-    assert preprocess([blank(20_000, 50)], process_res=2800, method="upper_bound_resize").images.shape[1] == 14
+    assert preprocess([blank(20_000, 50)], process_res=2800, method="upper_bound_resize").pixels.shape[1] == 14
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_no_photos_are_refused() -> None:
 
 
 def test_smallest_process_res_and_numpy_integers() -> None:
-    assert preprocess([blank(640, 480)], process_res=np.int64(14)).images.shape == (1, 14, 14, 3)
+    assert preprocess([blank(640, 480)], process_res=np.int64(14)).pixels.shape == (1, 14, 14, 3)
 
 
 def test_normalise_is_imagenet_standardisation() -> None:

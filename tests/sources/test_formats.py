@@ -19,7 +19,8 @@ from PIL import Image, TiffImagePlugin, features
 from recon.errors import InputError, MissingExtraError
 from recon.messages import ReconWarning
 from recon.sources.formats import AVIF, HEIC, RAW, SVG, detect_format
-from recon.sources.images import list_images, load_photos
+from recon.sources.images import list_images
+from recon.sources.loading import load_photos
 from recon.sources.pixels import read_image
 
 HEIC_START = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic") + bytes(200)

@@ -13,7 +13,10 @@ from PIL import Image
 
 from recon.errors import InputError
 from recon.messages import ReconWarning, collect_warnings
-from recon.sources.images import Photo, list_images, load_each, load_photos, natural_key
+from recon.names import natural_key
+from recon.sources.images import list_images
+from recon.sources.loading import load_each, load_photos
+from recon.sources.photo import Photo
 
 
 def random_pixels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:

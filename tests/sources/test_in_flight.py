@@ -14,9 +14,10 @@ from PIL import Image
 
 from recon.estimate.mono_predict import FittedSingle
 from recon.run.mono_photos import PhotoReader, list_photos
-from recon.sources import images
-from recon.sources.images import Photo, load_each
+from recon.sources import loading
 from recon.sources.in_flight import PixelsInFlight
+from recon.sources.loading import load_each
+from recon.sources.photo import Photo
 
 SIZE = (40, 30)
 PIXELS = SIZE[0] * SIZE[1]
@@ -66,7 +67,7 @@ def read_one_by_one(folder: Path, watch: Watch) -> None:
 def test_no_more_photos_than_there_is_room_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path, Watch], None], room: float, most: int
 ) -> None:
-    monkeypatch.setattr(images, "IN_FLIGHT", PixelsInFlight(int(room)))
+    monkeypatch.setattr(loading, "IN_FLIGHT", PixelsInFlight(int(room)))
     watch = Watch()
     read(folder, watch)
     assert watch.most == most
@@ -80,7 +81,7 @@ def test_usual_photos_share_the_cores(folder: Path) -> None:
 
 def test_room_is_given_back_by_photos_that_fail(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = PixelsInFlight(PIXELS)
-    monkeypatch.setattr(images, "IN_FLIGHT", room)
+    monkeypatch.setattr(loading, "IN_FLIGHT", room)
     with pytest.raises(ZeroDivisionError):
         load_each(folder / "0.png", lambda photo: 1 // 0)
     (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:-30])
@@ -90,7 +91,7 @@ def test_room_is_given_back_by_photos_that_fail(folder: Path, monkeypatch: pytes
 
 def test_arrays_are_in_memory_already(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: COUNT)
-    monkeypatch.setattr(images, "IN_FLIGHT", PixelsInFlight(1))
+    monkeypatch.setattr(loading, "IN_FLIGHT", PixelsInFlight(1))
     watch = Watch()
     load_each(np.zeros((COUNT, 30, 40, 3), np.uint8), watch)
     assert watch.most > 2

@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from recon.errors import InputError
 from recon.messages import ReconWarning, collect_warnings
-from recon.sources.images import load_photos
+from recon.sources.loading import load_photos
 from recon.sources.pixels import believable_focal, pixels_from_array, pixels_from_pil, read_image
 
 ORIENTATION = 0x0112

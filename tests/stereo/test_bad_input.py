@@ -9,8 +9,8 @@ import pytest
 
 from recon.cameras import Cameras
 from recon.errors import InputError
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
-from recon.sources.colmap import SparsePoints
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 
 from ..sfm.cards import turned

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
-from recon.sources.colmap import SparsePoints
+from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.multi_view import StereoDepth, StereoOptions, multi_view_depth
 
 from ..sfm.cards import turned

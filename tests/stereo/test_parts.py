@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
-from recon.sources.colmap import SparsePoints
+from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.consistency import agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill

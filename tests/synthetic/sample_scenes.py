@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def load_scene(folder: Path) -> SyntheticViews:
     steps = np.stack([_read(folder / "depth" / f"{Path(name).stem}.png") for name in names])
     objects = np.stack([_read(folder / "objects" / f"{Path(name).stem}.png") for name in names])
     depth = (steps * float(facts["depth_scale"])).astype(np.float32)
-    cameras = Cameras(*read_cameras(folder / "cameras.json", names))
+    cameras = read_cameras(folder / "cameras.json", names)
     return SyntheticViews(images, depth, steps == 0, objects.astype(np.int32), cameras, facts["name"], facts["units"])
 
 
@@ -161,7 +161,7 @@ def load_held_out(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32],
     images = np.stack([_read(folder / "held_out" / name) for name in names])
     steps = np.stack([_read(folder / "held_out" / "depth" / f"{Path(name).stem}.png") for name in names])
     depth = (steps * float(facts["depth_scale"])).astype(np.float32)
-    return images, depth, Cameras(*read_cameras(folder / "held_out" / "cameras.json", names))
+    return images, depth, read_cameras(folder / "held_out" / "cameras.json", names)
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _write_cameras(path: Path, names: list[str], cameras: Cameras, size: tuple[int, int]) -> None:
-    write_cameras(path, names, [size[::-1]] * len(names), cameras.world_to_camera, cameras.intrinsics)
+    write_cameras(path, names, replace(cameras, sizes=np.tile(np.array(size[::-1]), (len(names), 1))))
 
 
 def _jpeg(image: NDArray[np.uint8], focal_35mm: int) -> bytes:

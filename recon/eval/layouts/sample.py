@@ -36,7 +36,9 @@ def read(folder: Path) -> GroundTruth:
     photos, extrinsics, intrinsics, depth_files = [], [], [], []
     for part, images in parts:
         found = list_images(images)
-        world_to_camera, matrices = read_cameras(part / "cameras.json", [path.name for path in found])
+        names = [path.relative_to(images).as_posix() for path in found]
+        cameras = read_cameras(part / "cameras.json", names).pinhole()
+        world_to_camera, matrices = cameras.world_to_camera, cameras.intrinsics
         if world_to_camera is None or matrices is None:
             raise InputError(f"'{part / 'cameras.json'}' must hold world_to_camera and intrinsics")
         photos += found

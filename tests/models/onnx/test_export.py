@@ -182,7 +182,7 @@ def predicted_by_torch(kind: str, file: OnnxFile, picture: np.ndarray) -> Predic
     """What `recon mono` gives with the network in torch."""
     from recon.estimate.mono_cameras import KnownCameras
     from recon.estimate.mono_predict import FittedSingle, fit_single
-    from recon.sources.images import load_photos
+    from recon.sources.loading import load_photos
 
     (loaded,) = load_photos(picture).photos
     fitted = fit_single(MonocularModel(file.path), loaded)

@@ -1,0 +1,68 @@
+"""Photos whose cameras are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.cameras import Cameras
+from recon.geometry.sparse_points import SparsePoints
+from recon.sources.in_flight import Admit
+from recon.sources.photo import Photo
+from recon.sources.source import Source
+
+
+@dataclass(frozen=True)
+class CalibratedSource:
+    """Those photos of another source whose cameras are known; see `recon.sources.source.Source`."""
+
+    photos: Source
+    chosen: tuple[int, ...]
+    """M indices into `photos`."""
+    cameras: Cameras
+    """Of the M upright originals as they were taken, lens included."""
+    points: SparsePoints | None = None
+    """Of the scene, in the frame of the cameras; observed by the M views."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """M names."""
+        return tuple(self.photos.names[index] for index in self.chosen)
+
+    @property
+    def ordered(self) -> bool:
+        """As the photos are."""
+        return self.photos.ordered
+
+    @property
+    def depths(self) -> Sequence[NDArray[Any]] | None:
+        """Measured depth that the photos bring, which these cameras have another scale than."""
+        return None
+
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        """The file of each photo."""
+        return tuple(self.photos.paths[index] for index in self.chosen)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """As those of the photos."""
+        return self.photos.folders
+
+    def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
+        """The upright original as it was taken."""
+        return self.photos.read(self.chosen[index], admit)
+
+    def select(self, indices: Sequence[int]) -> CalibratedSource:
+        """Some of these photos, in this order."""
+        return CalibratedSource(
+            self.photos,
+            tuple(self.chosen[index] for index in indices),
+            self.cameras[np.asarray(indices, np.intp)],
+            None if self.points is None else self.points.select_views(indices),
+        )

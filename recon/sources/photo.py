@@ -1,0 +1,49 @@
+"""One photo as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture as a person sees it: turned upright, any transparency blended over white."""
+
+    name: str
+    """What it goes by, in messages and where its camera is looked up: its path within the folder given, with `/`, or
+    its index among the images given ("0003")."""
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB, upright."""
+    exif_focal_35mm: float | None = None
+    """Focal length in millimetres on a 36 × 24 mm frame, from EXIF; None where it does not say."""
+    path: Path | None = None
+    """The file it was read from; None for one that was given as pixels."""
+    mask: NDArray[np.bool_] | None = None
+    """(H, W) True where the photo shows what is wanted; None: everywhere."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise InputError(
+                f"photo '{self.name}' must be (H, W, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}"
+            )
+        if self.mask is not None and (self.mask.dtype != np.bool_ or self.mask.shape != self.pixels.shape[:2]):
+            raise InputError(
+                f"the mask of photo '{self.name}' must be {self.pixels.shape[:2]} bool, "
+                f"got {self.mask.shape} {self.mask.dtype}"
+            )
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self.pixels.shape[0])

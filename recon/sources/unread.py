@@ -1,0 +1,122 @@
+"""Sources that cannot be read yet, each named for what it is, with what to do instead."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from recon.errors import InputError
+from recon.files import read_json
+from recon.sources.formats import PHOTO_SUFFIXES, TEXT, detect_format
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
+_SUPPORTED = "photos and folders of photos are read"
+
+
+def refuse_unread(path: Path, alone: bool) -> None:
+    """Raise InputError where `path` is something that is known and not read, or is not there at all.
+
+    Args:
+        path: a file or folder that the user named.
+        alone: it is all there is: then a file that is no photo by its content is refused whatever its name says;
+            among others, such a file is a bad photo.
+    """
+    if path.is_dir():
+        reason = _unread_folder(path)
+    elif not path.exists():
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise InputError(f"{path}: a video; {_SUPPORTED}. {_frames(path)}")
+        if alone:
+            raise InputError(f"'{path}' does not exist; give an image file or a folder of images")
+        return
+    else:
+        reason = _unread_file(path, alone)
+    if reason is not None:
+        raise InputError(f"{path}: {reason}")
+
+
+def unread_in(folder: Path) -> str | None:
+    """What a folder without photos holds instead, for the end of a message; None where that is nothing known."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            return f"it holds a video, {path.name}. {_frames(path)}"
+    return None
+
+
+def _unread_folder(folder: Path) -> str | None:
+    if any((folder / f"images{suffix}").is_file() for suffix in (".bin", ".txt")):
+        return f"a COLMAP model; {_SUPPORTED}. Give the folder of its images, and cameras with --cameras"
+    if (folder / "keyframes").is_dir():
+        images = folder / "keyframes" / "images"
+        return f"an export of the capture app Polycam; {_SUPPORTED}. Give {images}"
+    if (folder / "rgbd").is_dir() and (folder / "metadata").is_file():
+        return f"a capture of Record3D; {_SUPPORTED}. Give {folder / 'rgbd'}"
+    if (folder / "run.json").is_file() and (folder / "exports").is_dir():
+        return "the folder of a run, not of photos; `recon export` takes its exports/npz/results.npz"
+    return None
+
+
+def _unread_file(path: Path, alone: bool) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix in PHOTO_SUFFIXES and not alone:
+        return None
+    try:
+        found = detect_format(path)
+    except OSError:
+        return None  # reading it says why
+    if found is not None and found.kind == "archive" and zipfile.is_zipfile(path):
+        return _archive(path)
+    if (found is not None and found.kind == "video") or (found in (None, TEXT) and suffix in VIDEO_SUFFIXES):
+        return f"a video; {_SUPPORTED}. {_frames(path)}"
+    if suffix == ".json":
+        return _scene_file(path)
+    if found is not None and found.remedy and suffix not in PHOTO_SUFFIXES:
+        return found.refusal(path).removeprefix(f"'{path}' is ")
+    return None
+
+
+def _frames(path: Path) -> str:
+    return f"Extract frames first, for example with `ffmpeg -i {path.name} -vf fps=2 frames/%04d.jpg`"
+
+
+def _archive(path: Path) -> str | None:
+    """What a ZIP file is by what it holds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    except (zipfile.BadZipFile, OSError):
+        return "a damaged archive (ZIP): copy or download it again"
+    if names and all(name.endswith(".npy") for name in names):
+        if "depth.npy" in names:
+            return f"the result of a run; {_SUPPORTED}. `recon export` takes it"
+        return f"an archive of NumPy arrays; {_SUPPORTED}. Load it with numpy and give the arrays in Python"
+    folders = {part for name in names for part in Path(name).parts[:-1]}
+    files = {Path(name).name for name in names}
+    photos = sum(Path(name).suffix.lower() in PHOTO_SUFFIXES for name in names)
+    unpack = "Unpack it and give the folder of its photos"
+    if "keyframes" in folders:
+        return f"an export of the capture app Polycam (ZIP); {_SUPPORTED}. {unpack}, keyframes/images"
+    if "rgbd" in folders and "metadata" in files:
+        return f"a capture of Record3D; {_SUPPORTED}. {unpack}, rgbd"
+    if "transforms.json" in files:
+        return f"a nerfstudio scene in an archive (ZIP); {_SUPPORTED}. {unpack}"
+    return f"an archive (ZIP) with {photos} photos; {_SUPPORTED}. {unpack}"
+
+
+def _scene_file(path: Path) -> str:
+    """What a JSON file is by what it says."""
+    try:
+        content: Any = read_json(path)
+    except (OSError, ValueError, json.JSONDecodeError):
+        return f"not a photo, and no readable JSON either; {_SUPPORTED}"
+    frames = content.get("frames") if isinstance(content, dict) else None
+    first = frames[0] if isinstance(frames, list) and frames and isinstance(frames[0], dict) else {}
+    if "transform_matrix" in first:
+        return f"a nerfstudio scene (transforms.json); {_SUPPORTED}. Give its folder of images"
+    if "image" in first:
+        return f"a file of cameras; {_SUPPORTED}. Give the folder of photos, and this file with --cameras"
+    if isinstance(content, dict) and "exports" in content and "versions" in content:
+        return f"the record of a run; {_SUPPORTED}. `recon export` takes exports/npz/results.npz beside it"
+    return f"a JSON file, perhaps of a scene; {_SUPPORTED}. Give its folder of images, and cameras with --cameras"
