@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
+from tests.seeds import choose_seed, numpy_random
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=0, metavar="N", help="what the random numbers of all tests begin with")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choose_seed(config.getoption("--seed"))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"random numbers: --seed {config.getoption('--seed')}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.verbosity < 0:  # the header was left out
+        terminalreporter.write_line(pytest_report_header(terminalreporter.config))
+
+
+@pytest.fixture(autouse=True)
+def _seed_torch(request: pytest.FixtureRequest) -> None:
+    """torch's global numbers depend on the test and on `--seed`, never on what ran before."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(int(numpy_random(zlib.crc32(request.node.nodeid.encode())).integers(2**63)))
 
 
 @pytest.fixture(scope="session")

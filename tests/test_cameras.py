@@ -11,6 +11,7 @@ import pytest
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.similarity import Similarity
+from tests.seeds import numpy_random
 
 from .geometry.random_cameras import random_extrinsics
 
@@ -19,7 +20,7 @@ COUNT = 3
 
 @pytest.fixture
 def extrinsics():
-    return random_extrinsics(np.random.default_rng(0), COUNT)
+    return random_extrinsics(numpy_random(0), COUNT)
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_indices_choose_and_order(lenses):
 
 
 def test_moved_cameras_see_moved_points_at_the_same_pixels(lenses):
-    rotation = random_extrinsics(np.random.default_rng(7), 1)[0, :3, :3]
+    rotation = random_extrinsics(numpy_random(7), 1)[0, :3, :3]
     similarity = Similarity(2.5, rotation, np.array([1.0, -2.0, 0.5]))
     moved = lenses.moved(similarity, "metric")
     assert moved.scale == "metric"

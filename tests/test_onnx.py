@@ -19,6 +19,7 @@ from recon.sources.fitting import fit_photo
 from recon.sources.photo import Photo
 from recon.types import Prediction
 from tests.models.onnx.graphs import expected_map, normalisation, stated, write_graph
+from tests.seeds import numpy_random
 from tests.without_torch import HIDE_TORCH
 
 FOCAL = 100.0
@@ -26,7 +27,7 @@ FOCAL = 100.0
 
 
 def photo(width: int, height: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return numpy_random(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def predict(path: Path, image: np.ndarray, **options: object) -> Prediction:

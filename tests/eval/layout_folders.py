@@ -20,6 +20,7 @@ from recon.run.record import write_record
 from recon.sources.cameras_file import write_cameras
 from recon.types import Gaussians, Prediction
 from tests.known_cameras import cameras_of
+from tests.seeds import numpy_random
 
 NORMAL, OFFSET = np.array([0.2, -0.1, 1.0]), 6.0
 """The wall: world points X with NORMAL · X = OFFSET."""
@@ -237,7 +238,7 @@ def colmap(root: Path) -> Path:
     """Undistorted photos with a model whose points, some hundred to an image, lie on the wall."""
     names = [f"photo_{i}.png" for i in range(4)]
     write_colmap(root / "sparse" / "0", names, pinhole_line())
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     points = np.stack([rng.uniform(-3, 4, 300), rng.uniform(-2, 2, 300), np.zeros(300)], axis=1)
     points[:, 2] = OFFSET - points @ NORMAL
     observations: list[list[str]] = []

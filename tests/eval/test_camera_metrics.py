@@ -9,6 +9,7 @@ from recon.eval.camera_metrics import area_under_curve, camera_scores, pair_erro
 from recon.geometry.cameras import to_4x4
 from recon.geometry.similarity import Similarity
 from tests.geometry.random_cameras import random_extrinsics, random_rotations
+from tests.seeds import numpy_random
 
 
 def turn(axis: int, degrees: float) -> np.ndarray:
@@ -60,7 +61,7 @@ def test_moved_camera_changes_directions_alone() -> None:
 
 
 def test_no_similarity_of_the_predicted_world_changes_anything() -> None:
-    rng = np.random.default_rng(3)
+    rng = numpy_random(3)
     truth = random_extrinsics(rng, 7)
     predicted = truth.copy()
     predicted[:, :3, 3] += rng.normal(0, 0.05, (7, 3))
@@ -76,7 +77,7 @@ def test_no_similarity_of_the_predicted_world_changes_anything() -> None:
 
 
 def test_equal_cameras_are_perfect() -> None:
-    truth = random_extrinsics(np.random.default_rng(0), 12)
+    truth = random_extrinsics(numpy_random(0), 12)
     intrinsics = np.tile(np.diag([400.0, 410, 1]), (12, 1, 1))
     scores = camera_scores(truth[:, :3].astype(np.float32), truth, intrinsics, intrinsics)
     assert scores.auc == scores.rotation_auc == {3: 1, 5: 1, 15: 1, 30: 1}
@@ -100,7 +101,7 @@ def test_trajectory_error_by_hand() -> None:
 
 
 def test_a_single_outlier_counts_in_the_trajectory_error() -> None:
-    truth = random_extrinsics(np.random.default_rng(1), 20)
+    truth = random_extrinsics(numpy_random(1), 20)
     predicted = truth.copy()
     predicted[4, :3, 3] += 5
     error, _ = trajectory_error(predicted, truth)
@@ -126,14 +127,14 @@ def test_one_camera_tells_nothing() -> None:
 
 
 def test_two_cameras_have_no_trajectory_error() -> None:
-    truth = random_extrinsics(np.random.default_rng(2), 2)
+    truth = random_extrinsics(numpy_random(2), 2)
     assert camera_scores(truth, truth).ate_rmse is None
 
 
 def test_cameras_in_one_place_are_judged_by_rotation_alone() -> None:
     truth = np.tile(np.eye(4), (4, 1, 1))
     truth[:, :3, :3] = [turn(1, a) for a in (0, 10, 20, 30)]
-    predicted = random_extrinsics(np.random.default_rng(5), 4)
+    predicted = random_extrinsics(numpy_random(5), 4)
     predicted[:, :3, :3] = truth[:, :3, :3]
     scores = camera_scores(predicted, truth)
     assert scores.translation_median is scores.translation_accuracy is scores.ate_rmse is None

@@ -7,11 +7,12 @@ import pytest
 
 from recon.errors import InputError
 from recon.eval.depth_metrics import ALIGNMENTS, Coverage, coverage, depth_scores, fit_line
+from tests.seeds import numpy_random
 
 
 def true_depth() -> np.ndarray:
     """(3, 20, 30) between 1 and 8."""
-    return np.random.default_rng(0).uniform(1, 8, (3, 20, 30)).astype(np.float32)
+    return numpy_random(0).uniform(1, 8, (3, 20, 30)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_errors_by_hand() -> None:
 
 
 def test_least_squares_is_least() -> None:
-    rng = np.random.default_rng(1)
+    rng = numpy_random(1)
     source, target = rng.uniform(1, 5, 200), rng.uniform(1, 5, 200)
     for alignment, parameters in (("scale", 1), ("scale-and-shift", 2)):
         columns = np.stack([source, np.ones(200)][:parameters], axis=1)

@@ -40,8 +40,9 @@ from tests.eval.layout_folders import (
     write_wall,
 )
 from tests.geometry.random_cameras import random_rotations
+from tests.seeds import numpy_random
 
-ELSEWHERE = Similarity(0.3, random_rotations(np.random.default_rng(4)), np.array([1.0, -2, 0.5]))
+ELSEWHERE = Similarity(0.3, random_rotations(numpy_random(4)), np.array([1.0, -2, 0.5]))
 """From the true world to that of a run."""
 SURFACE = EvalOptions(threshold=0.3, voxel=0.15)
 """A processed pixel sees 0.17 m of the wall: the true points are no closer than that."""
@@ -440,7 +441,7 @@ def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     good = write_run(tmp_path / "good", predict(truth), inputs=[photos])
     turned = predict(truth)
     assert turned.extrinsics is not None
-    turned.extrinsics[1, :, :3] = random_rotations(np.random.default_rng(0))
+    turned.extrinsics[1, :, :3] = random_rotations(numpy_random(0))
     bad = write_run(tmp_path / "bad", replace(turned, depth=turned.depth * np.float32(2), units="relative"))
     options = EvalOptions(threshold=0.2, voxel=0.1, surface="cloud")
     comparison = compare({"mvs": good, "da3-large": bad}, options=options)

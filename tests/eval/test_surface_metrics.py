@@ -7,10 +7,11 @@ import pytest
 
 from recon.errors import InputError
 from recon.eval.surface_metrics import nearest_distances, surface_scores, thin
+from tests.seeds import numpy_random
 
 
 def test_nearest_distances_are_those_of_brute_force() -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     points, targets = rng.normal(size=(300, 3)), rng.normal(size=(170, 3))
     expected = np.linalg.norm(points[:, None] - targets, axis=2).min(axis=1)
     np.testing.assert_allclose(nearest_distances(points, targets), expected)
@@ -65,6 +66,6 @@ def test_thinning_keeps_one_mean_per_cell() -> None:
     expected = [[-0.1, 0.1, 0.1], [0.2, 0.1, 0.1], [1.2, 0.1, 0.1], [1e30, 0, 0]]
     np.testing.assert_allclose(sorted(thinned.tolist()), expected)
     assert thin(np.empty((0, 3)), 1.0).shape == (0, 3)
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     many = rng.normal(size=(5000, 3))
     assert len(thin(many, 0.3)) == len(np.unique(np.floor(many / 0.3), axis=0))

@@ -6,6 +6,7 @@ import pytest
 from recon.eval.view_alignment import align_views
 from recon.geometry.similarity import Similarity, align_cameras
 from tests.geometry.random_cameras import random_rotations
+from tests.seeds import numpy_random
 
 from ..synthetic.camera_paths import camera_path
 from ..synthetic.scenes import make_scene
@@ -20,13 +21,13 @@ def cameras() -> np.ndarray:
 
 
 def some_similarity(seed: int) -> Similarity:
-    rng = np.random.default_rng(seed)
+    rng = numpy_random(seed)
     return Similarity(float(rng.uniform(0.2, 5)), random_rotations(rng), rng.normal(size=3))
 
 
 def displacement(found: Similarity, truth: Similarity, cameras: np.ndarray) -> float:
     """How far apart two similarities to the world of the cameras take points in front of them, as a mean."""
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     centres = -np.einsum("nji,nj->ni", cameras[:, :3, :3], cameras[:, :3, 3])
     points = centres + DISTANCE * cameras[:, 2, :3] + rng.normal(size=centres.shape)
     return float(np.linalg.norm(found.apply(truth.inverse().apply(points)) - points, axis=1).mean())
@@ -36,7 +37,7 @@ def displacement(found: Similarity, truth: Similarity, cameras: np.ndarray) -> f
 def test_exact_cameras_give_the_exact_similarity(cameras: np.ndarray, seed: int) -> None:
     truth = some_similarity(seed)
     source = truth.inverse().apply_to_extrinsics(cameras)
-    rough = Similarity(truth.scale, random_rotations(np.random.default_rng(seed)), np.zeros(3))
+    rough = Similarity(truth.scale, random_rotations(numpy_random(seed)), np.zeros(3))
     found = align_views(cameras, source, rough, DISTANCE)
     np.testing.assert_allclose(found.scale, truth.scale, rtol=1e-9)
     np.testing.assert_allclose(found.rotation, truth.rotation, atol=1e-9)
@@ -54,7 +55,7 @@ def test_orientations_help_where_centres_are_off(cameras: np.ndarray) -> None:
     by_views, by_centres = [], []
     for seed in range(20):
         truth = some_similarity(seed)
-        noisy = moved(cameras, np.random.default_rng(seed), 0.003)
+        noisy = moved(cameras, numpy_random(seed), 0.003)
         source = truth.inverse().apply_to_extrinsics(noisy)
         rough = align_cameras(cameras, source)
         assert rough is not None
@@ -64,7 +65,7 @@ def test_orientations_help_where_centres_are_off(cameras: np.ndarray) -> None:
 
 
 def test_cameras_that_are_far_off_are_left_out(cameras: np.ndarray) -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     truth = some_similarity(7)
     source = moved(cameras, rng, 0.001)
     source[[2, 9], :3, :3] = random_rotations(rng, 2)

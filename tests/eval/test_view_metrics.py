@@ -7,11 +7,12 @@ import pytest
 
 from recon.errors import InputError
 from recon.eval.view_metrics import psnr, ssim
+from tests.seeds import numpy_random
 
 
 def pictures(height: int = 40, width: int = 53) -> tuple[np.ndarray, np.ndarray]:
     """A smooth (H, W, 3) uint8 picture and a noisy copy."""
-    rng = np.random.default_rng(2)
+    rng = numpy_random(2)
     rows, columns = np.mgrid[:height, :width]
     plain = 128 + 90 * np.sin(rows[..., None] / 6 + columns[..., None] / [5, 8, 13])
     noisy = plain + rng.normal(0, 12, plain.shape)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recon.types import Gaussians, Prediction
+from tests.seeds import numpy_random
 
 MakePrediction = Callable[..., Prediction]
 
@@ -41,7 +42,7 @@ def make_prediction() -> MakePrediction:
         gaussians: bool = False,
         **changes: Any,
     ) -> Prediction:
-        rng = np.random.default_rng(5)
+        rng = numpy_random(5)
         rows, columns = np.mgrid[:height, :width]
         depth = 3 + np.sin(columns / 9) + 0.02 * rows + rng.normal(0, 0.01, (views, height, width))
         shape = (views, height, width)

@@ -9,10 +9,11 @@ from PIL import Image
 from recon.errors import InputError
 from recon.export import export
 from recon.export.feat_vis import features_to_rgb
+from tests.seeds import numpy_random
 
 
 def test_colours_follow_the_three_strongest_directions():
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     latent = rng.normal(size=(2, 5, 8, 3)) * [9, 3, 1]
     basis, _ = np.linalg.qr(rng.normal(size=(32, 32)))
     features = (latent @ basis[:3] + rng.normal(0, 1e-6, (2, 5, 8, 32)) + rng.normal(size=32)).astype(np.float32)
@@ -26,7 +27,7 @@ def test_colours_follow_the_three_strongest_directions():
 
 
 def test_colours_match_an_svd():
-    features = np.random.default_rng(1).normal(size=(3, 4, 6, 16)) * np.linspace(3, 0.5, 16)
+    features = numpy_random(1).normal(size=(3, 4, 6, 16)) * np.linspace(3, 0.5, 16)
     centred = features.reshape(-1, 16) - features.reshape(-1, 16).mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     signs = [np.sign(d[np.abs(d).argmax()]) for d in directions[:3]]
@@ -37,7 +38,7 @@ def test_colours_match_an_svd():
 
 
 def test_views_share_one_basis():
-    features = np.random.default_rng(2).normal(size=(2, 4, 6, 8))
+    features = numpy_random(2).normal(size=(2, 4, 6, 8))
     features[1] = features[0]
     colors = features_to_rgb(features)
     np.testing.assert_array_equal(colors[0], colors[1])
@@ -45,7 +46,7 @@ def test_views_share_one_basis():
 
 def test_constant_and_narrow_features():
     assert not features_to_rgb(np.ones((1, 2, 3, 8))).any()
-    colors = features_to_rgb(np.random.default_rng(0).normal(size=(1, 4, 6, 2)))
+    colors = features_to_rgb(numpy_random(0).normal(size=(1, 4, 6, 2)))
     assert colors[..., :2].any()
     assert not colors[..., 2].any()
 

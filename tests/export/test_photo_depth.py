@@ -13,6 +13,7 @@ from recon.export.photo_depth import depth_on_photo, write_photo_depth
 from recon.sources.fitting import fit_photo
 from recon.sources.photo import Photo
 from recon.types import Prediction
+from tests.seeds import numpy_random
 
 NEAR, FAR = 1.0, 3.0
 
@@ -95,7 +96,7 @@ class TestEdges:
 
 class TestFiles:
     def test_hold_the_depth(self, tmp_path: Path) -> None:
-        pixels = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
+        pixels = numpy_random(0).integers(0, 256, (100, 150, 3), np.uint8)
         prediction = seen(pixels, 84, "upper_bound_resize")
         exported = write_photo_depth(prediction, 0, tmp_path / "a.b")
         assert exported.files == (tmp_path / "a.b.png", tmp_path / "a.b.npy")

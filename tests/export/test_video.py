@@ -13,10 +13,11 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from recon.errors import InputError
 from recon.export.video import QUALITIES, check_quality, write_video
+from tests.seeds import numpy_random
 
 
 def noise(count: int = 4, height: int = 64, width: int = 64) -> list[np.ndarray]:
-    return list(np.random.default_rng(0).integers(0, 255, (count, height, width, 3), dtype=np.uint8))
+    return list(numpy_random(0).integers(0, 255, (count, height, width, 3), dtype=np.uint8))
 
 
 def write(path: Path, frames: Iterable[np.ndarray], fps: int = 5, quality: str = "high") -> None:

@@ -4,25 +4,26 @@ import numpy as np
 import pytest
 
 from recon.geometry import quaternions
+from tests.seeds import numpy_random
 
 from .random_cameras import random_rotations
 
 
 def random_quaternions(seed: int, count: int = 200) -> np.ndarray:
-    return quaternions.normalise(np.random.default_rng(seed).normal(size=(count, 4)))
+    return quaternions.normalise(numpy_random(seed).normal(size=(count, 4)))
 
 
 def test_matrix_round_trip():
     q = random_quaternions(0)
     q *= np.where(q[:, :1] < 0, -1, 1)
     np.testing.assert_allclose(quaternions.from_matrix(quaternions.to_matrix(q)), q, atol=1e-12)
-    rotations = random_rotations(np.random.default_rng(1), 4, 50)
+    rotations = random_rotations(numpy_random(1), 4, 50)
     np.testing.assert_allclose(quaternions.to_matrix(quaternions.from_matrix(rotations)), rotations, atol=1e-12)
 
 
 def test_half_turns_round_trip():
     """w = 0, where formulas that divide by w break down."""
-    axes = np.concatenate([np.eye(3), random_rotations(np.random.default_rng(2), 20)[:, 0]])
+    axes = np.concatenate([np.eye(3), random_rotations(numpy_random(2), 20)[:, 0]])
     rotations = 2 * axes[:, :, None] * axes[:, None, :] - np.eye(3)
     np.testing.assert_allclose(quaternions.to_matrix(quaternions.from_matrix(rotations)), rotations, atol=1e-12)
 
@@ -55,7 +56,7 @@ def test_quarter_turn_about_z_takes_x_to_y():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_normalising_gives_unit_length_and_an_identity_for_zero(dtype):
-    q = np.random.default_rng(7).normal(size=(50, 4)).astype(dtype)
+    q = numpy_random(7).normal(size=(50, 4)).astype(dtype)
     q[3] = 0
     unit = quaternions.normalise(q)
     assert unit.dtype == dtype

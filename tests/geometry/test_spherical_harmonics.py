@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from recon.geometry.spherical_harmonics import evaluate_basis, rotation_matrices
+from tests.seeds import numpy_random
 
 from .random_cameras import random_rotations
 
 
 def random_directions(seed: int, count: int = 300) -> np.ndarray:
-    return random_rotations(np.random.default_rng(seed), count)[:, 0]
+    return random_rotations(numpy_random(seed), count)[:, 0]
 
 
 @pytest.fixture(params=range(4))
@@ -61,7 +62,7 @@ def test_basis_is_that_of_the_3dgs_renderer():
 
 
 def test_rotated_coefficients_describe_the_rotated_function(degree):
-    generator = np.random.default_rng(degree)
+    generator = numpy_random(degree)
     rotations = random_rotations(generator, 20)
     coefficients = generator.normal(size=(20, (degree + 1) ** 2))
     directions = random_directions(1)
@@ -73,7 +74,7 @@ def test_rotated_coefficients_describe_the_rotated_function(degree):
 
 
 def test_representation_laws(degree):
-    generator = np.random.default_rng(degree)
+    generator = numpy_random(degree)
     first, second = random_rotations(generator, 2, 5), random_rotations(generator, 2, 5)
     d1, d2 = rotation_matrices(first, degree), rotation_matrices(second, degree)
     identity = np.eye((degree + 1) ** 2)
@@ -84,7 +85,7 @@ def test_representation_laws(degree):
 
 
 def test_bands_do_not_mix():
-    matrix = rotation_matrices(random_rotations(np.random.default_rng(0)), 3)
+    matrix = rotation_matrices(random_rotations(numpy_random(0)), 3)
     bands = np.repeat(np.arange(4), [1, 3, 5, 7])
     assert (matrix[bands[:, None] != bands] == 0).all()
 

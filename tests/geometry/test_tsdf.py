@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.tsdf import fuse_depth
+from tests.seeds import numpy_random
 
 HEIGHT, WIDTH, FOCAL = 120, 160, 150.0
 INTRINSICS = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
@@ -38,7 +39,7 @@ def test_fused_points_lie_on_the_sphere_and_cover_it() -> None:
     radii = np.linalg.norm(points - [0.3, -0.2, 5], axis=1)
     assert np.abs(radii - 1).mean() < 0.01
     assert np.abs(radii - 1).max() < 0.05
-    directions = np.random.default_rng(0).normal(size=(2000, 3))
+    directions = numpy_random(0).normal(size=(2000, 3))
     surface = [0.3, -0.2, 5] + directions / np.linalg.norm(directions, axis=1, keepdims=True)
     assert cKDTree(points).query(surface)[0].max() < 0.06
 
@@ -53,7 +54,7 @@ def test_a_wall_is_found_between_the_voxels() -> None:
 
 
 def test_fusion_averages_noise_away() -> None:
-    depth = np.full((16, HEIGHT, WIDTH), 2.0) + np.random.default_rng(0).normal(0, 0.02, (16, HEIGHT, WIDTH))
+    depth = np.full((16, HEIGHT, WIDTH), 2.0) + numpy_random(0).normal(0, 0.02, (16, HEIGHT, WIDTH))
     cameras, intrinsics = np.tile(np.eye(4), (16, 1, 1)), np.tile(INTRINSICS, (16, 1, 1))
     one = fuse_depth(depth[:1], intrinsics[:1], cameras[:1], 0.02, 0.1)
     all_of_them = fuse_depth(depth, intrinsics, cameras, 0.02, 0.1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recon.geometry.unprojection import pixel_centres, project_points, unproject_depth
+from tests.seeds import numpy_random
 
 from .random_cameras import random_extrinsics, upright_cameras
 
@@ -63,7 +64,7 @@ def test_pixel_grids_of_two_views_of_a_plane_lie_on_it(two_views):
 
 
 def test_projecting_returns_pixel_centres_and_depth():
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     views = 5
     intrinsics = np.tile(np.eye(3), (views, 1, 1))
     intrinsics[:, [0, 1], [0, 1]] = generator.uniform(30, 300, (views, 2))

@@ -12,10 +12,11 @@ from recon.models.camera_tokens import (
     matrix_from_quaternion,
     quaternion_from_matrix,
 )
+from tests.seeds import torch_random
 
 
 def random_quaternions(count: int) -> torch.Tensor:
-    quaternions = torch.randn(count, 4, generator=torch.Generator().manual_seed(0))
+    quaternions = torch.randn(count, 4, generator=torch_random(0))
     return torch.nn.functional.normalize(quaternions, dim=-1)
 
 

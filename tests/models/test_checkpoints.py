@@ -31,6 +31,7 @@ from recon.models.presets import load_preset, preset_names
 from tests.models.tiny import TINY, tiny_network
 from tests.reference.networks import needs_reference
 from tests.reference.stubs import import_reference_api
+from tests.seeds import torch_random
 
 
 class SmallNetwork(nn.Module):
@@ -48,7 +49,7 @@ class SmallNetwork(nn.Module):
 
 def official_tensors(dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """A file's worth of random tensors for `SmallNetwork`, with the prefix of the official keys."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_random(0)
     shapes = {key: t.shape for key, t in SmallNetwork().state_dict().items()}
     return {f"model.{key}": torch.randn(shape, generator=generator).to(dtype) for key, shape in shapes.items()}
 

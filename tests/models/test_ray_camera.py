@@ -7,6 +7,7 @@ import torch
 
 from recon.models.camera_tokens import matrix_from_quaternion
 from recon.models.ray_camera import cameras_from_rays
+from tests.seeds import torch_random
 
 HEIGHT, WIDTH = 280, 350
 CELLS = (40, 50)
@@ -47,14 +48,14 @@ def errors(
 @pytest.mark.parametrize("tilt", [0.0, 0.4, 1.57, 2.8])
 @pytest.mark.parametrize("seed", range(4))
 def test_exact_rays(tilt: float, seed: int) -> None:
-    truth = camera(torch.Generator().manual_seed(seed), tilt)
+    truth = camera(torch_random(seed), tilt)
     assert max(errors(exact_rays(*truth), torch.ones(CELLS), *truth)) <= 1e-3
 
 
 @pytest.mark.parametrize("tilt", [0.4, 1.57])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_tenth_of_outliers(tilt: float, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_random(seed)
     truth = camera(generator, tilt)
     rays = exact_rays(*truth)
     outliers = torch.rand(CELLS, generator=generator) < 0.1
@@ -64,7 +65,7 @@ def test_a_tenth_of_outliers(tilt: float, seed: int) -> None:
 
 
 def test_noise_is_averaged_out() -> None:
-    generator = torch.Generator().manual_seed(5)
+    generator = torch_random(5)
     truth = camera(generator, 0.7)
     rays = exact_rays(*truth)
     rays[..., :3] += 0.01 * torch.randn(*CELLS, 3, generator=generator)
@@ -72,7 +73,7 @@ def test_noise_is_averaged_out() -> None:
 
 
 def test_confidence_weighs_origins() -> None:
-    generator = torch.Generator().manual_seed(1)
+    generator = torch_random(1)
     truth = camera(generator, 0.5)
     rays, conf = exact_rays(*truth), torch.ones(CELLS)
     rays[:, :20, 3:] += 5

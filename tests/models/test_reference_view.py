@@ -7,6 +7,7 @@ import torch
 
 from recon.errors import InputError
 from recon.models.reference_view import choose_ref_view, order_with_first, take_views
+from tests.seeds import torch_random
 
 
 def test_positional_strategies() -> None:
@@ -23,8 +24,8 @@ def test_saddle_sim_range_takes_the_view_with_the_widest_range() -> None:
 
 def test_ties_go_to_the_earlier_view_whatever_the_rounding() -> None:
     """With all similarities positive the range is the largest one, which two views share."""
-    tokens = torch.rand(50, 6, 32, generator=torch.Generator().manual_seed(0)) + 0.5
-    noisy = tokens * (1 + 1e-6 * torch.randn(50, 6, 1, generator=torch.Generator().manual_seed(1)))
+    tokens = torch.rand(50, 6, 32, generator=torch_random(0)) + 0.5
+    noisy = tokens * (1 + 1e-6 * torch.randn(50, 6, 1, generator=torch_random(1)))
     chosen = choose_ref_view(tokens, "saddle_sim_range")
     assert torch.equal(chosen, choose_ref_view(noisy, "saddle_sim_range"))
     assert (chosen < 5).all()
@@ -38,7 +39,7 @@ def test_saddle_balanced_takes_the_middle_one_of_graded_views() -> None:
 
 @pytest.mark.parametrize("strategy", ["saddle_balanced", "saddle_sim_range"])
 def test_scenes_of_a_batch_choose_for_themselves(strategy: str) -> None:
-    tokens = torch.randn(4, 6, 32, generator=torch.Generator().manual_seed(0))
+    tokens = torch.randn(4, 6, 32, generator=torch_random(0))
     alone = [choose_ref_view(scene[None], strategy).item() for scene in tokens]
     assert choose_ref_view(tokens, strategy).tolist() == alone
     assert len(set(alone)) > 1

@@ -7,6 +7,7 @@ import pytest
 
 from recon.geometry.cameras import camera_centres, normalise_extrinsics
 from recon.geometry.similarity import align_cameras
+from tests.seeds import numpy_random
 
 from ..geometry.random_cameras import cameras_at, random_extrinsics, random_rotations, random_similarity
 from .stubs import import_reference_api, reference_available
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.reference
 
 def noisy_pair(seed: int, count: int, noise: float, outliers: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Target and source cameras that agree up to a similarity and noise of this share of the spread."""
-    generator = np.random.default_rng(seed)
+    generator = numpy_random(seed)
     source = random_extrinsics(generator, count)
     similarity = random_similarity(generator)
     centres = similarity.apply(camera_centres(source))
@@ -68,7 +69,7 @@ def test_normalisation_equals_the_reference(count):
 
     api = import_reference_api()
     for spread in (1.0, 0.01):
-        cameras = random_extrinsics(np.random.default_rng(count), count)
+        cameras = random_extrinsics(numpy_random(count), count)
         cameras[:, :3, 3] *= spread
         expected = api.DepthAnything3._normalize_extrinsics(None, torch.tensor(cameras)[None])
         np.testing.assert_allclose(normalise_extrinsics(cameras), expected[0].numpy(), atol=1e-9)

@@ -20,6 +20,7 @@ from recon.export.points import PointOptions, confidence_threshold, select_point
 from recon.messages import ReconWarning
 from recon.types import Prediction
 from tests.reference.stubs import import_reference_api, reference_available
+from tests.seeds import numpy_random
 
 pytestmark = [
     pytest.mark.reference,
@@ -38,7 +39,7 @@ def reference_glb():
 
 @pytest.fixture
 def prediction() -> Prediction:
-    rng = np.random.default_rng(3)
+    rng = numpy_random(3)
     shape = (3, 28, 42)
     angles = np.array([0.1, 0.3, -0.2])
     extrinsics = np.zeros((3, 3, 4), np.float32)
@@ -133,7 +134,7 @@ def test_feature_colours():
     import_reference_api()
     from depth_anything_3.utils.pca_utils import PCARGBVisualizer
 
-    features = np.random.default_rng(0).normal(size=(2, 12, 16, 32)) * np.geomspace(8, 0.2, 32)
+    features = numpy_random(0).normal(size=(2, 12, 16, 32)) * np.geomspace(8, 0.2, 32)
     features = features.astype(np.float32)
     reference = PCARGBVisualizer(device="cpu", basis_mode="fixed", percentile_mode="global", clip_percent=10.0)
     reference.fit_reference(features)

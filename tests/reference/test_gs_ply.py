@@ -11,6 +11,7 @@ from recon.export import gs_ply
 from recon.export.splats import SplatOptions
 from recon.types import Prediction
 from tests.reference.stubs import import_reference_api, reference_available
+from tests.seeds import numpy_random
 from tests.splats.random_gaussians import random_gaussians
 
 pytestmark = [
@@ -31,7 +32,7 @@ def save_gaussian_ply():
 @pytest.fixture(scope="module")
 def prediction() -> Prediction:
     shape = (VIEWS, HEIGHT, WIDTH)
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     return Prediction(
         depth=generator.gamma(3, 1, shape).astype(np.float32),
         processed_images=np.zeros((*shape, 3), np.uint8),

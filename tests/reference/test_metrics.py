@@ -14,6 +14,7 @@ from recon.eval.camera_metrics import area_under_curve, trajectory_error
 from recon.eval.surface_metrics import surface_scores
 from recon.geometry.cameras import camera_centres, invert_rigid
 from tests.reference.networks import needs_reference
+from tests.seeds import numpy_random
 
 pytestmark = needs_reference
 
@@ -29,13 +30,13 @@ def benchmark() -> ModuleType:
 
 @pytest.mark.parametrize("threshold", [3, 5, 15, 30])
 def test_area_under_curve(benchmark: ModuleType, threshold: int) -> None:
-    errors = np.random.default_rng(threshold).gamma(1.5, 6, (2, 190))
+    errors = numpy_random(threshold).gamma(1.5, 6, (2, 190))
     expected, _ = benchmark.calculate_auc_np(errors[0], errors[1], threshold)
     assert area_under_curve(errors.max(axis=0), threshold) == pytest.approx(expected, rel=1e-12)
 
 
 def test_distances_between_surfaces(benchmark: ModuleType) -> None:
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     truth, predicted = generator.uniform(size=(400, 3)), generator.uniform(size=(300, 3))
     found = surface_scores(predicted, truth, threshold=0.08)
     clouds = (SimpleNamespace(points=points) for points in (predicted, truth))
@@ -50,7 +51,7 @@ def test_trajectory_error_is_that_of_evo() -> None:
     from evo.core.metrics import APE, PoseRelation, StatisticsType
     from evo.core.trajectory import PosePath3D
 
-    generator = np.random.default_rng(1)
+    generator = numpy_random(1)
     truth = np.tile(np.eye(4), (12, 1, 1))
     truth[:, :3, 3] = generator.normal(size=(12, 3))
     predicted = truth.copy()

@@ -13,6 +13,7 @@ from recon.models.presets import load_preset, preset_names
 from recon.models.reference_view import REF_VIEW_STRATEGIES, choose_ref_view, order_with_first, take_views
 from tests.models.tiny import TINY, cameras, images, tiny_network
 from tests.reference.networks import build_reference_network, needs_reference, on_meta_device
+from tests.seeds import torch_random
 
 pytestmark = needs_reference
 TOLERANCE = 1e-4
@@ -71,7 +72,7 @@ def test_batch_of_two(given: bool) -> None:
 def test_choice_of_the_reference_view(strategy: str) -> None:
     from depth_anything_3.model.reference_view_selector import select_reference_view
 
-    tokens = torch.randn(200, 6, 4, 16, generator=torch.Generator().manual_seed(0))
+    tokens = torch.randn(200, 6, 4, 16, generator=torch_random(0))
     theirs = select_reference_view(tokens, strategy=strategy)
     ours = choose_ref_view(tokens[:, :, 0], strategy)
     # Where two views tie, the reference's choice between them is left to rounding.

@@ -16,6 +16,7 @@ from recon.sources.fitting import PROCESS_RES_METHODS, map_intrinsics, normalise
 from recon.sources.loading import load_photos
 from recon.sources.photo import Photo
 from tests.reference.stubs import EMPTY_STAND_INS, import_reference_api, reference_available
+from tests.seeds import numpy_random
 
 pytestmark = [
     pytest.mark.reference,
@@ -32,14 +33,14 @@ def api() -> ModuleType:
 
 def random_photo(width: int, height: int, seed: int = 0) -> Photo:
     """Noise over a gradient: neither smooth enough nor random enough to hide another interpolation."""
-    rng = np.random.default_rng(seed)
+    rng = numpy_random(seed)
     ramp = np.linspace(0, 160, width)[None, :, None] + np.linspace(0, 60, height)[:, None, None]
     return Photo(f"{width}×{height}", (ramp + rng.integers(0, 36, (height, width, 3))).astype(np.uint8))
 
 
 def assert_same(api: ModuleType, photos: list[Photo], process_res: int, method: str) -> None:
     """Compare all the reference's input processor returns with ours."""
-    rng = np.random.default_rng(1)
+    rng = numpy_random(1)
     intrinsics = np.tile(np.eye(3), (len(photos), 1, 1))
     for matrix, photo in zip(intrinsics, photos, strict=True):
         matrix[[0, 1], [0, 1]] = rng.uniform(0.5, 2, 2) * photo.width
@@ -66,7 +67,7 @@ def test_full_size_parity(api: ModuleType, size: tuple[int, int], method: str) -
 
 @pytest.mark.parametrize("method", PROCESS_RES_METHODS)
 def test_parity_over_many_sizes(api: ModuleType, method: str) -> None:
-    rng = np.random.default_rng(2)
+    rng = numpy_random(2)
     for trial in range(80):
         width, height = rng.integers(40, 420, 2).tolist()
         process_res = int(rng.choice([140, 154, 161, 200, 252, int(rng.integers(140, 300)), max(width, height)]))

@@ -8,6 +8,7 @@ import torch
 from recon.models.ray_camera import cameras_from_rays
 from tests.models.test_ray_camera import CELLS, HEIGHT, WIDTH, camera, exact_rays
 from tests.reference.networks import needs_reference
+from tests.seeds import torch_random
 
 pytestmark = needs_reference
 
@@ -17,8 +18,7 @@ def test_exact_rays_of_a_centred_camera(seed: int) -> None:
     """The reference assumes a centred principal point; there both agree."""
     from depth_anything_3.utils.ray_utils import get_extrinsic_from_camray
 
-    torch.manual_seed(seed)
-    rotation, centre, intrinsics = camera(torch.Generator().manual_seed(seed), 0.5)
+    rotation, centre, intrinsics = camera(torch_random(seed), 0.5)
     intrinsics[:2, 2] = torch.tensor([WIDTH / 2, HEIGHT / 2])
     rays, conf = exact_rays(rotation, centre, intrinsics)[None, None], torch.ones(1, 1, *CELLS)
     camera_to_world, focal, _ = get_extrinsic_from_camray(rays, conf[..., None], *CELLS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recon.geometry.spherical_harmonics import rotation_matrices
+from tests.seeds import numpy_random
 
 from ..geometry.random_cameras import random_rotations
 
@@ -17,7 +18,7 @@ def test_rotated_coefficients_equal_the_reference(degree):
     torch = pytest.importorskip("torch")
     pytest.importorskip("e3nn")
     sh_helpers = pytest.importorskip("depth_anything_3.utils.sh_helpers")
-    generator = np.random.default_rng(degree)
+    generator = numpy_random(degree)
     rotations = random_rotations(generator, 50)
     coefficients = generator.normal(size=(50, (degree + 1) ** 2))
     expected = sh_helpers.rotate_sh(torch.tensor(coefficients).float(), torch.tensor(rotations).float())

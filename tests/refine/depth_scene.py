@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recon.types import Prediction
+from tests.seeds import numpy_random
 
 ROOM = np.array([[-3.0, -1.5, -3.0], [3.0, 1.5, 3.0]])
 BLOCK = np.array([[-1.3, 0.3, 0.2], [-0.6, 1.5, 0.9]])
@@ -75,7 +76,7 @@ def _nearest(origin: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _texture(points: np.ndarray, surface: np.ndarray) -> np.ndarray:
     """(H, W, 3) colours in [0, 1] of points on the surfaces: waves of five octaves."""
-    rng = np.random.default_rng(7)
+    rng = numpy_random(7)
     colors = np.full((*surface.shape, 3), 0.5) + 0.08 * np.sin(surface[..., None] * 2.3 + np.arange(3))
     for octave in range(5):
         for _ in range(4):

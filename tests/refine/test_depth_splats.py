@@ -19,6 +19,7 @@ from recon.refine.surface import at_depth_edges, measure_slopes, plane_normals
 from recon.splats.rendering import render
 from recon.types import Gaussians, Prediction
 from tests.refine.depth_scene import RADIUS, SPHERE, make_prediction
+from tests.seeds import numpy_random
 
 FIRST = DepthSplatOptions(backing=False)
 """The layer that has a splat per pixel, alone; `test_backing` is about the other."""
@@ -34,7 +35,7 @@ def scene() -> Prediction:
 def one_view(surface: np.ndarray, focal: float = 300.0, **changes: object) -> Prediction:
     """A view of (H, W) depth, from the origin of the world along z."""
     height, width = surface.shape
-    rng = np.random.default_rng(1)
+    rng = numpy_random(1)
     values = {
         "depth": surface[None].astype(np.float32),
         "processed_images": rng.integers(0, 256, (1, height, width, 3), dtype=np.uint8),
@@ -123,7 +124,7 @@ def test_normals_of_a_sphere(scene: Prediction) -> None:
 def test_noise_hardly_tilts_normals() -> None:
     normal = np.array([0.4, -0.3, 1.0]) / np.linalg.norm([0.4, -0.3, 1.0])
     depth = plane_depth(normal, 60, 80, 300)
-    noisy = depth * (1 + 0.002 * np.random.default_rng(0).normal(size=depth.shape))
+    noisy = depth * (1 + 0.002 * numpy_random(0).normal(size=depth.shape))
     normals = to_matrix(from_depth(one_view(noisy), FIRST).rotations)[:, :, 2]
     assert np.median(np.degrees(np.arccos(np.clip(np.abs(normals @ normal), 0, 1)))) < 8
 
@@ -271,7 +272,7 @@ def test_within_budget_keeps_the_most_important_and_breaks_ties_by_order() -> No
 
 def test_counts_add_up_and_nothing_is_changed() -> None:
     scene = make_prediction(3, 60, 80)
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     depth, sky = scene.depth.copy(), np.zeros(scene.depth.shape, bool)
     depth[:, 10, :9], depth[:, 11, :5], depth[:, 12, :4] = 0, np.nan, -1
     sky[:, :5] = True
@@ -294,7 +295,7 @@ def test_counts_add_up_and_nothing_is_changed() -> None:
 
 def test_confidence_leaves_out_a_tenth_where_nothing_else_has_been() -> None:
     depth = np.full((20, 30), 3.0)
-    conf = (1 + np.random.default_rng(0).permutation(600).reshape(1, 20, 30)).astype(np.float32)
+    conf = (1 + numpy_random(0).permutation(600).reshape(1, 20, 30)).astype(np.float32)
     assert splats_from_depth(one_view(depth, conf=conf)).low_confidence == 60
     depth[0, 0] = 0
     assert splats_from_depth(one_view(depth, conf=conf)).low_confidence == 0
@@ -309,7 +310,7 @@ def test_opacity_follows_confidence() -> None:
     splats = from_depth(constant, FIRST)
     assert len(splats) == 1200
     assert (splats.opacities == np.float32(OPACITY)).all()
-    conf = (1 + np.random.default_rng(0).gamma(1, 5, (1, 30, 40))).astype(np.float32)
+    conf = (1 + numpy_random(0).gamma(1, 5, (1, 30, 40))).astype(np.float32)
     splats = splats_from_depth(replace(prediction, conf=conf), FIRST)
     order = np.argsort(conf.ravel()[splats.pixels])
     assert (np.diff(splats.gaussians.opacities[order]) >= 0).all()
@@ -334,7 +335,7 @@ def test_tiny_depth_maps(shape: tuple[int, int]) -> None:
 
 
 def test_any_depth_gives_finite_splats() -> None:
-    depth = 10 ** np.random.default_rng(0).uniform(-20, 20, (40, 50))
+    depth = 10 ** numpy_random(0).uniform(-20, 20, (40, 50))
     depth[0, :4] = 1e35, 3e38, 1e-35, np.inf
     splats = from_depth(repeated(one_view(depth), [0, 0]))
     assert len(splats)
@@ -395,6 +396,6 @@ def test_pictures_of_own_and_of_held_out_views() -> None:
     assert psnr(thinned, between).mean() >= 29
     halved = from_depth(views, DepthSplatOptions(budget=len(thinned) // 2))
     assert psnr(halved, between).mean() >= 27
-    noise = 1 + 0.01 * np.random.default_rng(0).normal(size=views.depth.shape)
+    noise = 1 + 0.01 * numpy_random(0).normal(size=views.depth.shape)
     noisy = replace(views, depth=(views.depth * noise).astype(np.float32))
     assert psnr(from_depth(noisy), between).mean() >= 25

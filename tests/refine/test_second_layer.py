@@ -13,6 +13,7 @@ from recon.refine.depth_splats import DepthSplatOptions, DepthSplats, from_depth
 from recon.splats.rendering import Rendering, render
 from recon.types import Gaussians, Prediction
 from tests.refine.depth_scene import make_prediction
+from tests.seeds import numpy_random
 
 SIZE = (60, 80)
 FOCAL = 90.0
@@ -23,7 +24,7 @@ def planes(
     depth: np.ndarray, shifts: tuple[float, ...] = (0.0,), focal: float = FOCAL, **changes: object
 ) -> Prediction:
     """Views along z of (N, H, W) depth, from places along x; every pixel a colour of its own."""
-    rng = np.random.default_rng(1)
+    rng = numpy_random(1)
     extrinsics = np.tile(np.eye(3, 4, dtype=np.float32), (len(shifts), 1, 1))
     extrinsics[:, 0, 3] = -np.array(shifts)
     intrinsics = np.array([[focal, 0, SIZE[1] / 2], [0, focal, SIZE[0] / 2], [0, 0, 1]], np.float32)
@@ -170,7 +171,7 @@ def test_a_budget_keeps_some_for_what_no_other_splat_shows() -> None:
 
 
 def test_any_holes_give_finite_splats() -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     depth = np.where(rng.random((2, *SIZE)) < 0.3, np.nan, 10 ** rng.uniform(-5, 5, (2, *SIZE)))
     splats = from_depth(planes(depth, (0.0, 0.1)))
     for field in fields(splats):

@@ -22,6 +22,7 @@ from recon.run.pipeline import reconstruct
 from recon.sources.fitting import PROCESS_RES_METHODS, map_intrinsics, preprocess
 from recon.sources.photo import Photo
 from recon.types import Prediction
+from tests.seeds import numpy_random
 
 NORMAL = np.array([0.1, -0.2, 1.0]) / np.linalg.norm([0.1, -0.2, 1.0])
 OFFSET = 6.0
@@ -33,7 +34,7 @@ PROCESS_RES = 112
 
 def make_cameras(count: int) -> np.ndarray:
     """(N, 4, 4) world-to-camera, turned and placed at random before the plane."""
-    generator = np.random.default_rng(count)
+    generator = numpy_random(count)
     cameras = np.tile(np.eye(4), (count, 1, 1))
     cameras[:, :3, :3] = Rotation.from_rotvec(generator.normal(size=(count, 3)) * 0.15).as_matrix()
     centres = generator.normal(size=(count, 3, 1)) * 0.7

@@ -30,6 +30,7 @@ from recon.sources.photo import Photo
 from tests.known_cameras import cameras_of
 from tests.models.onnx.graphs import expected_map, stated, write_graph
 from tests.models.tiny import TINY, tiny_network
+from tests.seeds import numpy_random
 from tests.without_torch import HIDE_TORCH
 
 SIZES = {"a.png": (120, 90), "b.png": (90, 120), "c.png": (120, 90), "d.png": (140, 61)}
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     for index, (name, (width, height)) in enumerate(SIZES.items()):
-        pixels = np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
+        pixels = numpy_random(index).integers(0, 256, (height, width, 3), np.uint8)
         Image.fromarray(pixels).save(folder / name)
     return folder
 

@@ -17,6 +17,7 @@ from recon.run.digests import digest, program_digest
 from recon.run.packing import pack, unpack
 from recon.run.store import FOLDER, SHARED_STAGES, Store
 from recon.types import Gaussians, Prediction
+from tests.seeds import numpy_random
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Thing:
 
 def whole_prediction() -> Prediction:
     """A value in each field."""
-    random = np.random.default_rng(0)
+    random = numpy_random(0)
     views, height, width = 2, 3, 4
     gaussians = Gaussians(
         random.normal(size=(5, 3)).astype(np.float32),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recon.sfm.structure_from_motion import SfmPhoto, prepare_photo
 from recon.sources.photo import Photo
+from tests.seeds import numpy_random
 
 SIZE = (240, 320)
 """Height and width of the photos."""
@@ -21,7 +22,7 @@ _TEXTURE = 512
 
 def stage(seed: int = 0) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
     """Texture and texture-to-world map (4, 3) of each card, the far ones first."""
-    generator = np.random.default_rng(seed)
+    generator = numpy_random(seed)
     cards = []
     for index, depth in enumerate(_DEPTHS):
         width = 14.0 if index == 0 else generator.uniform(1.5, 2.5)
@@ -64,7 +65,7 @@ def photograph(
 
 def arc(count: int, seed: int = 0) -> NDArray[np.float64]:
     """(N, 4, 4) cameras side by side, up to 1 m left and right, that turn towards the middle of the stage."""
-    generator = np.random.default_rng(seed)
+    generator = numpy_random(seed)
     positions = np.linspace(-1, 1, count)
     cameras = []
     for x in positions:

@@ -16,6 +16,7 @@ from recon.sfm.mapping import _lens_exists, _merit
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sources.photo import Photo
+from tests.seeds import numpy_random
 
 from .cards import arc, photograph, prepared, stage
 
@@ -102,7 +103,7 @@ def lenses(distortion: list[float], size: tuple[int, int] = (640, 480)) -> Lense
 
 
 def test_distortion_is_that_of_opencv():
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     rays = generator.uniform(-0.6, 0.6, (50, 2))
     coefficients = generator.normal(scale=0.05, size=8)
     points = np.concatenate([rays, np.ones((50, 1))], axis=1)

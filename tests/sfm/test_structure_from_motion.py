@@ -22,6 +22,7 @@ from recon.sources.colmap import read_colmap
 from recon.sources.colmap_log import quiet_colmap
 from recon.sources.loading import load_each
 from recon.sources.photo import Photo
+from tests.seeds import numpy_random
 
 from .cards import INTRINSICS, SIZE, arc, photograph, prepared, shifted, stage, turned
 
@@ -260,7 +261,7 @@ def same_picture() -> np.ndarray:
 
 
 def noisy_repeats() -> np.ndarray:
-    noise = np.random.default_rng(0).normal(scale=3, size=(3, *SIZE, 3))
+    noise = numpy_random(0).normal(scale=3, size=(3, *SIZE, 3))
     return (one_photo() + noise).clip(0, 255).astype(np.uint8)
 
 

@@ -14,13 +14,14 @@ from PIL import Image
 
 from recon.messages import ReconWarning
 from recon.sources.pixels import read_image
+from tests.seeds import numpy_random
 from tests.sources.test_colour import png_with
 from tests.sources.test_pixels import stored_as
 
 
 def values(bits: int, *channels: int) -> np.ndarray:
     """(16, 20, …) of so many bits, up to the largest."""
-    drawn = np.random.default_rng(bits).integers(0, 1 << bits, (16, 20, *channels)).astype(np.uint16)
+    drawn = numpy_random(bits).integers(0, 1 << bits, (16, 20, *channels)).astype(np.uint16)
     drawn[0, 0] = (1 << bits) - 1
     return drawn
 

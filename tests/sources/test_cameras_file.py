@@ -14,6 +14,7 @@ from recon.sources.cameras_file import read_cameras, read_render_cameras, write_
 from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.photo import Photo
 from tests.known_cameras import cameras_of
+from tests.seeds import numpy_random
 
 NAMES = ["b.jpg", "a.jpg", "c.jpg"]
 SIZES = [(1208, 680), (640, 480), (480, 640)]
@@ -29,14 +30,14 @@ def matrices(*arguments: Any) -> tuple[Any, Any]:
 def extrinsics() -> np.ndarray:
     """(3, 4, 4); the file format does not ask for rotations."""
     matrices = np.tile(np.eye(4), (3, 1, 1))
-    matrices[:, :3] = np.random.default_rng(0).normal(size=(3, 3, 4))
+    matrices[:, :3] = numpy_random(0).normal(size=(3, 3, 4))
     return matrices
 
 
 @pytest.fixture
 def intrinsics() -> np.ndarray:
     matrices = np.tile(np.eye(3), (3, 1, 1))
-    matrices[:, :2] *= np.random.default_rng(1).uniform(300, 900, (3, 2, 1))
+    matrices[:, :2] *= numpy_random(1).uniform(300, 900, (3, 2, 1))
     matrices[:, :2, 2] = np.array(SIZES) / 2
     return matrices
 

@@ -9,6 +9,7 @@ from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
 from recon.sources.colmap import read_colmap
 from tests.geometry.random_cameras import random_extrinsics
+from tests.seeds import numpy_random
 
 
 def random_points(generator: np.random.Generator, count: int, views: int) -> SparsePoints:
@@ -17,7 +18,7 @@ def random_points(generator: np.random.Generator, count: int, views: int) -> Spa
 
 
 def test_depths_are_along_the_camera_axis():
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     points, cameras = random_points(generator, 40, 3), random_extrinsics(generator, 3)
     for view in range(3):
         seen = points.points[points.observed[view]]
@@ -27,7 +28,7 @@ def test_depths_are_along_the_camera_axis():
 
 
 def test_track_lengths_and_chosen_views():
-    points = random_points(np.random.default_rng(1), 40, 5)
+    points = random_points(numpy_random(1), 40, 5)
     lengths = [sum(index in view for view in points.observed) for index in range(40)]
     np.testing.assert_array_equal(points.track_lengths, lengths)
     chosen = points.select_views([3, 0])
@@ -52,7 +53,7 @@ def write_model(folder: Path, model: str, parameters: list[float], text: bool) -
     scene = pycolmap.Reconstruction()
     camera = pycolmap.Camera(model=model, width=64, height=48, params=parameters, camera_id=1)
     scene.add_camera_with_trivial_rig(camera)
-    extrinsics = random_extrinsics(np.random.default_rng(0), 2)
+    extrinsics = random_extrinsics(numpy_random(0), 2)
     for image_id, name in ((1, "b10.jpg"), (2, "b9.jpg"), (3, "b1.jpg")):
         image = pycolmap.Image(name=name, keypoints=np.full((2, 2), 9.0), camera_id=1, image_id=image_id)
         if image_id < 3:

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from recon.messages import ReconWarning
 from recon.sources.colour import matrix_profile
 from recon.sources.pixels import read_image
+from tests.seeds import numpy_random
 
 D65 = (0.3127, 0.3290)
 SRGB = (*D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
@@ -50,7 +51,7 @@ def in_srgb(levels: np.ndarray, space: str) -> np.ndarray:
 
 def colours(seed: int = 0) -> np.ndarray:
     """(20, 30, 3) of them, half of them dull enough for every space."""
-    levels = np.random.default_rng(seed).integers(0, 256, (20, 30, 3))
+    levels = numpy_random(seed).integers(0, 256, (20, 30, 3))
     levels[:10] = 90 + levels[:10] // 4
     return levels.astype(np.uint8)
 
@@ -171,7 +172,7 @@ def test_grey_profile(tmp_path: Path) -> None:
     pixels, _ = read_image(tmp_path / "a.png")
     assert np.abs(pixels[..., 1] - 255 * srgb_curve(levels / 255)).max() <= 1
 
-    deep = np.random.default_rng(0).integers(0, 65536, (30, 40)).astype(np.uint16)
+    deep = numpy_random(0).integers(0, 65536, (30, 40)).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "b.png", icc_profile=one_channel_profile(1.0))
     pixels, _ = read_image(tmp_path / "b.png")
     assert np.abs(pixels[..., 1] - 255 * srgb_curve(deep / 65535)).max() <= 2

@@ -17,6 +17,7 @@ from recon.sources.fitting import (
     unmap_intrinsics,
 )
 from recon.sources.photo import Photo
+from tests.seeds import numpy_random
 
 SIZES = [(1208, 680), (1296, 1936), (504, 378), (640, 480), (61, 47), (501, 333), (20, 15)]
 
@@ -74,7 +75,7 @@ def test_resizes_keep_the_whole_photo(method: str) -> None:
 
 @pytest.mark.parametrize("method", PROCESS_RES_METHODS)
 def test_sizes_follow_the_method(method: str) -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     for width, height in rng.integers(60, 400, (60, 2)).tolist():
         process_res = int(rng.integers(100, 300))
         size = fit_photo(blank(width, height), process_res, method).pixels.shape[1::-1]
@@ -87,14 +88,14 @@ def test_sizes_follow_the_method(method: str) -> None:
 
 
 def test_crop_takes_the_very_pixels() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (61, 70, 3), dtype=np.uint8)
+    pixels = numpy_random(0).integers(0, 256, (61, 70, 3), dtype=np.uint8)
     views = preprocess([Photo("a", pixels)], process_res=70, method="upper_bound_crop")
     np.testing.assert_array_equal(views.pixels[0], pixels[2:58])
     np.testing.assert_array_equal(views.processed_to_original[0], [[1, 0, 0], [0, 1, 2], [0, 0, 1]])
 
 
 def test_photo_of_the_right_size_is_unchanged() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (56, 70, 3), dtype=np.uint8)
+    pixels = numpy_random(0).integers(0, 256, (56, 70, 3), dtype=np.uint8)
     for method in PROCESS_RES_METHODS:
         views = preprocess([Photo("a", pixels)], process_res=56 if "lower" in method else 70, method=method)
         np.testing.assert_array_equal(views.pixels[0], pixels)
@@ -121,7 +122,7 @@ def test_result_describes_the_originals() -> None:
 
 
 def test_photos_are_not_changed_and_runs_agree() -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     photos = [Photo(str(i), rng.integers(0, 256, (333, 501, 3), dtype=np.uint8)) for i in range(9)]
     before = [photo.pixels.copy() for photo in photos]
     first, second = preprocess(photos), preprocess(photos)
@@ -131,7 +132,7 @@ def test_photos_are_not_changed_and_runs_agree() -> None:
 
 
 def random_intrinsics(count: int) -> np.ndarray:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     intrinsics = np.zeros((count, 3, 3))
     intrinsics[:, [0, 1], [0, 1]] = rng.uniform(300, 900, (count, 2))
     intrinsics[:, 0, 1] = rng.uniform(-5, 5, count)
@@ -223,7 +224,7 @@ def test_smallest_process_res_and_numpy_integers() -> None:
 
 
 def test_normalise_is_imagenet_standardisation() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2, 14, 28, 3), dtype=np.uint8)
+    images = numpy_random(0).integers(0, 256, (2, 14, 28, 3), dtype=np.uint8)
     expected = (images / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     values = normalise(images)
     assert values.dtype == np.float32

@@ -22,13 +22,14 @@ from recon.sources.formats import AVIF, HEIC, RAW, SVG, detect_format
 from recon.sources.images import list_images
 from recon.sources.loading import load_photos
 from recon.sources.pixels import read_image
+from tests.seeds import numpy_random
 
 HEIC_START = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic") + bytes(200)
 
 
 def picture(seed: int = 0) -> Image.Image:
     """48×32, smooth: lossy formats keep it within a few levels."""
-    small = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    small = numpy_random(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((48, 32), Image.Resampling.BICUBIC)
 
 

@@ -17,10 +17,11 @@ from recon.names import natural_key
 from recon.sources.images import list_images
 from recon.sources.loading import load_each, load_photos
 from recon.sources.photo import Photo
+from tests.seeds import numpy_random
 
 
 def random_pixels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return numpy_random(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def save(path: Path, seed: int = 0) -> Path:

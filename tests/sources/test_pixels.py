@@ -16,6 +16,7 @@ from recon.errors import InputError
 from recon.messages import ReconWarning, collect_warnings
 from recon.sources.loading import load_photos
 from recon.sources.pixels import believable_focal, pixels_from_array, pixels_from_pil, read_image
+from tests.seeds import numpy_random
 
 ORIENTATION = 0x0112
 
@@ -23,7 +24,7 @@ ORIENTATION = 0x0112
 @pytest.fixture
 def upright() -> np.ndarray:
     """(20, 30, 3) random pixels: no two orientations of it look alike."""
-    return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    return numpy_random(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
 def stored_as(upright: np.ndarray, orientation: int) -> np.ndarray:
@@ -178,7 +179,7 @@ def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_alpha_is_blended_over_white(tmp_path: Path, upright: np.ndarray, mode: str) -> None:
-    alpha = np.random.default_rng(1).integers(0, 256, upright.shape[:2], dtype=np.uint8)
+    alpha = numpy_random(1).integers(0, 256, upright.shape[:2], dtype=np.uint8)
     colour = upright if mode == "RGBA" else np.repeat(upright[..., :1], 3, axis=2)
     image = Image.fromarray(np.dstack([upright, alpha] if mode == "RGBA" else [upright[..., 0], alpha]), mode)
     path = tmp_path / "photo.png"
@@ -251,7 +252,7 @@ def test_colour_mode_without_conversion_is_named() -> None:
 @pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.dtype(">u2"), np.float32, np.float64, np.float16])
 def test_arrays_of_every_type_and_shape(channels: tuple[int, ...], dtype: np.dtype) -> None:
-    levels = np.random.default_rng(2).integers(0, 256, (20, 30, *channels))
+    levels = numpy_random(2).integers(0, 256, (20, 30, *channels))
     if channels == (4,):
         levels[..., 3] = 255
     full = {"u": np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 0, "f": 1.0}[np.dtype(dtype).kind]
@@ -265,7 +266,7 @@ def test_arrays_of_every_type_and_shape(channels: tuple[int, ...], dtype: np.dty
 
 
 def test_sixteen_bits_round_to_the_nearest_level() -> None:
-    values = np.random.default_rng(3).integers(0, 65536, (40, 40), dtype=np.uint16)
+    values = numpy_random(3).integers(0, 65536, (40, 40), dtype=np.uint16)
     assert np.abs(pixels_from_array(values)[..., 0] - values / 257).max() <= 0.5
 
 

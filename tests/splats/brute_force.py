@@ -27,6 +27,9 @@ class Truth(NamedTuple):
     """(H, W)."""
     alpha: NDArray[np.float64]
     """(H, W)."""
+    unclear: NDArray[np.bool_]
+    """(H, W) True where rounding may decide whether a splat is drawn: its alpha or the light that it leaves comes close
+    to the threshold."""
 
 
 def brute_force(
@@ -37,8 +40,12 @@ def brute_force(
     background: tuple[float, float, float] = (0, 0, 0),
     near: float = 0.01,
     far: float = 1e10,
+    close: float = 1e-5,
 ) -> Truth:
-    """One view of `gaussians` from a (4, 4) and (3, 3) camera."""
+    """One view of `gaussians` from a (4, 4) and (3, 3) camera.
+
+    What differs from a threshold by less than `close`, relatively, may be rounded across it.
+    """
     height, width = size
     rotation, translation = world_to_camera[:3, :3], world_to_camera[:3, 3]
     means = gaussians.means.astype(np.float64)
@@ -53,6 +60,7 @@ def brute_force(
 
     pixels = pixel_centres(height, width)  # (H, W, 2)
     color, depth = np.zeros((height, width, 3)), np.zeros((height, width))
+    unclear = np.zeros((height, width), bool)
     transmittance, done = np.ones((height, width)), np.zeros((height, width), bool)
     for g in np.argsort(means_camera[:, 2].astype(np.float32), kind="stable"):
         z = means_camera[g, 2]
@@ -63,6 +71,7 @@ def brute_force(
         alpha = np.minimum(0.999, float(gaussians.opacities[g]) * np.exp(-squared / 2))
         seen = ~done & (alpha >= 1 / 255)
         behind = transmittance * (1 - alpha)
+        unclear |= ~done & (np.abs(alpha * 255 - 1) < close) | seen & (np.abs(behind / 1e-4 - 1) < close)
         done |= seen & (behind <= 1e-4)
         weight = np.where(seen & ~done, alpha * transmittance, 0)
         transmittance = np.where(seen & ~done, behind, transmittance)
@@ -70,7 +79,7 @@ def brute_force(
         depth += weight * z
     alpha = 1 - transmittance
     color += transmittance[..., None] * np.asarray(background, np.float64)
-    return Truth(color, depth, depth / np.maximum(alpha, 1e-10), alpha)
+    return Truth(color, depth, depth / np.maximum(alpha, 1e-10), alpha, unclear)
 
 
 def _project(

@@ -6,11 +6,12 @@ import numpy as np
 
 from recon.geometry.quaternions import normalise
 from recon.types import Gaussians
+from tests.seeds import numpy_random
 
 
 def random_gaussians(count: int, degree: int, seed: int = 0) -> Gaussians:
     """Float32, with scales over four decades, both ends of the opacities and quaternions of either sign."""
-    generator = np.random.default_rng(seed)
+    generator = numpy_random(seed)
     opacities = generator.uniform(size=count)
     opacities[: count // 10] = generator.integers(0, 2, count // 10)
     parameters = (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.geometry import quaternions
 from recon.types import Gaussians
+from tests.seeds import numpy_random
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def random_scenes() -> dict[str, Scene]:
         black: bool = True,
         **changes: NDArray[np.float32],
     ) -> None:
-        rng = np.random.default_rng(len(scenes))
+        rng = numpy_random(len(scenes))
         gaussians = replace(random_gaussians(rng, count, degree, sharpness), **changes)
         background = (0.0, 0.0, 0.0) if black else (0.2, 0.5, 0.9)
         scenes[name] = Scene(gaussians, random_camera(rng, size, distance, focal), size, background)
@@ -75,9 +76,10 @@ def random_scenes() -> dict[str, Scene]:
     def repeated(values: object, count: int) -> NDArray[np.float32]:
         return np.resize(np.array(values, np.float32), (count, *np.shape(values)[1:]))
 
-    add("one", 1, (40, 50), opacities=repeated([0.8], 1))
-    add("one on a background", 1, (40, 50), degree=3, black=False, opacities=repeated([1], 1))
-    add("two", 2, (33, 47), degree=1)
+    near = np.float32([[0, 0, 0], [0.1, -0.1, 0.2]])  # in view of every camera
+    add("one", 1, (40, 50), opacities=repeated([0.8], 1), means=near[:1])
+    add("one on a background", 1, (40, 50), degree=3, black=False, opacities=repeated([1], 1), means=near[:1])
+    add("two", 2, (33, 47), degree=1, opacities=repeated([0.5, 0.9], 2), means=near)
     add("some", 50, (64, 64), degree=2, black=False)
     add("many", 2000, (72, 96), degree=3)
     add("many small", 2000, (72, 96), sharpness=5, black=False)

@@ -25,31 +25,32 @@ from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.rasterizer import Rasterizer, RenderedView, RenderSettings
 from recon.splats.rendering import RASTERIZERS, Rendering, choose_rasterizer, iter_render, render
 from recon.types import Gaussians
+from tests.seeds import numpy_random
 from tests.splats.brute_force import brute_force
 from tests.splats.scenes import Scene, random_camera, random_gaussians, random_scenes
 
-TOLERANCE = 2e-5
 SCENES = random_scenes()
 render_on_cpu = functools.partial(render, rasterizer="cpu")
 each_scene = pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 
 
-def assert_like_brute_force(scene: Scene, rasterizer: Any, tolerance: float) -> None:
+def assert_like_brute_force(scene: Scene, rasterizer: str, tolerance: float, close: float) -> None:
     assert scene.cameras.world_to_camera is not None
     assert scene.cameras.intrinsics is not None
-    truth = brute_force(
-        scene.gaussians, scene.cameras.world_to_camera[0], scene.cameras.intrinsics[0], scene.size, scene.background
-    )
+    world_to_camera, intrinsics = scene.cameras.world_to_camera[0], scene.cameras.intrinsics[0]
+    truth = brute_force(scene.gaussians, world_to_camera, intrinsics, scene.size, scene.background, close=close)
     options = {"rasterizer": rasterizer, "background": scene.background}
     summed = render(scene.gaussians, scene.cameras, scene.size, "RGB+D", **options)
     mean = render(scene.gaussians, scene.cameras, scene.size, "RGB+ED", **options)
     assert summed.depth is not None
     assert mean.depth is not None
     assert truth.alpha.max() > 0
-    np.testing.assert_allclose(summed.color[0], truth.color, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(summed.alpha[0], truth.alpha, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(summed.depth[0], truth.depth, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(mean.depth[0], truth.expected_depth, rtol=0, atol=tolerance)
+    clear = ~truth.unclear
+    assert clear.mean() > 0.9 or clear.size == 1
+    np.testing.assert_allclose(summed.color[0][clear], truth.color[clear], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(summed.alpha[0][clear], truth.alpha[clear], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(summed.depth[0][clear], truth.depth[clear], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(mean.depth[0][clear], truth.expected_depth[clear], rtol=0, atol=tolerance)
 
 
 def assert_equal(left: Rendering, right: Rendering) -> None:
@@ -59,7 +60,8 @@ def assert_equal(left: Rendering, right: Rendering) -> None:
 
 @each_scene
 def test_cpu_agrees_with_brute_force(scene: Scene) -> None:
-    assert_like_brute_force(scene, "cpu", TOLERANCE)
+    # The CPU computes in float64 and stores float32: half a unit in the last place of depths below 8 is 2.4e-7.
+    assert_like_brute_force(scene, "cpu", tolerance=1e-6, close=1e-6)
 
 
 @each_scene
@@ -67,7 +69,7 @@ def test_cpu_agrees_with_brute_force(scene: Scene) -> None:
     not torch.cuda.is_available() or importlib.util.find_spec("gsplat") is None, reason="needs CUDA and gsplat"
 )
 def test_gsplat_agrees_with_brute_force(scene: Scene) -> None:
-    assert_like_brute_force(scene, "gsplat", 1e-3)
+    assert_like_brute_force(scene, "gsplat", tolerance=1e-3, close=1e-3)
 
 
 def test_result_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +91,7 @@ def test_result_does_not_depend_on_bands(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_order_of_gaussians_does_not_matter() -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     gaussians, camera = random_gaussians(rng, 400, degree=1), random_camera(rng, (50, 60))
     camera = Cameras(np.eye(4)[None], camera.intrinsics)
     gaussians.means[:, 2] = 3 + rng.permutation(400) / 100  # all different
@@ -116,7 +118,7 @@ def test_modes_differ_only_in_depth() -> None:
 
 
 def test_views_are_rendered_one_by_one() -> None:
-    rng = np.random.default_rng(3)
+    rng = numpy_random(3)
     gaussians, size = random_gaussians(rng, 200, degree=2), (30, 40)
     extrinsics = np.concatenate([random_camera(rng, size).world_to_camera for _ in range(3)])  # type: ignore[misc]
     intrinsics = np.concatenate([random_camera(rng, size).intrinsics for _ in range(3)])  # type: ignore[misc]
@@ -130,7 +132,7 @@ def test_views_are_rendered_one_by_one() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 17)])
 def test_no_gaussians_give_the_background(size: tuple[int, int]) -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     color, depth, alpha = render_on_cpu(
         random_gaussians(rng, 0), random_camera(rng, size), size, "RGB+ED", background=(0.25, 0.5, 2)
     )
@@ -141,13 +143,13 @@ def test_no_gaussians_give_the_background(size: tuple[int, int]) -> None:
 
 
 def test_no_cameras_give_no_views() -> None:
-    gaussians = random_gaussians(np.random.default_rng(0), 3)
+    gaussians = random_gaussians(numpy_random(0), 3)
     color, depth, alpha = render_on_cpu(gaussians, Cameras(np.empty((0, 4, 4)), np.empty((0, 3, 3))), (4, 5))
     assert (color.shape, depth, alpha.shape) == ((0, 4, 5, 3), None, (0, 4, 5))
 
 
 def test_near_and_far_cull_by_depth() -> None:
-    gaussians = random_gaussians(np.random.default_rng(0), 3)
+    gaussians = random_gaussians(numpy_random(0), 3)
     gaussians.means[:] = [[0, 0, 1], [0, 0, 2], [0, 0, 3]]
     gaussians.opacities[:] = 0.5
     cameras = Cameras(np.eye(4)[None], np.array([[[20.0, 0, 10], [0, 20, 10], [0, 0, 1]]]))
@@ -160,7 +162,7 @@ def test_near_and_far_cull_by_depth() -> None:
 
 
 def test_extreme_sizes_and_distances_give_numbers() -> None:
-    rng = np.random.default_rng(5)
+    rng = numpy_random(5)
     gaussians, size = random_gaussians(rng, 300, degree=1), (40, 50)
     gaussians.scales[:] = 10 ** rng.uniform(-38, 38, (300, 3))
     gaussians.means[::3] *= 10 ** rng.uniform(-38, 37, (100, 1))
@@ -172,7 +174,7 @@ def test_extreme_sizes_and_distances_give_numbers() -> None:
 
 
 def test_zero_quaternion_is_the_identity() -> None:
-    rng = np.random.default_rng(6)
+    rng = numpy_random(6)
     gaussians, camera = random_gaussians(rng, 20), random_camera(rng, (30, 30))
     zero, identity = np.zeros((20, 4), np.float32), np.tile(np.float32([1, 0, 0, 0]), (20, 1))
     assert_equal(
@@ -182,7 +184,7 @@ def test_zero_quaternion_is_the_identity() -> None:
 
 
 def test_read_only_strided_and_double_arrays_render_the_same() -> None:
-    rng = np.random.default_rng(7)
+    rng = numpy_random(7)
     gaussians, camera = random_gaussians(rng, 50, degree=1), random_camera(rng, (30, 30))
     expected = render_on_cpu(gaussians, camera, (30, 30))
 
@@ -199,14 +201,14 @@ def test_read_only_strided_and_double_arrays_render_the_same() -> None:
 @pytest.mark.parametrize("field", ["means", "scales", "rotations", "harmonics", "opacities"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_parameters_must_be_finite(field: str, value: float) -> None:
-    gaussians = random_gaussians(np.random.default_rng(0), 5, degree=1)
+    gaussians = random_gaussians(numpy_random(0), 5, degree=1)
     getattr(gaussians, field)[3, ...] = value
     with pytest.raises(InputError, match=rf"^{field} of 1 of 5 Gaussians are NaN or infinite"):
-        iter_render(gaussians, random_camera(np.random.default_rng(0), (30, 30)), (30, 30))
+        iter_render(gaussians, random_camera(numpy_random(0), (30, 30)), (30, 30))
 
 
 def test_parameters_must_be_in_range() -> None:
-    gaussians = random_gaussians(np.random.default_rng(0), 5)
+    gaussians = random_gaussians(numpy_random(0), 5)
     for wrong, message in (
         ({"opacities": np.full(5, -0.1)}, "opacities of 5 of 5 Gaussians are out of bounds"),
         ({"opacities": np.full(5, 1.1)}, "opacities of 5 of 5 Gaussians are out of bounds"),
@@ -215,7 +217,7 @@ def test_parameters_must_be_in_range() -> None:
         ({"means": np.full((5, 3), 1e300)}, "means of 5 of 5 Gaussians are NaN or infinite"),  # in float32
     ):
         with pytest.raises(InputError, match=f"^{message}"):
-            iter_render(replace(gaussians, **wrong), random_camera(np.random.default_rng(0), (30, 30)), (30, 30))
+            iter_render(replace(gaussians, **wrong), random_camera(numpy_random(0), (30, 30)), (30, 30))
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_parameters_must_be_in_range() -> None:
     ],
 )
 def test_bad_arguments_are_refused_at_once(changes: dict[str, Any], message: str) -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     arguments = {"size": (5, 5), "mode": "RGB", **changes}
     for function in (render, iter_render):
         with pytest.raises(InputError, match=f"^{message}") as caught:
@@ -246,7 +248,7 @@ def test_bad_arguments_are_refused_at_once(changes: dict[str, Any], message: str
 
 
 def test_bad_cameras_are_refused() -> None:
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     gaussians, camera = random_gaussians(rng, 2), random_camera(rng, (5, 5))
     assert camera.world_to_camera is not None
     assert camera.intrinsics is not None
@@ -322,7 +324,7 @@ class FakeGsplat(types.ModuleType):
 def test_gsplat_is_given_its_conventions(monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
     fake = FakeGsplat()
     monkeypatch.setitem(sys.modules, "gsplat", fake)
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     gaussians, camera = random_gaussians(rng, 7, degree=2), random_camera(rng, (4, 6))
     gaussians.rotations[:] *= 2
     assert camera.world_to_camera is not None
@@ -362,7 +364,7 @@ def test_render_uses_gsplat_where_it_can(monkeypatch: pytest.MonkeyPatch) -> Non
     fake = FakeGsplat()
     monkeypatch.setitem(sys.modules, "gsplat", fake)
     monkeypatch.setitem(RASTERIZERS, "gsplat", GsplatRasterizer(device="cpu"))
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     camera = random_camera(rng, (4, 6))
     render(random_gaussians(rng, 7), camera, (4, 6), "RGB+D")
     assert len(fake.calls) == 1

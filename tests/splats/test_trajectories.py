@@ -21,6 +21,7 @@ from tests.geometry.random_cameras import (
     small_rotations,
     upright_cameras,
 )
+from tests.seeds import numpy_random
 
 SIZE = (60, 80)
 INTRINSICS = np.array([[64.0, 0, 41], [0, 64, 29], [0, 0, 1]])
@@ -42,14 +43,14 @@ def surface(points: np.ndarray, extent: float, opacity: float = 0.9) -> Gaussian
 
 def room(count: int = 6000) -> Gaussians:
     """The walls of a cube about the origin."""
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     points = rng.uniform(-ROOM, ROOM, (count, 3))
     points[np.arange(count), rng.integers(0, 3, count)] = ROOM * rng.choice([-1, 1], count)
     return surface(points, 0.7 * np.sqrt(24 * ROOM**2 / count))
 
 
 def sphere(radius: float, count: int = 4000) -> Gaussians:
-    points = np.random.default_rng(1).normal(size=(count, 3))
+    points = numpy_random(1).normal(size=(count, 3))
     points *= radius / np.linalg.norm(points, axis=1, keepdims=True)
     return surface(points, radius * np.sqrt(4 * np.pi / count))
 
@@ -74,7 +75,7 @@ def line(count: int) -> np.ndarray:
 
 def capture(kind: str, count: int, seed: int = 0) -> np.ndarray:
     """(count, 4, 4) world to camera."""
-    rng = np.random.default_rng([seed, count])
+    rng = numpy_random(seed, count)
     anywhere = rng.uniform(-1, 1, (count, 3))
     match kind:
         case "orbit":
@@ -279,7 +280,7 @@ def test_loops_start_and_end_at_rest_where_the_camera_is(mode):
 
 
 def test_the_dolly_zoom_keeps_the_size_of_what_is_in_the_middle():
-    wall = np.random.default_rng(0).uniform(-3, 3, (3000, 3))
+    wall = numpy_random(0).uniform(-3, 3, (3000, 3))
     wall[:, 2] = 2
     path = path_of("dolly_zoom", cameras_at(np.zeros((2, 3)), np.eye(3)), surface(wall, 0.1))
     depth = 2 + path.world_to_camera[:, 2, 3]
@@ -308,7 +309,7 @@ def test_an_unknown_path_is_named_with_the_known_ones():
 def test_paths_move_and_grow_with_the_world(mode):
     """Another world frame and unit change nothing but the numbers."""
     given, splats = capture("hand-held", 6), room()
-    similarity = random_similarity(np.random.default_rng(4))
+    similarity = random_similarity(numpy_random(4))
     scale, rotation = similarity.scale, similarity.rotation
     to_new = rigid(rotation, similarity.translation)
     moved = given @ np.linalg.inv(to_new)
@@ -338,8 +339,8 @@ def test_no_frame_is_inside_a_wall_of_the_room(kind):
 
 def test_loops_close_to_a_wall_are_small():
     """In front of a wall, with another right behind the camera."""
-    behind = np.random.default_rng(0).uniform(-1, 1, (2000, 3)) * [1, 1, 0] + [0, 0, -0.05]
-    ahead = np.random.default_rng(1).uniform(-1, 1, (2000, 3)) * [1, 1, 0] + [0, 0, 0.5]
+    behind = numpy_random(0).uniform(-1, 1, (2000, 3)) * [1, 1, 0] + [0, 0, -0.05]
+    ahead = numpy_random(1).uniform(-1, 1, (2000, 3)) * [1, 1, 0] + [0, 0, 0.5]
     splats = surface(np.concatenate([behind, ahead]), 0.05)
     for mode in ("wander", "dolly_zoom"):
         path = path_of(mode, cameras_at(np.zeros((1, 3)), np.eye(3)), splats)
@@ -348,7 +349,7 @@ def test_loops_close_to_a_wall_are_small():
 
 
 def test_a_wall_in_the_way_is_taken_in_one_step():
-    wall = np.random.default_rng(0).uniform(-3, 3, (8000, 3)) * [1, 1, 0]
+    wall = numpy_random(0).uniform(-3, 3, (8000, 3)) * [1, 1, 0]
     far = wall + [0, 0, 4]
     splats = surface(np.concatenate([wall, far]), 0.06)
     given = cameras_at(np.array([[0, 0, -2.0], [0.1, 0, 2.0]]), np.eye(3))
@@ -383,7 +384,7 @@ def test_stepping_over_leaves_blocked_ends_and_clear_paths_alone():
 
 
 def test_coverage_is_the_share_of_the_view():
-    rng = np.random.default_rng(0)
+    rng = numpy_random(0)
     wall = rng.uniform(-1, 1, (20_000, 3)) * [1, 1, 0] + [0, 0, 0.2]
     path = CameraPath.of(cameras(cameras_at(np.zeros((1, 3)), np.eye(3))))
     full = SplatSample.of(surface(wall, 0.03))
@@ -396,7 +397,7 @@ def test_coverage_is_the_share_of_the_view():
 
 
 def test_a_sample_of_many_splats_still_fills_the_view():
-    wall = np.random.default_rng(0).uniform(-3, 3, (400_000, 3)) * [1, 1, 0] + [0, 0, 0.05]
+    wall = numpy_random(0).uniform(-3, 3, (400_000, 3)) * [1, 1, 0] + [0, 0, 0.05]
     sample = SplatSample.of(surface(wall, 0.006))
     assert len(sample.centres) == 50_000
     path = CameraPath.of(cameras(cameras_at(np.zeros((1, 3)), np.eye(3))))

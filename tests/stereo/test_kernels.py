@@ -15,6 +15,7 @@ from recon.stereo.images import Matching, pack_quads, shrink, to_grey, warp_back
 from recon.stereo.plane_refinement import Bounds, window_taps
 from recon.stereo.plane_refinement_kernels import COLOUR_SCALE, Limits, refine_band
 from recon.stereo.plane_sweep import NO_SCORE
+from tests.seeds import numpy_random
 
 from .planes import SIZE, Views, card, row, see
 
@@ -156,7 +157,7 @@ def _peaks(
 def test_the_refinement_scores_as_a_weighted_correlation_does(case):
     """Scores of given slanted planes: likeness-weighted ZNCC over the round window, computed pixel by pixel."""
     matching = case.matching
-    generator = np.random.default_rng(5)
+    generator = numpy_random(5)
     planes = np.zeros((3, *SIZE), np.float32)
     planes[0] = 1 / case.views.depth[1] * generator.uniform(0.95, 1.05, SIZE)
     planes[1:] = generator.normal(scale=2e-4, size=(2, *SIZE))
@@ -205,7 +206,7 @@ def _weighted(matching: Matching, plane: NDArray[np.float32], x: int, y: int) ->
 def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
     """From depth off by up to half a pixel; more passes match better."""
     truth = 1 / case.views.depth[1]
-    start = (truth + np.random.default_rng(2).uniform(-0.012, 0.012, SIZE)).astype(np.float32)
+    start = (truth + numpy_random(2).uniform(-0.012, 0.012, SIZE)).astype(np.float32)
     bounds = Bounds(unit=0.012, lowest=0.1, highest=0.4, focal=120.0)
     errors, scores = [], []
     for passes in (1, 2, 4):
@@ -235,7 +236,7 @@ def test_torch_sweeps_and_refines_alike(case, pool):
 
 
 def test_quads_hold_a_pixel_and_its_neighbours_to_the_right_and_below():
-    grey = np.random.default_rng(0).integers(0, 256, (2, 5, 7), np.uint8)
+    grey = numpy_random(0).integers(0, 256, (2, 5, 7), np.uint8)
     quads = pack_quads(grey).reshape(2, 5, 7)
     assert quads.dtype == np.uint32
     padded = np.pad(grey, ((0, 0), (0, 1), (0, 1)), mode="edge")
@@ -249,13 +250,13 @@ def test_quads_hold_a_pixel_and_its_neighbours_to_the_right_and_below():
 
 
 def test_shrinking_averages_areas_and_rounds_sizes_up():
-    grey = np.random.default_rng(1).integers(0, 256, (3, 8, 12), np.uint8)
+    grey = numpy_random(1).integers(0, 256, (3, 8, 12), np.uint8)
     expected = grey.reshape(3, 4, 2, 6, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(shrink(grey, 2), expected, atol=0.51)
     assert shrink(grey[:, :7, :11], 2).shape == (3, 4, 6)
 
 
 def test_grey_is_luma():
-    images = np.random.default_rng(1).integers(0, 256, (2, 6, 5, 3), np.uint8)
+    images = numpy_random(1).integers(0, 256, (2, 6, 5, 3), np.uint8)
 
     np.testing.assert_allclose(to_grey(images), images @ (0.299, 0.587, 0.114), atol=0.51)

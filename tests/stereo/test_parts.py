@@ -17,6 +17,7 @@ from recon.stereo.filling import fill
 from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
 from recon.stereo.rough_points import rough_points
 from recon.stereo.view_selection import FEWEST_POINTS, plan_view
+from tests.seeds import numpy_random
 
 from ..sfm.cards import shifted, turned
 from .planes import INTRINSICS, SIZE, Views, card, row, see
@@ -134,7 +135,7 @@ def test_surfaces_go_on_over_candidates_that_continue_them():
 @pytest.mark.parametrize("behind", [0.0, 0.15])
 def test_a_swollen_contour_is_taken_back_to_the_edge_of_the_colour(behind: float):
     """A dark pillar whose depth reaches 3 pixels into what is behind it: a sky without depth, or a wall."""
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     image = np.full((40, 60, 3), 200)
     image[:, 20:35] = 60
     image = (image + generator.normal(scale=4, size=image.shape)).clip(0, 255).astype(np.uint8)
@@ -147,7 +148,7 @@ def test_a_swollen_contour_is_taken_back_to_the_edge_of_the_colour(behind: float
 
 
 def test_contours_stay_where_both_sides_look_alike_and_beside_small_holes():
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     image = (90 + generator.normal(scale=4, size=(40, 60, 3))).astype(np.uint8)
     half = np.where(np.arange(60) < 30, np.float32(0.3), np.float32(0)) * np.ones((40, 1), np.float32)
     kept = half.copy()
@@ -221,7 +222,7 @@ def test_filling_changes_nothing_where_all_or_nothing_is_known(value):
 
 def cloud(cameras: NDArray[np.float64], count: int = 60) -> tuple[Cameras, SparsePoints]:
     """Cameras with points in front of the first of them at depths 4 to 8, that all of them see."""
-    generator = np.random.default_rng(3)
+    generator = numpy_random(3)
     points = generator.uniform((-0.8, -0.6, 4), (0.8, 0.6, 8), (count, 3)) @ cameras[0, :3, :3]
     points = points + invert_rigid(cameras)[0, :3, 3]
     every = Cameras(cameras, np.tile(INTRINSICS, (len(cameras), 1, 1)))

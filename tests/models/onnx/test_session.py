@@ -13,6 +13,7 @@ from recon.errors import InputError, MissingExtraError
 from recon.messages import ReconWarning
 from recon.models.onnx.session import open_session
 from tests.models.onnx.graphs import write_graph
+from tests.seeds import numpy_random
 
 
 @pytest.fixture
@@ -151,6 +152,6 @@ def test_an_operator_that_is_none(tmp_path: Path) -> None:
 
 def test_values_come_out_as_they_went_in(graph: Path) -> None:
     """Of the graphs by hand: mean over channels, scaled and shifted."""
-    values = np.random.default_rng(0).normal(size=(2, 3, 14, 28)).astype(np.float32)
+    values = numpy_random(0).normal(size=(2, 3, 14, 28)).astype(np.float32)
     (out,) = open_session(graph).run(None, {"image": values})
     np.testing.assert_allclose(out, 1.5 + 0.25 * values.mean(axis=1, keepdims=True), rtol=1e-5)
