@@ -15,8 +15,8 @@ from recon.geometry.cameras import invert_rigid
 from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
-from recon.refine.ellipsoids import BACKED_SIGMA, SIGMA, cover_footprints
-from recon.refine.second_layer import SPACING, Backing, back_view, depth_behind
+from recon.refine.ellipsoids import SIGMA, SIGMA_WITH_SECOND_LAYER, cover_footprints
+from recon.refine.second_layer import SPACING, SecondLayer, depth_behind, make_second_layer
 from recon.refine.surface import at_depth_edges, measure_slopes
 from recon.refine.thinning import (
     FLAT_IMPORTANCE,
@@ -53,7 +53,7 @@ class DepthSplatOptions:
     what left pixels without has left out what it doubts."""
     thin: bool = True
     """Leave out what another view sees at a finer resolution, or an earlier one at a similar resolution."""
-    backing: bool = True
+    second_layer: bool = True
     """Put larger splats behind, which show through gaps and where depth is unknown (`recon.refine.second_layer`)."""
     include_filled: bool = False
     """Take filled-in depth for found. Off: such pixels are behind the splats, like all others without depth."""
@@ -127,12 +127,14 @@ def _splats(prediction: Prediction, options: DepthSplatOptions, pool: ThreadPool
         pixels = [np.flatnonzero(surface.kept) for surface in surfaces]
     seen, thinned = (sum(map(len, p)) for p in ([np.flatnonzero(s.kept) for s in surfaces], pixels))
 
-    layers: list[Backing] = []
-    if options.backing:
-        layers = list(pool.map(lambda view: _back(prediction, view, surfaces, pixels[view], selection), range(views)))
+    layers: list[SecondLayer] = []
+    if options.second_layer:
+        layers = list(
+            pool.map(lambda view: _layer_behind(prediction, view, surfaces, pixels[view], selection), range(views))
+        )
     spacing = [np.ones(len(chosen), np.float32) for chosen in pixels]
     spacing_behind = [np.ones(len(layer.pixels), np.float32) for layer in layers]
-    sigma = BACKED_SIGMA if options.backing else SIGMA
+    sigma = SIGMA_WITH_SECOND_LAYER if options.second_layer else SIGMA
     if options.budget is not None and options.budget < thinned + sum(map(len, spacing_behind)):
         sigma = SIGMA  # splats that grow close their gaps: only what no other shows stays behind them
         layers = [layer.select(layer.completed) for layer in layers]
@@ -221,15 +223,15 @@ def _surface(prediction: Prediction, view: int, selection: _Selection, keep_edge
     return ViewSurface(depth, kept, slopes, levels, intrinsics, prediction.extrinsics[view])
 
 
-def _back(
+def _layer_behind(
     prediction: Prediction,
     view: int,
     surfaces: list[ViewSurface],
     pixels: NDArray[np.intp],
     selection: _Selection,
-) -> Backing:
+) -> SecondLayer:
     sky = None if prediction.sky is None else prediction.sky[view]
-    return back_view(surfaces, view, pixels, selection.doubtful[view], prediction.processed_images[view], sky)
+    return make_second_layer(surfaces, view, pixels, selection.doubtful[view], prediction.processed_images[view], sky)
 
 
 def _apply_budget(
@@ -237,9 +239,9 @@ def _apply_budget(
     selection: _Selection,
     surfaces: list[ViewSurface],
     pixels: list[NDArray[np.intp]],
-    layers: list[Backing],
+    layers: list[SecondLayer],
     budget: int,
-) -> tuple[list[NDArray[np.intp]], list[NDArray[np.float32]], list[Backing], list[NDArray[np.float32]]]:
+) -> tuple[list[NDArray[np.intp]], list[NDArray[np.float32]], list[SecondLayer], list[NDArray[np.float32]]]:
     """The pixels of each view and the layers behind that stay, and how many times farther apart either then are."""
     width = prediction.depth.shape[2]
     importances = [
@@ -292,7 +294,7 @@ def _build_behind(
     prediction: Prediction,
     view: int,
     surface: ViewSurface,
-    layer: Backing,
+    layer: SecondLayer,
     spacing: NDArray[np.float32],
     sigma: float,
 ) -> Gaussians:

@@ -14,7 +14,7 @@ from recon.types import FloatArray
 SIGMA = 0.35
 """Standard deviation of a splat, in pixels of its own view. Less renders that view sharper; more closes the gaps that
 open where a novel view comes nearer than the own one."""
-BACKED_SIGMA = 0.2
+SIGMA_WITH_SECOND_LAYER = 0.2
 """The same where larger splats behind close the gaps."""
 THICKNESS = 0.1
 """Extent along the normal as a share of the shorter one on the surface."""

@@ -2,7 +2,7 @@
 
 Small splats render sharply and leave gaps, which show the background. What shines through them should be the surface's
 own colour: so every second pixel of every second row has a larger splat a little behind. There are some too where depth
-is unknown or doubtful, at a depth completed from the surroundings, unless another view reliably sees past that place.
+is unknown or doubtful, at a depth completed from the pixels around, unless another view reliably sees past that place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FREE_SPACE = 0.02
 
 
 @dataclass(frozen=True)
-class Backing:
+class SecondLayer:
     """The layer behind one view: B splats."""
 
     pixels: NDArray[np.intp]
@@ -42,19 +42,19 @@ class Backing:
     completed: NDArray[np.bool_]
     """(B,) True where that depth is not reliable."""
 
-    def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Backing:
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> SecondLayer:
         """Some of its splats."""
-        return Backing(self.pixels[chosen], self.depth[chosen], self.slopes[:, chosen], self.completed[chosen])
+        return SecondLayer(self.pixels[chosen], self.depth[chosen], self.slopes[:, chosen], self.completed[chosen])
 
 
-def back_view(
+def make_second_layer(
     views: Sequence[ViewSurface],
     index: int,
     first_layer: NDArray[np.intp],
     doubtful: NDArray[np.bool_],
     image: NDArray[np.uint8],
     sky: NDArray[np.bool_] | None,
-) -> Backing:
+) -> SecondLayer:
     """The layer behind one view.
 
     Args:
@@ -72,24 +72,24 @@ def back_view(
     has_splat = np.zeros(height * width, np.uint8)
     has_splat[first_layer] = 1
     around = cv2.dilate(has_splat.reshape(height, width), np.ones((SPACING, SPACING), np.uint8)) > 0
-    backed = around & view.covering & ~near_edge
+    covered = around & view.covering & ~near_edge
     unknown = ~view.kept if sky is None else ~view.kept & ~sky
     grid = np.zeros((height, width), bool)
     grid[SPACING // 2 :: SPACING, SPACING // 2 :: SPACING] = True
-    pixels = np.flatnonzero(grid & (backed | unknown))
+    pixels = np.flatnonzero(grid & (covered | unknown))
     depth, slopes = view.depth, view.slopes
     if unknown.any():
         depth = _completed(view, doubtful, image)
         slopes = _with_slopes_of(depth, view)
     completed = unknown.ravel()[pixels]
-    backing = Backing(pixels, depth.ravel()[pixels], slopes.reshape(2, -1)[:, pixels], completed)
-    return backing.select(~completed | ~_before_something(backing, views, index))
+    second_layer = SecondLayer(pixels, depth.ravel()[pixels], slopes.reshape(2, -1)[:, pixels], completed)
+    return second_layer.select(~completed | ~_before_something(second_layer, views, index))
 
 
-def depth_behind(backing: Backing, pixel_angle: float) -> NDArray[np.float32]:
+def depth_behind(second_layer: SecondLayer, pixel_angle: float) -> NDArray[np.float32]:
     """(B,) depth that the splats stand at."""
-    steepness = np.minimum(np.hypot(*backing.slopes) / np.float32(pixel_angle), np.float32(LARGEST_STRETCH))
-    return backing.depth * (1 + np.float32(BEHIND * pixel_angle) * (1 + steepness))
+    steepness = np.minimum(np.hypot(*second_layer.slopes) / np.float32(pixel_angle), np.float32(LARGEST_STRETCH))
+    return second_layer.depth * (1 + np.float32(BEHIND * pixel_angle) * (1 + steepness))
 
 
 def _completed(view: ViewSurface, doubtful: NDArray[np.bool_], image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,12 +112,12 @@ def _with_slopes_of(depth: NDArray[np.float32], view: ViewSurface) -> NDArray[np
     return np.where(view.kept, view.slopes, finer)
 
 
-def _before_something(backing: Backing, views: Sequence[ViewSurface], index: int) -> NDArray[np.bool_]:
+def _before_something(second_layer: SecondLayer, views: Sequence[ViewSurface], index: int) -> NDArray[np.bool_]:
     """(B,) True where another view reliably sees something at a splat or behind it."""
     view = views[index]
     height, width = view.depth.shape
-    rows, columns = np.divmod(backing.pixels, width)
-    x, y, depth = columns + 0.5, rows + 0.5, depth_behind(backing, view.pixel_angle)
+    rows, columns = np.divmod(second_layer.pixels, width)
+    x, y, depth = columns + 0.5, rows + 0.5, depth_behind(second_layer, view.pixel_angle)
     to_view = np.linalg.inv(view.world_to_pixels)
     result = np.zeros(len(depth), bool)
     for other_index, other in enumerate(views):

@@ -122,7 +122,7 @@ def find_cameras(
     if strict and result.unregistered_names:
         names = ", ".join(result.unregistered_names)
         raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")
-    for line in result.shortfalls():
+    for line in result.warnings():
         warn(line)
     dropped = list(loaded.dropped)
     for name in result.unregistered_names:

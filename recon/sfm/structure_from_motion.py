@@ -139,7 +139,7 @@ class SfmResult:
         """
         return self.lenses.undistort(view, pixels)
 
-    def shortfalls(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """One line on each thing that a careful user wants to know, beside which photos have no camera."""
         lines = [
             f"{len(names)} photos form a group apart from the {len(self.registered)} used, and are left out: "

@@ -13,7 +13,7 @@ from recon.stereo.images import Warp, in_bands
 
 
 class Agreement(NamedTuple):
-    """How far sources bear out the depth of a view."""
+    """How well other views confirm the depth of one."""
 
     with_each: NDArray[np.float32]
     """(S, H, W): 1 for perfect agreement, falling to 0 at the tolerance; 0 where there is none."""

@@ -1,7 +1,7 @@
 """Depth of calibrated views by multi-view stereo, without a network.
 
 For each view: a plane sweep at half resolution, slanted planes refined at full resolution, and in the end only what
-other views bear out. On the CPU by compiled kernels, on a GPU by torch; both do the same.
+other views confirm. On the CPU by compiled kernels, on a GPU by torch; both do the same.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class StereoOptions:
     """Standard deviation of the images' noise in grey levels: fainter texture is not trusted."""
     least_score: float = 0.3
     """Least correlation of a pixel that is kept, -1 to 1."""
-    witnesses: int = 6
-    """Views whose depth maps may bear out a pixel."""
+    checking_views: int = 6
+    """Views whose depth maps each pixel is checked against."""
     agreeing: int = 2
-    """Witnesses that must; where no more than these have the pixel's point in their image, all but one of them, but at
+    """Of these that must agree; where no more have the pixel's point in their image, all but one of them, but at
     least one. Where a surface goes on beside pixels kept so, one is enough."""
     tolerance: float = 0.01
     """Largest relative difference of depth between views that agree."""
@@ -70,7 +70,7 @@ class StereoOptions:
     depth_range: tuple[float, float] | None = None
     """Nearest and farthest depth, in the units of the cameras; None takes it from the points, view by view."""
     fill: bool = False
-    """Complete the pixels without depth from their surroundings, at confidence 1."""
+    """Complete the pixels without depth from the pixels around them, at confidence 1."""
     device: Device = "auto"
     """`cuda` needs torch with it; `auto` takes it where there is one."""
     threads: int | None = None
@@ -78,7 +78,7 @@ class StereoOptions:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("planes", 8), ("window", 3), ("sources", 1), ("refinements", 1), ("witnesses", 1), ("agreeing", 1),
+            ("planes", 8), ("window", 3), ("sources", 1), ("refinements", 1), ("checking_views", 1), ("agreeing", 1),
             ("smallest_patch", 0),
         ):  # fmt: skip
             if getattr(self, name) < least:
@@ -107,10 +107,10 @@ class StereoDepth:
     depth: NDArray[np.float32]
     """(N, H, W) along the camera's z axis, in the units of the cameras; 0 where there is none."""
     conf: NDArray[np.float32]
-    """(N, H, W) confidence: 1 + correlation · uniqueness · agreement summed over the witnesses, each of the three at
-    most 1 per view; 1 where the depth is filled in or missing."""
+    """(N, H, W) confidence: 1 + correlation · uniqueness · agreement summed over the checking views, each of the three
+    at most 1 per view; 1 where the depth is filled in or missing."""
     filled: NDArray[np.bool_]
-    """(N, H, W) True where the depth was completed from its surroundings."""
+    """(N, H, W) True where the depth was completed from the pixels around."""
 
 
 def multi_view_depth(
@@ -160,8 +160,8 @@ def multi_view_depth(
         for view, plan in enumerate(plans):
             kept = np.zeros((height, width), np.float32)
             if plan is not None:
-                kept, borne_out = _borne_out(view, images[view], inverse_depth, cameras, plan, options, pool)
-                conf[view] *= borne_out
+                kept, agreeing = _confirmed(view, images[view], inverse_depth, cameras, plan, options, pool)
+                conf[view] *= agreeing
             conf[view] = np.where(kept > 0, 1 + conf[view], 1)
             if options.fill:
                 whole = fill(kept, images[view])
@@ -220,7 +220,7 @@ def _plan(
     label: Sequence[str],
 ) -> ViewPlan | None:
     """What to match a view with; None, and a warning, where there is nothing."""
-    plan = plan_view(view, cameras, sparse, size, options.sources, options.witnesses)
+    plan = plan_view(view, cameras, sparse, size, options.sources, options.checking_views)
     if plan is None or len(plan.sources) == 0:
         warn(f"{label[view]} overlaps with no other view that was taken from elsewhere: it gets no depth")
         return None
@@ -273,7 +273,7 @@ def _match(
     return np.where(scores > options.least_score, inverse_depth, 0), quality
 
 
-def _borne_out(
+def _confirmed(
     view: int,
     image: NDArray[np.uint8],
     inverse_depth: NDArray[np.float32],
@@ -282,14 +282,14 @@ def _borne_out(
     options: StereoOptions,
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Inverse depth (H, W), 0 where too few witnesses agree, and the sum of their agreement."""
-    there, back = warp_between(cameras, view, plan.witnesses), warp_back(cameras, view, plan.witnesses)
+    """Inverse depth (H, W), 0 where too few checking views agree, and the sum of their agreement."""
+    there, back = warp_between(cameras, view, plan.checking_views), warp_back(cameras, view, plan.checking_views)
     agreed = agreement(
-        inverse_depth[view], inverse_depth[plan.witnesses], there, back,
+        inverse_depth[view], inverse_depth[plan.checking_views], there, back,
         options.tolerance, options.pixel_tolerance, pool,
     )  # fmt: skip
     count = (agreed.with_each > 0).sum(axis=0)
-    # Where a pixel lies in few witnesses' images, all of them but one must bear it out, and at least one.
+    # Where a pixel lies in few checking views' images, all of them but one must agree, and at least one.
     needed = np.clip(agreed.within.astype(np.intp) - 1, 1, options.agreeing)
     kept = np.where(count >= needed, inverse_depth[view], 0)
     remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)

@@ -32,14 +32,14 @@ class ViewPlan(NamedTuple):
 
     sources: NDArray[np.intp]
     """(S,) the views to match with, best first; empty where none overlaps."""
-    witnesses: NDArray[np.intp]
-    """(S or more,) the sources and further views whose depth may bear out that of this one."""
+    checking_views: NDArray[np.intp]
+    """(S or more,) the sources and further views, whose depth that of this one is checked against."""
     inverse_depths: tuple[float, float]
     """Smallest and largest inverse depth to search."""
 
 
 def plan_view(
-    view: int, cameras: Cameras, sparse: SparsePoints, size: tuple[int, int], sources: int, witnesses: int
+    view: int, cameras: Cameras, sparse: SparsePoints, size: tuple[int, int], sources: int, checking_views: int
 ) -> ViewPlan | None:
     """Sources and depth range of one view; None where it sees fewer than `FEWEST_POINTS`.
 
@@ -52,7 +52,7 @@ def plan_view(
         sparse: points that the views see.
         size: height and width.
         sources: most views to match with.
-        witnesses: most views to hold the depth against.
+        checking_views: most views to hold the depth against.
     """
     assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
@@ -74,7 +74,7 @@ def plan_view(
     worth[view] = 0
     order = np.argsort(-worth, kind="stable")
     order = order[worth[order] > _LEAST_WORTH]
-    return ViewPlan(order[:sources], order[: max(sources, witnesses)], _range(1 / depth[depth > 0]))
+    return ViewPlan(order[:sources], order[: max(sources, checking_views)], _range(1 / depth[depth > 0]))
 
 
 def _range(inverse_depths: NDArray[np.float64]) -> tuple[float, float]:

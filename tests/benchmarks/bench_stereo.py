@@ -4,7 +4,7 @@
 
 The scene is rendered, so that both sides are also held against its true depth. Torch scores the same planes with the
 same sources at every pixel, and no more; with windows averaged in one go, and once more along one axis after the other,
-which is faster. Recon sweeps at half size, refines slanted planes and keeps what other views bear out.
+which is faster. Recon sweeps at half size, refines slanted planes and keeps what other views confirm.
 Memory is measured on Linux alone.
 """
 
@@ -99,7 +99,7 @@ def compare(count: int, compared: int) -> None:
         depth = np.zeros((compared, *SIZE), np.float32)
         start = time.perf_counter()
         for place, view in enumerate(chosen.tolist()):
-            plan = plan_view(view, views.cameras, sparse, SIZE, OPTIONS.sources, OPTIONS.witnesses)
+            plan = plan_view(view, views.cameras, sparse, SIZE, OPTIONS.sources, OPTIONS.checking_views)
             assert plan is not None
             inverse_depths = np.linspace(*plan.inverse_depths, OPTIONS.planes, dtype=np.float32)
             swept, score = sweep_with_torch(grey, extrinsics, intrinsics, plan.sources, view, inverse_depths, separable)

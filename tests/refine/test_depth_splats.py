@@ -21,9 +21,9 @@ from recon.types import Gaussians, Prediction
 from tests.refine.depth_scene import RADIUS, SPHERE, make_prediction
 from tests.seeds import numpy_random
 
-FIRST = DepthSplatOptions(backing=False)
-"""The layer that has a splat per pixel, alone; `test_backing` is about the other."""
-ALL = DepthSplatOptions(thin=False, backing=False)
+FIRST = DepthSplatOptions(second_layer=False)
+"""The layer that has a splat per pixel, alone; `test_second_layer` is about the other."""
+ALL = DepthSplatOptions(thin=False, second_layer=False)
 ANGLE = 1 / 300
 
 
@@ -280,7 +280,7 @@ def test_counts_add_up_and_nothing_is_changed() -> None:
     conf[:, 20, :7] = np.nan
     prediction = replace(scene, depth=depth, sky=sky, conf=conf)
     before = [array.tobytes() for array in (depth, sky, conf, scene.processed_images)]
-    options = DepthSplatOptions(conf_thresh_percentile=10, budget=3000, backing=False)
+    options = DepthSplatOptions(conf_thresh_percentile=10, budget=3000, second_layer=False)
     splats = splats_from_depth(prediction, options)
     assert [array.tobytes() for array in (depth, sky, conf, scene.processed_images)] == before
     assert splats.without_depth == 3 * (9 + 5 + 4 + 7)

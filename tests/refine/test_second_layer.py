@@ -17,7 +17,7 @@ from tests.seeds import numpy_random
 
 SIZE = (60, 80)
 FOCAL = 90.0
-WITHOUT = DepthSplatOptions(backing=False)
+WITHOUT = DepthSplatOptions(second_layer=False)
 
 
 def planes(
@@ -83,9 +83,9 @@ def test_the_first_layer_is_seen(tilt: float, moved: tuple[float, float, float])
 def test_gaps_close_as_a_camera_comes_nearer() -> None:
     prediction = planes(np.full(SIZE, 4.0))
     inner = (slice(None), slice(10, -10), slice(10, -10))
-    backed = seen(from_depth(prediction), prediction, (0, 0, 2)).alpha[inner]
+    covered = seen(from_depth(prediction), prediction, (0, 0, 2)).alpha[inner]
     alone = seen(from_depth(prediction, WITHOUT), prediction, (0, 0, 2)).alpha[inner]
-    assert backed.min() > 0.93
+    assert covered.min() > 0.93
     assert alone.min() < 0.85
 
 
@@ -98,7 +98,7 @@ def test_fine_texture_is_sharper_than_with_one_layer() -> None:
     assert errors[0] < 0.7 * errors[1]
 
 
-def test_a_hole_is_closed_from_its_surroundings() -> None:
+def test_a_hole_is_closed_from_the_pixels_around() -> None:
     depth = np.full(SIZE, 4.0)
     depth[20:40, 30:50] = np.nan
     prediction = planes(depth)

@@ -25,7 +25,7 @@ def test_splats_of_depth_lie_on_the_depth(tmp_path: Path) -> None:
     assert not model.network.calls[0]["infer_gs"]
     assert prediction.gaussian_source == "depth"
     assert prediction.aux["gaussians"] is prediction.gaussians
-    first = splats_from_depth(prediction, DepthSplatOptions(backing=False)).gaussians.means
+    first = splats_from_depth(prediction, DepthSplatOptions(second_layer=False)).gaussians.means
     np.testing.assert_allclose(first[:, 2], 4.0, rtol=1e-4)  # the wall of the fake network
     np.testing.assert_array_equal(prediction.gaussians.means[: len(first)], first)
     behind = prediction.gaussians.means[len(first) :, 2]

@@ -74,7 +74,7 @@ def result(photos: list[SfmPhoto]) -> SfmResult:
 
 def test_cameras_and_lens_are_found(result: SfmResult, truth: np.ndarray):
     assert result.registered.tolist() == list(range(8))
-    assert result.shortfalls() == ()
+    assert result.warnings() == ()
     fit = misfit(extrinsics(result), truth)
     assert fit.rotation < 0.05
     assert fit.centre < 0.002
@@ -217,14 +217,14 @@ def test_an_exif_focal_length_is_where_the_search_starts(photos: list[SfmPhoto])
     pair = [replace(photo, exif_focal_35mm=32.45) for photo in photos[3:5]]
     found = structure_from_motion(pair)
     assert found.lenses.intrinsics[0, 0, 0] == pytest.approx(300, rel=1e-3)
-    assert found.shortfalls() == ()
+    assert found.warnings() == ()
 
 
 def test_two_photos_suffice(photos: list[SfmPhoto], truth: np.ndarray):
     found = structure_from_motion(photos[2:6:3])
     assert found.registered.tolist() == [0, 1]
     assert len(found.sparse) > 100
-    assert found.shortfalls()[0].startswith("the focal length is assumed")
+    assert found.warnings()[0].startswith("the focal length is assumed")
     assert misfit(extrinsics(found), truth[2:6:3]).rotation < 0.5
 
 
@@ -235,7 +235,7 @@ def test_a_group_that_does_not_connect_is_named(photos: list[SfmPhoto], truth: n
     assert found.unregistered_names == ("other 00", "other 01", "other 02")
     assert found.other_models == (found.unregistered_names,)
     assert misfit(extrinsics(found), truth[:5]).rotation < 0.1
-    assert [line.split(":")[0] for line in found.shortfalls()] == [
+    assert [line.split(":")[0] for line in found.warnings()] == [
         "3 photos form a group apart from the 5 used, and are left out"
     ]
 
@@ -308,7 +308,7 @@ def test_nonsense_is_refused_rather_than_returned(photos: list[SfmPhoto], monkey
 def test_large_errors_are_said(photos: list[SfmPhoto], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sfm_mapping, "_DOUBTFUL_ERROR", 0.0)
     found = structure_from_motion(photos[:4])
-    assert re.match(r"the cameras are doubtful: \d+ points", found.shortfalls()[0])
+    assert re.match(r"the cameras are doubtful: \d+ points", found.warnings()[0])
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ class TestCache:
             np.testing.assert_array_equal(a, b)
         assert second.other_models == first.other_models
         assert second.other_models != ()
-        assert second.shortfalls() == first.shortfalls()
+        assert second.warnings() == first.warnings()
 
     def test_a_damaged_file_is_replaced(self, photos: list[SfmPhoto], tmp_path: Path):
         first = structure_from_motion(photos[:3], cache_folder=tmp_path)

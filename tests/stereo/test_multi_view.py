@@ -67,7 +67,7 @@ def test_planes_are_recovered_to_a_fraction_of_a_percent(slopes):
     assert (errors < PIXEL).mean() > 0.98
 
 
-def test_confidence_marks_what_is_kept_and_is_bounded_by_the_witnesses():
+def test_confidence_marks_what_is_kept_and_is_bounded_by_the_number_of_checking_views():
     found = find(see([BACKGROUND], row()))
     assert found.depth.dtype == found.conf.dtype == np.float32
     np.testing.assert_array_equal(found.conf > 1, found.depth > 0)

@@ -241,7 +241,7 @@ def test_views_at_a_good_angle_come_first_and_those_at_one_place_not_at_all():
     plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
     assert plan is not None
     assert plan.sources.tolist() == [3, 2, 4] or plan.sources.tolist() == [3, 4, 2]
-    assert plan.sources.tolist() == plan.witnesses.tolist()
+    assert plan.sources.tolist() == plan.checking_views.tolist()
 
 
 def test_views_that_look_elsewhere_are_no_sources():
@@ -259,7 +259,7 @@ def test_views_that_were_found_to_share_points_are_preferred():
     plan = plan_view(0, cameras, half, SIZE, 1, 2)
     assert plan is not None
     assert plan.sources.tolist() == [2]
-    assert plan.witnesses.tolist() == [2, 1]
+    assert plan.checking_views.tolist() == [2, 1]
 
 
 def test_the_depth_range_holds_the_points_with_room_to_spare():
@@ -289,7 +289,7 @@ def test_the_plan_does_not_depend_on_the_scale_or_the_place_of_the_world():
     assert plan is not None
     assert moved is not None
     assert moved.sources.tolist() == plan.sources.tolist()
-    assert moved.witnesses.tolist() == plan.witnesses.tolist()
+    assert moved.checking_views.tolist() == plan.checking_views.tolist()
     np.testing.assert_allclose(np.multiply(moved.inverse_depths, 10), plan.inverse_depths, rtol=1e-9)
 
 
