@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from pathlib import Path
 
 import pytest
 
-from tests.seeds import choose_seed, numpy_random
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: one thread each, in their own processes too
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+from tests.seeds import choose_seed, numpy_random  # imports numpy, which reads its number of threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
