@@ -7,15 +7,20 @@ from pathlib import Path
 
 from recon.choices import ExportChoices, FormatKwargs, FormatsOption
 from recon.cli.command import Command, CommandOptions
+from recon.errors import InputError
 from recon.messages import collect_warnings
 from recon.options import like, option
+
+_RESULT = "results.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings(ExportChoices, FormatKwargs, CommandOptions):
     """Export a result again, without a model."""
 
-    result: Path = option(help="exports/npz/results.npz of a run.", positional=True, metavar="RESULT.npz")
+    result: Path = option(
+        help="Folder of a run that exported npz, or its exports/npz/results.npz.", positional=True, metavar="RESULT"
+    )
     to: str = like(FormatsOption, "export", required=True, metavar="FORMATS")
     out: Path | None = option(None, help="Folder for the files [the folder of the run].")
 
@@ -35,15 +40,32 @@ def export_again(settings: ExportSettings) -> None:
     options = format_options(settings, export_kwargs)
     check_options(options)
     check_use(settings, parts_of_export(formats), export_kwargs)
-    out = settings.out if settings.out is not None else run_folder(settings.result)
+    result = _stored_result(settings.result)
+    out = settings.out if settings.out is not None else run_folder(result)
     record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
-        progress.begin(f"read {settings.result.name}")
-        prediction = with_gaussians(read_npz(settings.result), settings, formats)
+        progress.begin(f"read {result.name}")
+        prediction = with_gaussians(read_npz(result), settings, formats)
         progress.begin(f"export {settings.to}")
         exported = export(prediction, formats, out, options)
-        add_exports(out, record, settings.result, exported, options, messages)
+        add_exports(out, record, result, exported, options, messages)
     print_exports(out, exported, messages)
+
+
+def _stored_result(path: Path) -> Path:
+    """The file of everything that a run kept; `path` is that file, or the folder of the run.
+
+    Raises InputError for a folder without one.
+    """
+    if not path.is_dir():
+        return path
+    for folder in (path, path / "exports" / "npz"):
+        if (folder / _RESULT).is_file():
+            return folder / _RESULT
+    raise InputError(
+        f"{path}: a folder without exports/npz/{_RESULT}, which holds what exports are made of: run again with "
+        "--export npz among the formats, or give an npz file"
+    )
 
 
 EXPORT = Command("export", ExportSettings, export_again)

@@ -1,13 +1,12 @@
 """The command `recon` and the table of its commands.
 
-Exit codes: 0 done; 2 the user's input is wrong (one line on stderr); 1 anything else. Messages and progress go to
-stderr, results to stdout.
+Exit codes: 0 done; 2 the user's input is wrong (one line on stderr); 1 anything else, Ctrl-C and SIGTERM among it.
+Messages and progress go to stderr, results to stdout.
 """
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 import traceback
@@ -19,9 +18,13 @@ from recon.cli.demo import DEMO
 from recon.cli.eval import EVAL
 from recon.cli.export import EXPORT
 from recon.cli.export_onnx import EXPORT_ONNX
+from recon.cli.interrupts import ended_as_by_ctrl_c
+from recon.cli.missing_package import what_to_install
 from recon.cli.models import MODELS
 from recon.cli.mono import MONO
+from recon.cli.report import say
 from recon.cli.run import RUN
+from recon.cli.streams import guarded_streams
 from recon.errors import InputError
 from recon.options import meant
 from recon.version import __version__
@@ -47,43 +50,49 @@ _THE_USERS_PATH = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (those of the process by default) and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show is no failure
+    try:
+        with guarded_streams(), ended_as_by_ctrl_c():
+            return _run(arguments)
+    except OSError:  # what was printed could not be written, which is said already
+        return FAILED
+
+
+def _run(arguments: list[str]) -> int:
     verbose = "--verbose" in arguments or os.environ.get("RECON_DEBUG", "") not in ("", "0")
     try:
         if arguments and arguments[0] in ("--version", "-V"):
             print(f"recon {__version__}")
-            return DONE
-        if arguments and arguments[0] in HELP_FLAGS:
+        elif arguments and arguments[0] in HELP_FLAGS:
             print(overview(COMMANDS, DESCRIPTION))
-            return DONE
-        command = _command(arguments)
-        if set(HELP_FLAGS) & set(arguments):
-            print(help_text(command), end="")
-            return DONE
-        settings = parse(command, arguments[1:])
-        verbose = verbose or getattr(settings, "verbose", False)
-        command.carry_out(settings)
+        elif set(HELP_FLAGS) & set(arguments):
+            print(help_text(_command(arguments)), end="")
+        else:
+            command = _command(arguments)
+            settings = parse(command, arguments[1:])
+            verbose = verbose or getattr(settings, "verbose", False)
+            command.carry_out(settings)
+        sys.stdout.flush()
         return DONE
     except InputError as error:
-        return _wrong_input(str(error))
+        return _say(f"error: {error}", WRONG_INPUT)
     except KeyboardInterrupt:
-        print("recon: interrupted; files that were not complete have been removed", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:
-        # Whoever read our output has left; nothing more can be said, and Python is not to try at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return _say("interrupted; files that were not complete have been removed", FAILED)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None and error.errno in _THE_USERS_PATH:
-            return _wrong_input(f"{error.filename}: {error.strerror}")
+            return _say(f"error: {os.fsdecode(error.filename)}: {error.strerror}", WRONG_INPUT)
+        to_install = what_to_install(error) if isinstance(error, ModuleNotFoundError) else None
+        if to_install is not None:
+            return _say(f"error: {to_install}", WRONG_INPUT)
         if verbose:
             traceback.print_exc()
-        message = " ".join(str(error).split()) or "no message"
         hint = "" if verbose else " (--verbose shows where)"
-        print(f"recon: failed: {type(error).__name__}: {message}{hint}", file=sys.stderr)
-        return FAILED
+        return _say(f"failed: {type(error).__name__}: {error if str(error) else 'no message'}{hint}", FAILED)
+
+
+def _say(message: str, code: int) -> int:
+    """One line on stderr, and the exit code that goes with it."""
+    say(" ".join(message.split()))
+    return code
 
 
 def _command(arguments: Sequence[str]) -> Command:
@@ -92,11 +101,6 @@ def _command(arguments: Sequence[str]) -> Command:
     if arguments[0] not in COMMANDS:
         raise InputError(f"recon has no command {arguments[0]!r}; {meant(arguments[0], COMMANDS)}")
     return COMMANDS[arguments[0]]
-
-
-def _wrong_input(message: str) -> int:
-    print(f"recon: error: {' '.join(message.split())}", file=sys.stderr)
-    return WRONG_INPUT
 
 
 if __name__ == "__main__":

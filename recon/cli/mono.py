@@ -26,7 +26,7 @@ def mono(settings: MonoCommand) -> None:
 
     if not settings.inputs:
         raise InputError("no photos given: recon mono PHOTO..., or recon mono FOLDER")
-    out = settings.out if settings.out is not None else default_folder(settings.inputs)
+    out = settings.out if settings.out is not None else default_folder(settings.inputs, "-mono")
     with report_warnings(), ProgressReport() as progress:
         export_kwargs = parse_export_kwargs(settings.export_kwargs)
         check_options(export_kwargs)

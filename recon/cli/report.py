@@ -16,6 +16,7 @@ from recon.messages import ReconWarning
 from recon.progress import Progress
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
@@ -50,7 +51,7 @@ class ProgressReport:
 
     def begin(self, what: str) -> None:
         """A step outside the pipeline; downloads may show bars of their own meanwhile."""
-        print(f"recon: {what}", file=sys.stderr, flush=True)
+        say(what)
 
     def __call__(self, event: Progress) -> None:
         """Show where the run is."""
@@ -65,28 +66,44 @@ class ProgressReport:
                 return
             self._printed = (event.stage, elapsed)
             place = f"[{event.stages_done + 1}/{event.stages}] " if event.stages else ""
-            print(f"recon: {place}{event.text} ({elapsed:.1f} s)", file=sys.stderr, flush=True)
+            say(f"{place}{event.text} ({elapsed:.1f} s)")
             return
         if self._bar is None or self._task is None:
             self._bar = _new_bar()
-            self._task = self._bar.add_task(event.text, total=total or None)
+            self._task = self._bar.add_task("", total=total or None)
             self._bar.start()
-        self._bar.update(self._task, description=event.text, completed=done, total=total or None)
+        self._bar.update(self._task, description=printable(event.text), completed=done, total=total or None)
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    print(f"recon: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey: control characters, line ends among them, as Python writes them."""
+    return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else repr(c)[1:-1] for c in text)
+
+
+def _console(stderr: bool = False) -> Console:
+    """Shows text as it is: a file name such as `[bold].jpg` is no markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def _new_bar() -> Bar:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    return Bar(*columns, console=Console(stderr=True))
+    return Bar(*columns, console=_console(stderr=True))
 
 
 @contextlib.contextmanager
@@ -102,7 +119,7 @@ def report_warnings() -> Iterator[None]:
                 show_others(message, category, *place, **more)
             elif str(message) not in seen:
                 seen.add(str(message))
-                print(f"recon: warning: {message}", file=sys.stderr, flush=True)
+                say(f"warning: {message}")
 
         warnings.showwarning = show
         yield
@@ -112,7 +129,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
     """What a run saw, wrote, how big it is, how long each stage took, and every warning."""
     prediction = result.prediction
     count, height, width = prediction.depth.shape
-    print(f"{count} {'view' if count == 1 else 'views'} at {width}×{height} pixels, units {prediction.units}: {folder}")
+    views = f"{count} {'view' if count == 1 else 'views'} at {width}×{height} pixels"
+    print(f"{views}, units {prediction.units}: {printable(str(folder))}")
     rows = []
     for stage, seconds in result.seconds.items():
         exported = result.exported.get(stage.removeprefix("export "))
@@ -126,7 +144,7 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
 
 def print_mono(folder: Path, result: MonoRun) -> None:
     """What a run of single views wrote for each photo, and every warning."""
-    print(f"{len(result.photos)} {'photo' if len(result.photos) == 1 else 'photos'}: {folder}")
+    print(f"{len(result.photos)} {'photo' if len(result.photos) == 1 else 'photos'}: {printable(str(folder))}")
     rows = []
     for photo in result.photos:
         files = [path for exported in photo.exported.values() for path in exported.files]
@@ -138,15 +156,15 @@ def print_mono(folder: Path, result: MonoRun) -> None:
 def print_exports(folder: Path, exported: Mapping[str, Exported], messages: Sequence[str]) -> None:
     """What a re-export wrote, how big it is and how long it took, and every warning."""
     rows = [(name, f"{one.seconds:.2f}", *_described(one.files, folder)) for name, one in exported.items()]
-    print(f"exported to {folder}")
+    print(f"exported to {printable(str(folder))}")
     print_table(("format", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
     _list_warnings(messages)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right_aligned: Sequence[str] = ()) -> None:
     """A table on stdout."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        from rich.console import Console
         from rich.table import Table
 
         table = Table()
@@ -154,7 +172,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right_aligne
             table.add_column(name, justify="right" if name in right_aligned else "left")
         for row in rows:
             table.add_row(*row)
-        Console().print(table)
+        _console().print(table)
         return
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
@@ -169,7 +187,7 @@ def _list_warnings(messages: Sequence[str]) -> None:
     if messages:
         print(f"{len(messages)} {'warning' if len(messages) == 1 else 'warnings'}:")
     for message in messages:
-        print(f"- {message}")
+        print(f"- {printable(message)}")
 
 
 def _described(files: Sequence[Path], folder: Path) -> tuple[str, str]:

@@ -170,13 +170,15 @@ class TestRun:
             raise InputError("far enough")
 
         monkeypatch.setattr(recon.run.pipeline, "reconstruct", stop)
-        flags = " ".join(flag for flag, _ in GIVEN.values())
+        together = {name: given for name, given in GIVEN.items() if name != "conf_drop_percent"}  # one or the other
+        flags = " ".join(flag for flag, _ in together.values())
         assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 2
         (run,) = arrived
-        expected = {name: value for name, (_, value) in GIVEN.items()}
-        assert {name: run["settings"][name] for name in GIVEN} == expected
+        expected = {name: value for name, (_, value) in together.items()}
+        assert {name: run["settings"][name] for name in together} == expected
         options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
-        assert options == {name: value for name, value in expected.items() if name in options}
+        expected_options = {**expected, "conf_drop_percent": None}
+        assert options == {name: value for name, value in expected_options.items() if name in options}
         assert run["inputs"] == [Path("photos/0.png"), Path("photos/1.png")]
         assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])
         assert run["export_dir"] == Path("here")
@@ -252,6 +254,33 @@ class TestRun:
     ) -> None:
         assert main(["run", *inputs, "--process-res", "70", "--export", "mini_npz"]) == 0
         assert [path.name for path in (folder / "outputs").iterdir()] == [name]
+
+    def test_folders_of_one_name_do_not_share_results(
+        self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for scene in ("scene1", "scene2", "more/scene1"):
+            (folder / scene).mkdir(parents=True)
+            save_photos(folder / scene / "images", 2)
+            assert main(["run", f"{scene}/images", "--process-res", "70", "--export", "mini_npz"]) == 0
+        assert "outputs/scene1-2" in capsys.readouterr().out
+        for name, scene in (("scene1", "scene1"), ("scene2", "scene2"), ("scene1-2", "more/scene1")):
+            record = json.loads((folder / "outputs" / name / "run.json").read_text())
+            assert record["settings"]["inputs"] == [str(folder / scene / "images")]
+
+    def test_the_home_folder_in_every_path(
+        self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(folder))
+        names = ["0.png", "1.png", "2.png"]
+        write_cameras(folder / "cameras.json", names, cameras_of([[140, 112]] * 3, user_cameras(3), None))
+        (folder / "mine.yaml").write_text("cameras: ~/cameras.json\nprocess_res: 70\nout: ~/o\ninputs: [~/photos]")
+        assert main(["run", "--config", "~/mine.yaml", "--export", "npz"]) == 0
+        assert main(["run", "~/photos", "--cameras=~/cameras.json", "--out", "~/p", "--process-res", "70"]) == 0
+        assert main(["export", "~/o", "--to", "ply", "--out=~/q"]) == 0
+        for name in ("o/exports/npz/results.npz", "p/scene.glb", "q/points.ply"):
+            assert (folder / name).is_file()
+        assert json.loads((folder / "o" / "run.json").read_text())["settings"]["inputs"] == [str(folder / "photos")]
+        assert not (folder / "~").exists()
 
     def test_cameras_from_a_file(self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]) -> None:
         names = ["0.png", "1.png", "2.png"]
@@ -349,7 +378,7 @@ class TestWrongInput:
             (["run", "photos", "--process-res", "big"], "a whole number, got 'big'"),
             (["run", "photos", "--render-hw", "3"], "--render-hw: expected 2 arguments"),
             (["export", "a.npz"], "recon export needs --to"),
-            (["export"], "recon export needs RESULT.npz and --to"),
+            (["export"], "recon export needs RESULT and --to"),
         ],
     )
     def test_of_the_command_line_itself(
@@ -480,6 +509,21 @@ class TestExport:
         assert record["exports"]["ply"]["options"]["num_max_points"] == 300
         assert json.loads((run / "run.json").read_text()) == before
 
+    def test_the_folder_of_a_run_is_enough(self, run: Path) -> None:
+        assert main(["export", "run", "--to", "ply", "--out", "a"]) == 0
+        assert main(["export", "run/exports/npz", "--to", "ply", "--out", "b"]) == 0
+        assert main(["export", "run/exports/npz/results.npz", "--to", "ply", "--out", "c"]) == 0
+        files = [(run.parent / name / "points.ply").read_bytes() for name in "abc"]
+        assert files[0] == files[1] == files[2]
+
+    def test_a_folder_without_a_stored_result(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for folder in ("photos", "run/exports/mini_npz/.."):
+            (run / "exports" / "npz" / "results.npz").unlink(missing_ok=True)
+            assert main(["export", folder, "--to", "ply"]) == 2
+            error = capsys.readouterr().err
+            assert "exports/npz/results.npz" in error
+            assert "--export npz" in error
+
     def test_into_the_run_itself_is_noted_in_its_record(self, run: Path) -> None:
         assert main(["export", "run/exports/npz/results.npz", "--to", "depth_vis"]) == 0
         record = json.loads((run / "run.json").read_text())
@@ -587,6 +631,17 @@ class TestMono:
         for index in range(3):
             assert (folder / "out" / str(index) / "depth.png").is_file()
             assert (folder / "out" / str(index) / "exports" / "mini_npz" / "results.npz").is_file()
+
+    def test_does_not_replace_a_run_on_the_same_photos(self, folder: Path) -> None:
+        flags = "--model da3-small --weights none --process-res 70 --export mini_npz"
+        assert main(["run", "photos", *flags.split()]) == 0
+        before = {path: path.read_bytes() for path in (folder / "outputs" / "photos").rglob("*") if path.is_file()}
+        flags = "--model depth-anything-v2-small --weights none --process-res 70 --export mini_npz"
+        for _ in range(2):
+            assert main(["mono", "photos", *flags.split()]) == 0
+        assert sorted(path.name for path in (folder / "outputs").iterdir()) == ["photos", "photos-mono"]
+        after = {path: path.read_bytes() for path in (folder / "outputs" / "photos").rglob("*") if path.is_file()}
+        assert after == before
 
     def test_wrong_input_is_one_line(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["mono"]) == 2

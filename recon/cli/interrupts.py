@@ -1,0 +1,56 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: by an exception, so that everything begun is cleaned up."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+@contextlib.contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Within, the first SIGTERM or SIGHUP raises KeyboardInterrupt in the main thread; those that follow do nothing.
+
+    The signals are blocked in this thread and those that it starts, and waited for in one of their own: COLMAP puts a
+    handler in place when it is imported, which prints a native stack trace and ends the process at once. The handler
+    here is for threads that were there before. Signals that were ignored, as by `nohup`, stay so. Outside the main
+    thread, and where there are no such signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    awaited = {one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL}
+    if not awaited:
+        yield
+        return
+    main_thread = threading.get_ident()
+    interrupted, is_over = threading.Event(), threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    def wait() -> None:
+        while True:
+            signal.sigwait(awaited)
+            if is_over.is_set():
+                return
+            signal.pthread_kill(main_thread, signal.SIGUSR1)
+
+    handlers = {one: signal.signal(one, interrupt) for one in (signal.SIGUSR1, *awaited)}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    waiting = threading.Thread(target=wait, name="recon-signals", daemon=True)
+    waiting.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        assert waiting.ident is not None
+        signal.pthread_kill(waiting.ident, next(iter(awaited)))
+        waiting.join()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
+        for one, handler in handlers.items():
+            signal.signal(one, handler)

@@ -1,0 +1,72 @@
+"""Names of files are shown as they are: neither markup nor what a terminal would obey."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import pytest
+
+from recon.cli.report import ProgressReport, print_table, printable, report_warnings
+from recon.messages import ReconWarning
+from recon.progress import Progress
+
+NAMES = ["table [final].jpg", "[red]x[/red].png", "a :smile: b.jpg", "[/]", "[link=x]y", "\\[a]"]
+
+
+terminals = pytest.mark.parametrize("is_terminal", [False, True], ids=["file", "terminal"])
+
+
+def show_on(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let both streams say whether they are terminals."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+
+
+@terminals
+def test_tables(is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    show_on(is_terminal, monkeypatch)
+    print_table(("photo", "[size]"), [(name, "1") for name in NAMES], right_aligned=("[size]",))
+    output = capsys.readouterr().out
+    assert all(name in output for name in [*NAMES, "[size]"])
+
+
+@terminals
+@pytest.mark.parametrize("name", NAMES)
+def test_progress(
+    name: str, is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_on(is_terminal, monkeypatch)
+    with ProgressReport() as report:
+        report(Progress(stage=name, stages=2))
+        report(Progress(stage="load", part=name, done=1, total=2, stages_done=1, stages=2))
+        if is_terminal:
+            assert report._bar is not None
+            report._bar.refresh()
+        shown = capsys.readouterr().err
+    assert name in shown
+
+
+@terminals
+def test_warnings(is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    show_on(is_terminal, monkeypatch)
+    with report_warnings():
+        for name in NAMES:
+            warnings.warn(f"left out: {name}", ReconWarning, stacklevel=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"recon: warning: left out: {name}" for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bäume 森 – 4×3", "Bäume 森 – 4×3"),
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("two\nlines\r", "two\\nlines\\r"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        ("not \udce4 unicode", "not \udce4 unicode"),
+    ],
+)
+def test_control_characters(text: str, shown: str) -> None:
+    assert printable(text) == shown
