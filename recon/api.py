@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.network import NetworkEstimator
-from recon.export import parse_formats
+from recon.export import Overrides, formats_taking, overrides_by_name, parse_formats
 from recon.models.checkpoints import save_checkpoint
 from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import NetworkOutput
@@ -208,8 +208,7 @@ class DepthAnything3(nn.Module):
             process_res: pixels of the side that `process_res_method` bounds.
             process_res_method: `upper_bound_resize`, `upper_bound_crop`, `lower_bound_resize` or `lower_bound_crop`.
             export_dir: folder for the files and `run.json`. Files of an earlier run with the same names are replaced.
-            export_format: formats joined with `-`: mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz,
-                gs_video.
+            export_format: formats joined with `-`, of those in `recon.export.EXPORTERS`.
             export_feat_layers: encoder blocks whose features come back in `aux`.
             conf_thresh_percentile: percentage of least confident pixels that point clouds leave out. As in the official
                 package, that is raised to those of a confidence below 1.05, and lowered to 90
@@ -225,14 +224,14 @@ class DepthAnything3(nn.Module):
             InputError: an argument or a photo that cannot be used; the message names it.
         """
         to_render = {"render_exts": render_exts, "render_ixts": render_ixts, "render_hw": render_hw}
-        video_options = {name: value for name, value in to_render.items() if value is not None}
-        if video_options and (export_dir is None or "gs_video" not in parse_formats(export_format)):
-            raise InputError(f"{next(iter(video_options))} is for the export format gs_video, which is not asked for")
-        points = {"conf_thresh_percentile": conf_thresh_percentile}
-        defaults: dict[str, Mapping[str, Any]] = {"glb": points, "ply": points}
-        if video_options:
-            defaults["gs_video"] = video_options
+        given = {name: value for name, value in to_render.items() if value is not None}
+        formats = () if export_dir is None else parse_formats(export_format)
+        for name in given:
+            takers = formats_taking(name)
+            if not set(takers) & set(formats):
+                raise InputError(f"{name} is for the export format {' or '.join(takers)}, which is not asked for")
         options = InferenceOptions(
+            conf_thresh_percentile=conf_thresh_percentile,
             align_to_input_ext_scale=align_to_input_ext_scale,
             infer_gs=infer_gs,
             use_ray_pose=use_ray_pose,
@@ -255,14 +254,12 @@ class DepthAnything3(nn.Module):
             options=options,
             export_dir=None if export_dir is None else Path(export_dir),
             export_format=export_format,
-            export_kwargs=_over(defaults, export_kwargs or {}),
+            export_kwargs=_over(overrides_by_name(given), export_kwargs or {}),
         )
         return result.prediction
 
 
-def _over(
-    defaults: Mapping[str, Mapping[str, Any]], given: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
+def _over(defaults: Overrides, given: Overrides) -> dict[str, Mapping[str, Any]]:
     """`{format: {option: value}}` of `defaults`, and over it what is `given`."""
     merged = {**defaults, **given}
     for name, values in defaults.items():

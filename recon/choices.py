@@ -42,6 +42,8 @@ STEREO = "multi-view stereo"
 SPLATS = "splats"
 DEPTH_SPLATS = "splats from depth"
 """Parts of a run that some options are for."""
+FORMATS = "export formats"
+"""Stands for the export formats that take the option, as their own options say (`recon.options.like`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,25 +155,25 @@ class ExportChoices(SeedOption, SplatBudget):
         "as the 90th percentile [40; depth that other views confirm, as that of mvs, is kept whole].",
         least=0,
         most=100,
-        used_by=("glb", "ply"),
+        used_by=(FORMATS,),
     )
     conf_drop_percent: float | None = option(
         None,
         help="Point clouds leave out just this percentage of the pixels, the least confident ones, by no other rule.",
         least=0,
         most=100,
-        used_by=("glb", "ply"),
+        used_by=(FORMATS,),
     )
     include_filled: bool = option(
         False,
         help="Make points and splats of depth that was filled in, too.",
-        used_by=("glb", "ply", DEPTH_SPLATS),
+        used_by=(FORMATS, DEPTH_SPLATS),
     )
     num_max_points: int = option(
-        1_000_000, help="Point clouds hold at most this many points.", least=1, used_by=("glb", "ply")
+        1_000_000, help="Point clouds hold at most this many points.", least=1, used_by=(FORMATS,)
     )
-    show_cameras: bool = option(True, help="Draw camera frusta into scene.glb.", used_by=("glb",))
-    feat_vis_fps: int = option(15, help="Frames per second of the feature videos.", least=1, used_by=("feat_vis",))
+    show_cameras: bool = option(True, help="Draw camera frusta into scene.glb.", used_by=(FORMATS,))
+    feat_vis_fps: int = option(15, help="Frames per second of the feature videos.", least=1, used_by=(FORMATS,))
     gaussians: SplatSource = option(
         "auto",
         help="Splats from the model's Gaussian head or from its depth. auto: from the head where there is one.",
@@ -180,12 +182,12 @@ class ExportChoices(SeedOption, SplatBudget):
     rasterizer: Rasterizer = option(
         "auto",
         help="What renders splats. auto: gsplat where it is installed and there is CUDA, else cpu.",
-        used_by=("gs_video",),
+        used_by=(FORMATS,),
     )
     render_cameras: Path | None = option(
         None,
         help="Cameras of the Gaussian video, instead of a path of its own: .json or .npz as for --cameras.",
-        used_by=("gs_video",),
+        used_by=(FORMATS,),
     )
     render_hw: tuple[int, int] | None = option(
         None,
@@ -193,10 +195,10 @@ class ExportChoices(SeedOption, SplatBudget):
         "their file]. Cameras of a file are stretched to another shape.",
         least=1,
         metavar="HEIGHT WIDTH",
-        used_by=("gs_video",),
+        used_by=(FORMATS,),
     )
     poster: bool = option(
-        False, help="Also write the middle frame of the Gaussian video as a JPEG.", used_by=("gs_video",)
+        False, help="Also write the middle frame of the Gaussian video as a JPEG.", used_by=(FORMATS,)
     )
 
 
@@ -243,10 +245,7 @@ class InferenceOptions(ExportChoices, FitOptions, StrictOption):
 class FormatsOption(Options):
     """Files."""
 
-    export: str = option(
-        "mini_npz-glb-depth_vis",
-        help="Formats, joined with '-': mini_npz, npz, glb, ply, depth_vis, feat_vis, gs_ply, spz, gs_video.",
-    )
+    export: str = option("mini_npz-glb-depth_vis", help="Formats, joined with '-'", metavar="FORMATS")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -38,7 +38,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Options:
 
 def help_text(command: Command) -> str:
     """What `recon COMMAND --help` shows."""
-    return _parser(command, with_positionals=True).format_help()
+    return _parser(command, for_help=True).format_help()
 
 
 def overview(commands: Mapping[str, Command], description: str) -> str:
@@ -54,7 +54,7 @@ def _given(command: Command, arguments: Sequence[str]) -> dict[str, Any]:
     """The options that stand on the command line, with their values."""
     options = options_of(command.settings)
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    found, others = _parser(command, with_positionals=False).parse_known_args([_hyphens(a) for a in arguments[:end]])
+    found, others = _parser(command, for_help=False).parse_known_args([_hyphens(a) for a in arguments[:end]])
     unknown = [text for text in others if text.startswith("-") and text != "-" and not _NUMBER.match(text)]
     if unknown:
         flag = unknown[0].partition("=")[0]
@@ -101,7 +101,7 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(message.removeprefix("argument "))
 
 
-def _parser(command: Command, *, with_positionals: bool) -> argparse.ArgumentParser:
+def _parser(command: Command, *, for_help: bool) -> argparse.ArgumentParser:
     """Flags of one command; their values stay text."""
     parser = _Parser(
         prog=f"recon {command.name}",
@@ -117,14 +117,15 @@ def _parser(command: Command, *, with_positionals: bool) -> argparse.ArgumentPar
         title = None if one.declared_in is command.settings else _title(one)
         group = groups.get(title) or (parser if title is None else parser.add_argument_group(title))
         groups[title] = group
+        text = _help(one) if for_help else None
         if one.positional:
-            if with_positionals:
-                group.add_argument(one.name, metavar=one.flag, nargs="*", help=_help(one))
+            if for_help:
+                group.add_argument(one.name, metavar=one.flag, nargs="*", help=text)
         elif one.type is bool:
-            group.add_argument(one.flag, dest=one.name, action=argparse.BooleanOptionalAction, help=_help(one))
+            group.add_argument(one.flag, dest=one.name, action=argparse.BooleanOptionalAction, help=text)
         else:
             names = [one.flag] if one.short is None else [one.short, one.flag]
-            group.add_argument(*names, dest=one.name, help=_help(one), **_how(one))
+            group.add_argument(*names, dest=one.name, help=text, **_how(one))
     return parser
 
 
@@ -169,7 +170,18 @@ def _title(one: Option) -> str:
 def _help(one: Option) -> str:
     """With the default, unless the text says in brackets what holds instead; % is argparse's own."""
     shown = "" if one.required or one.default in (None, (), "", False) else f" [{_value(one.default)}]"
-    return (one.help + ("" if "[" in one.help else shown)).replace("%", "%%")
+    names = f": {', '.join(_NAMES[one.metavar]())}." if one.metavar in _NAMES else ""
+    return (one.help + names + ("" if "[" in one.help else shown)).replace("%", "%%")
+
+
+def _formats() -> Iterable[str]:
+    from recon.export import EXPORTERS
+
+    return EXPORTERS
+
+
+_NAMES: Mapping[str | None, Callable[[], Iterable[str]]] = {"FORMATS": _formats}
+"""By what the value of an option is called: the names that it may be put together from."""
 
 
 def _value(default: Any) -> str:

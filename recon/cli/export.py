@@ -28,24 +28,24 @@ class ExportSettings(ExportChoices, FormatKwargs, CommandOptions):
 def export_again(settings: ExportSettings) -> None:
     """Formats from a result that holds everything, and a note in the run's `run.json`."""
     from recon.cli.report import ProgressReport, print_exports, report_warnings
-    from recon.export import check_options, export, parse_formats, read_npz
+    from recon.export import check_options, export, formats_that_need, parse_formats, read_npz
     from recon.export.option_texts import parse_export_kwargs
     from recon.refine.splat import with_gaussians
-    from recon.run.format_options import format_options
     from recon.run.option_use import check_use, parts_of_export
     from recon.run.record import add_exports, read_record, run_folder
 
     formats = parse_formats(settings.to)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
-    options = format_options(settings, export_kwargs)
-    check_options(options)
+    options = check_options(export_kwargs, settings)
     check_use(settings, parts_of_export(formats), export_kwargs)
     result = _stored_result(settings.result)
     out = settings.out if settings.out is not None else run_folder(result)
     record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
         progress.begin(f"read {result.name}")
-        prediction = with_gaussians(read_npz(result), settings, formats)
+        prediction = read_npz(result)
+        if formats_that_need("gaussians", formats):
+            prediction = with_gaussians(prediction, settings)
         progress.begin(f"export {settings.to}")
         exported = export(prediction, formats, out, options)
         add_exports(out, record, result, exported, options, messages)

@@ -46,7 +46,6 @@ def run(settings: RunSettings) -> None:
     from recon.estimate.choice import choose
     from recon.export import check_options, parse_formats
     from recon.export.option_texts import parse_export_kwargs
-    from recon.run.format_options import format_options
     from recon.run.option_use import check_use, parts_of_run
     from recon.run.pipeline import reconstruct
     from recon.run.plan import SFM
@@ -57,7 +56,7 @@ def run(settings: RunSettings) -> None:
     out = settings.out if settings.out is not None else default_folder(settings.inputs)
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
-    check_options(format_options(options, export_kwargs))
+    check_options(export_kwargs, options)
     if settings.cameras not in (None, SFM) and not Path(settings.cameras).is_file():
         raise InputError(f"--cameras {settings.cameras}: no such file")
     chosen = choose(settings)

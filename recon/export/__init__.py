@@ -10,31 +10,51 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from recon.errors import InputError
 from recon.export import depth_vis, feat_vis, glb, gs_ply, gs_video, npz, ply, spz
-from recon.export.exporter import Exported, Exporter, NoOptions, build_options
+from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.npz import read_npz
-from recon.export.points import PointOptions
-from recon.export.splats import SplatOptions
+from recon.options import Options, build, options_of
 from recon.types import Prediction
 
-__all__ = ["EXPORTERS", "SPLAT_FORMATS", "Exported", "Exporter", "check_options", "export", "parse_formats", "read_npz"]
+__all__ = [
+    "EXPORTERS",
+    "Exported",
+    "Exporter",
+    "Needs",
+    "Overrides",
+    "TypedOptions",
+    "check_options",
+    "export",
+    "formats_taking",
+    "formats_that_need",
+    "overrides_by_name",
+    "parse_formats",
+    "read_npz",
+]
 
 EXPORTERS: dict[str, Exporter[Any]] = {
-    "mini_npz": Exporter(NoOptions, npz.check, npz.write_mini),
-    "npz": Exporter(NoOptions, npz.check, npz.write_full),
-    "glb": Exporter(glb.GlbOptions, glb.check, glb.write),
-    "ply": Exporter(PointOptions, ply.check, ply.write),
-    "depth_vis": Exporter(NoOptions, depth_vis.check, depth_vis.write),
-    "feat_vis": Exporter(feat_vis.FeatVisOptions, feat_vis.check, feat_vis.write),
-    "gs_ply": Exporter(SplatOptions, gs_ply.check, gs_ply.write),
-    "spz": Exporter(SplatOptions, spz.check, spz.write),
-    "gs_video": Exporter(gs_video.GsVideoOptions, gs_video.check, gs_video.write),
+    exporter.name: exporter
+    for exporter in (
+        npz.MINI_NPZ,
+        npz.NPZ,
+        glb.GLB,
+        ply.PLY,
+        depth_vis.DEPTH_VIS,
+        feat_vis.FEAT_VIS,
+        gs_ply.GS_PLY,
+        spz.SPZ,
+        gs_video.GS_VIDEO,
+    )
 }
-SPLAT_FORMATS = ("gs_ply", "spz", "gs_video")
-"""Formats that need Gaussians."""
+"""By name. A new format is a module of its own and a line here."""
+
+Overrides: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""`{format: {option: value}}`"""
+TypedOptions: TypeAlias = Mapping[str, Options]
+"""By format, an object of its class of options."""
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -45,30 +65,69 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def check_options(options: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
-    """The options object of every format, from `{format: {option: value}}`; needs no prediction, so can run first.
+def formats_that_need(need: str, formats: Sequence[str]) -> tuple[str, ...]:
+    """Those of `formats` that cannot do without `need`, a field of `Needs`."""
+    return tuple(name for name in formats if getattr(EXPORTERS[name].needs, need))
 
-    Raises InputError for an unknown format or option, or a value that its option does not take.
+
+def formats_taking(name: str) -> tuple[str, ...]:
+    """Formats with an option that is of that name, or takes the option of that name of a run."""
+    return tuple(
+        format_name
+        for format_name, exporter in EXPORTERS.items()
+        if any(name in (own, one.like) for own, one in options_of(exporter.options).items())
+    )
+
+
+def overrides_by_name(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`{format: {option: value}}` of all formats with an option of one of these names; see `formats_taking`."""
+    found: dict[str, dict[str, Any]] = {}
+    for format_name, exporter in EXPORTERS.items():
+        for own, one in options_of(exporter.options).items():
+            named = next((name for name in (own, one.like) if name in values), None)
+            if named is not None:
+                found.setdefault(format_name, {})[own] = values[named]
+    return found
+
+
+def check_options(overrides: Overrides | None = None, choices: Options | None = None) -> dict[str, Any]:
+    """The options of every format: what the `choices` of a run say, over that `overrides`, else the defaults.
+
+    Needs no prediction, so can run first. Raises InputError for an unknown format or option, or a value that its option
+    does not take.
     """
-    options = options or {}
-    for name in options:
+    overrides = overrides or {}
+    for name, values in overrides.items():
         _require_known(name)
-    return {name: build_options(name, e.options, options.get(name, {})) for name, e in EXPORTERS.items()}
+        if not isinstance(values, Mapping):
+            raise InputError(f"export_kwargs[{name!r}] must map options to values, got {values!r}")
+    chosen = {} if choices is None else {name: getattr(choices, name) for name in options_of(type(choices))}
+    return {name: _build(exporter, chosen, overrides.get(name, {})) for name, exporter in EXPORTERS.items()}
+
+
+def _build(exporter: Exporter[Any], chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> Any:
+    options = options_of(exporter.options)
+    taken = {own: chosen[one.like] for own, one in options.items() if one.like is not None and one.like in chosen}
+    of, prefix = f"export format {exporter.name!r}", f"{exporter.name}."
+    return build(exporter.options, {**taken, **overrides}, of=of, prefix=prefix)
 
 
 def export(
     prediction: Prediction,
     formats: str | Sequence[str],
     folder: str | Path,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Overrides | TypedOptions | None = None,
 ) -> dict[str, Exported]:
     """Write `prediction` under `folder` in each of `formats`, one string joined with `-` or several names.
 
-    `options` maps a format to its options; those of formats not asked for are checked and otherwise unused. Everything
-    that can be known to fail is checked for all formats before the first file is written. Raises InputError.
+    `options` maps a format to its options: `{option: value}`, or an object of its class. Those of formats not asked for
+    are checked and otherwise unused. Everything that can be known to fail is checked for all formats before the first
+    file is written. Raises InputError.
     """
     names = parse_formats(formats if isinstance(formats, str) else "-".join(formats))
-    chosen = check_options(options)
+    given = options or {}
+    chosen = check_options({name: one for name, one in given.items() if not isinstance(one, Options)})
+    chosen |= {name: one for name, one in given.items() if isinstance(one, Options)}
     for name in names:
         EXPORTERS[name].check(prediction, chosen[name])
     written: dict[str, Exported] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.export.exporter import Exported, NoOptions
+from recon.export.exporter import Exported, Exporter, NoOptions
 from recon.export.pictures import write_jpeg, write_png16
 from recon.types import FloatArray, Prediction
 
@@ -35,10 +35,6 @@ INVALID_COLOR = (0, 0, 0)
 CLIPPED_PERCENT = 2
 """Share of the pixels at each end of the disparities that share the end colours."""
 PNG_MAX = 65535
-
-
-def check(prediction: Prediction, options: NoOptions) -> None:
-    """Any prediction can be drawn."""
 
 
 def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
@@ -99,3 +95,6 @@ def quantise_depth(depth: FloatArray, measured: NDArray[np.bool_]) -> tuple[NDAr
     values = np.zeros(depth.shape, np.uint16)
     values[measured] = np.rint(depth[measured].astype(np.float64) / scale).clip(1, PNG_MAX)
     return values, scale
+
+
+DEPTH_VIS = Exporter("depth_vis", NoOptions, write)

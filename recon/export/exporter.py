@@ -1,24 +1,50 @@
-"""What an exporter is: options, a check that writes nothing, and a function that writes the files."""
+"""What an exporter is: a name, what it needs of a prediction, options, a check, and a function that writes files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
-
-import numpy as np
+from typing import Any, Generic, TypeVar
 
 from recon.errors import InputError
-from recon.types import Prediction
+from recon.geometry.located_depth import check_cameras
+from recon.options import Options
+from recon.types import FloatArray, Prediction
 
-Options = TypeVar("Options")
+FormatOptions = TypeVar("FormatOptions", bound=Options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions(Options):
+    """For formats without a choice."""
 
 
 @dataclass(frozen=True)
-class NoOptions:
-    """For formats without a choice."""
+class Needs:
+    """What of a prediction a format cannot do without; a run that lacks it is refused before it begins."""
+
+    cameras: bool = False
+    """Extrinsics and intrinsics, where there are several views; those of a single one may be assumed."""
+    gaussians: bool = False
+    features: bool = False
+    """Of at least one encoder block."""
+    least_views: int = 1
+
+    def check(self, name: str, prediction: Prediction) -> None:
+        """Raise InputError where format `name` lacks something in this prediction."""
+        views = len(prediction.depth)
+        if views < self.least_views:
+            raise InputError(f"{name} needs at least {self.least_views} views, and this prediction has {views}")
+        if self.cameras:
+            check_cameras(prediction, name)
+        if self.features and not prediction.features:
+            raise InputError(f"{name} needs export_feat_layers: this prediction carries no features")
+        if self.gaussians and prediction.gaussians is None:
+            raise InputError(
+                f"{name} needs Gaussians, and this prediction has no Gaussians: ask for them with gaussians 'auto', "
+                "'head' or 'depth'"
+            )
 
 
 @dataclass(frozen=True)
@@ -34,43 +60,22 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Exporter(Generic[Options]):
+class Exporter(Generic[FormatOptions]):
     """One format. `write` leaves the prediction as it is and does not depend on which other exporters ran."""
 
-    options: type[Options]
-    """Frozen dataclass of the format's choices, each with a default."""
-    check: Callable[[Prediction, Options], None]
-    """Raise InputError where this prediction cannot be written in this format; write nothing."""
-    write: Callable[[Prediction, Path, Options], Exported]
+    name: str
+    """As users ask for it; without `-`, which joins several."""
+    options: type[FormatOptions]
+    """The format's choices, each with a default. Those made by `recon.options.like` take what the run chose."""
+    write: Callable[[Prediction, Path, FormatOptions], Exported]
     """Write the files under the given folder."""
+    needs: Needs = Needs()
+    check_values: Callable[[Prediction, FormatOptions], None] = lambda prediction, options: None
+    """Raise InputError where this prediction, which has what is needed, cannot be written; write nothing."""
+    check_intrinsics: Callable[[FloatArray, FormatOptions], None] = lambda intrinsics, options: None
+    """Raise InputError where (N, 3, 3) intrinsics that the user gave, in pixels of the originals, cannot be used."""
 
-
-def build_options(name: str, options: type[Options], values: Mapping[str, Any]) -> Options:
-    """The options of format `name` with `values` in place of the defaults.
-
-    Raises InputError for an unknown option, a value of the wrong type, or one its dataclass refuses.
-    """
-    types = get_type_hints(options)
-    plain: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in types:
-            known = ", ".join(types) or "none"
-            raise InputError(f"unknown option {key!r} for export format {name!r}; known: {known}")
-        expected = get_args(types[key]) or (types[key],)  # a union's members, or the one type
-        plain[key] = _plain(value)
-        if Any not in expected and not _is_one_of(plain[key], expected):
-            wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in expected)
-            raise InputError(f"option {key!r} of export format {name!r} must be {wanted}, got {value!r}")
-    return options(**plain)
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of numpy as those of Python, everything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_one_of(value: Any, types: tuple[type, ...]) -> bool:
-    """Whether `value` is of one of the types; a whole number is a float too, True and False are no numbers."""
-    if isinstance(value, bool):
-        return bool in types
-    return isinstance(value, (*types, int) if float in types else types)
+    def check(self, prediction: Prediction, options: FormatOptions) -> None:
+        """Raise InputError where this prediction cannot be written in this format; write nothing."""
+        self.needs.check(self.name, prediction)
+        self.check_values(prediction, options)

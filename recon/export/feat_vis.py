@@ -8,34 +8,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import ExportChoices
 from recon.errors import InputError
-from recon.export.exporter import Exported
+from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.pictures import write_jpeg
 from recon.export.video import write_video
+from recon.options import Options, like
 from recon.types import FEATURE_PREFIX, FloatArray, Prediction
 
 CLIPPED_PERCENT = 10
 """Share of the positions at each end of a component that share the end colours."""
 
 
-@dataclass(frozen=True)
-class FeatVisOptions:
+@dataclass(frozen=True, kw_only=True)
+class FeatVisOptions(Options):
     """How the video plays."""
 
-    fps: int = 15
-    """Views per second."""
-
-    def __post_init__(self) -> None:
-        if self.fps < 1:
-            raise InputError(f"fps must be at least 1, got {self.fps}")
+    fps: int = like(ExportChoices, "feat_vis_fps")
 
 
 def check(prediction: Prediction, options: FeatVisOptions) -> None:
-    """Raise InputError where the prediction carries no features, or some that are not numbers."""
-    layers = _layers(prediction)
-    if not layers:
-        raise InputError("feat_vis needs export_feat_layers: this prediction carries no features")
-    for name, features in layers.items():
+    """Raise InputError where some of the features are not numbers."""
+    for name, features in _layers(prediction).items():
         if not np.isfinite(features).all():
             raise InputError(f"feat_vis: {name} holds values that are not finite")
 
@@ -86,3 +80,6 @@ def _enlarge(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
+
+
+FEAT_VIS = Exporter("feat_vis", FeatVisOptions, write, Needs(features=True), check)

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.errors import InputError
+from recon.choices import ExportChoices
 from recon.export import depth_vis
-from recon.export.exporter import Exported
+from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.gltf import LINES, POINTS, Primitive, write_glb
 from recon.export.pictures import write_jpeg
-from recon.export.points import PointOptions, select_points
+from recon.export.points import PointOptions, check_cloud, select_points
 from recon.files import atomic_write
 from recon.geometry.cameras import invert_rigid, to_4x4
-from recon.geometry.located_depth import check_points, percentiles, with_cameras
+from recon.geometry.located_depth import percentiles, with_cameras
+from recon.options import like, option
 from recon.types import FloatArray, Prediction
 from recon.version import __version__
 
@@ -27,24 +28,12 @@ FRUSTUM_EDGES = np.array([[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4]
 """Segments between the camera centre (0) and the image corners (1 to 4, around the image)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GlbOptions(PointOptions):
     """Which pixels become points, and how the cameras are drawn."""
 
-    show_cameras: bool = True
-    """Draw a frustum for each camera."""
-    camera_size: float = 0.03
-    """Depth of the frusta as a share of the scene's diagonal."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.camera_size < float("inf"):
-            raise InputError(f"camera_size must be positive, got {self.camera_size}")
-
-
-def check(prediction: Prediction, options: GlbOptions) -> None:
-    """Raise InputError where no point cloud can be made."""
-    check_points(prediction)
+    show_cameras: bool = like(ExportChoices, "show_cameras")
+    camera_size: float = option(0.03, help="Depth of the frusta as a share of the scene's diagonal.", above=0)
 
 
 def write(prediction: Prediction, folder: Path, options: GlbOptions) -> Exported:
@@ -123,3 +112,6 @@ def sequence_colors(count: int) -> NDArray[np.uint8]:
     """(count, 3) RGB along the hue circle, so that neighbours in a sequence look alike."""
     hues = (np.arange(count) + 0.5) / max(count, 1)
     return np.array([[int(255 * c) for c in colorsys.hsv_to_rgb(hue, 0.85, 0.95)] for hue in hues], np.uint8)
+
+
+GLB = Exporter("glb", GlbOptions, write, Needs(cameras=True), check_cloud)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon.export.exporter import Exported
+from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.splats import SplatOptions, check_splats, select_splats
 from recon.splats.ply import write_ply
 from recon.types import Prediction
@@ -27,3 +27,6 @@ def write(prediction: Prediction, folder: Path, options: SplatOptions) -> Export
     )
     write_ply(path, splats.gaussians, comments=comments)
     return Exported((path,), splats.details(prediction))
+
+
+GS_PLY = Exporter("gs_ply", SplatOptions, write, Needs(gaussians=True), check)

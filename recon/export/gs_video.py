@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
-from recon.choices import Rasterizer
+from recon.choices import ExportChoices, Rasterizer
 from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
-from recon.export.exporter import Exported
+from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.pictures import write_jpeg
 from recon.export.splats import check_splats
-from recon.export.video import check_quality, check_size, write_video
+from recon.export.video import Quality, check_size, write_video
 from recon.geometry.cameras import has_skew, to_4x4
-from recon.geometry.located_depth import check_points, with_cameras
+from recon.geometry.located_depth import check_cameras, check_points, with_cameras
 from recon.messages import warn
+from recon.options import Options, like, option, options_of
 from recon.progress import track
+from recon.sources.cameras_file import RenderCameras, read_render_cameras
 from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import FloatArray, Prediction
@@ -30,8 +32,6 @@ from recon.types import FloatArray, Prediction
 if TYPE_CHECKING:
     from recon.splats.rasterizer import RenderedView
 
-COLOR_MODES = ("RGB", "RGB+D", "RGB+ED")
-DEPTH_LAYOUTS = ("hcat", "vcat", "none")
 NEAR_PLANE = 0.01
 """Share of the near depth of the input views in front of which splats are cut off."""
 _LEAST_ALPHA = 0.5
@@ -39,55 +39,68 @@ _LEAST_ALPHA = 0.5
 _DEPTH_SAMPLES = 1_000_000
 
 
-@dataclass(frozen=True)
-class GsVideoOptions:
+@dataclass(frozen=True, kw_only=True)
+class GsVideoOptions(Options):
     """What the video shows, and how it is encoded."""
 
-    trj_mode: str = "extend"
-    """Camera path, see `recon.splats.trajectories.make_path`."""
-    chunk_size: int = 4
-    """Taken, and without effect: frames are rendered one at a time and go straight to the encoder."""
-    color_mode: str = "RGB+ED"
-    """`RGB`, or with depth: `RGB+D` accumulated, `RGB+ED` expected."""
-    vis_depth: str | None = "hcat"
-    """Where the coloured depth goes: `hcat` to the right of the picture, `vcat` below it, `none` or None nowhere."""
-    enable_tqdm: bool = True
-    """Show progress."""
-    output_name: str = ""
-    """Name of the file without suffix; by default `0000_` and the camera path, or `0000_render_exts` with those."""
-    video_quality: str = "high"
-    """`high`, `medium` or `low`."""
-    poster: bool = False
-    """Also write the middle frame as a JPEG."""
-    fps: int = 24
-    """Frames per second."""
-    rasterizer: str = "auto"
-    """`cpu`, `gsplat`, or `auto` for gsplat where it can run."""
-    render_exts: Any = None
-    """(M, 4, 4) or (M, 3, 4) world-to-camera in the prediction's frame and units: the frames, in place of a path."""
-    render_ixts: Any = None
-    """(M, 3, 3) intrinsics of `render_exts`, in pixels of the rendered size; by default the first view's."""
-    render_hw: Any = None
-    """Height and width of the rendered pictures; by default those of the prediction. Intrinsics of the prediction are
-    scaled so that the picture is filled, its middle stays the middle and pixels stay square."""
+    trj_mode: str = option("extend", help="Camera path, see recon.splats.trajectories.make_path.")
+    chunk_size: int = option(
+        4,
+        help="Taken, and without effect: frames are rendered one at a time and go straight to the encoder.",
+        least=1,
+    )
+    color_mode: Literal["RGB", "RGB+D", "RGB+ED"] = option(
+        "RGB+ED", help="RGB, or with depth: RGB+D accumulated, RGB+ED expected."
+    )
+    vis_depth: Literal["hcat", "vcat", "none"] | None = option(
+        "hcat", help="Where the coloured depth goes: to the right of the picture, below it, or nowhere."
+    )
+    enable_tqdm: bool = option(True, help="Show progress.")
+    output_name: str = option(
+        "", help="Name of the file without suffix [0000_ and the camera path, or 0000_render_exts with given cameras]."
+    )
+    video_quality: Quality = option("high", help="How much room the video takes.")
+    poster: bool = like(ExportChoices, "poster", help="Also write the middle frame as a JPEG.")
+    fps: int = option(24, help="Frames per second.", least=1)
+    rasterizer: Rasterizer = like(ExportChoices, "rasterizer")
+    render_cameras: Path | None = like(
+        ExportChoices, "render_cameras", help="File with the cameras of the frames, in place of a path."
+    )
+    render_exts: Any = option(
+        None,
+        help="The same as an array: (M, 4, 4) or (M, 3, 4) world-to-camera in the prediction's frame and units.",
+    )
+    render_ixts: Any = option(
+        None,
+        help="(M, 3, 3) intrinsics of render_exts, in pixels of the rendered size [those of the first view].",
+    )
+    render_hw: tuple[int, int] | None = like(
+        ExportChoices,
+        "render_hw",
+        help="Height and width of the rendered pictures [those of the prediction, or of the file]. Intrinsics of the "
+        "prediction are scaled so that the picture is filled, its middle stays the middle and pixels stay square.",
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_mode(self.trj_mode)
-        check_quality(self.video_quality)
-        _check_choice("color_mode", self.color_mode, COLOR_MODES)
-        _check_choice("vis_depth", self.vis_depth or "none", DEPTH_LAYOUTS)
-        _check_choice("rasterizer", self.rasterizer, get_args(Rasterizer))
-        for name in ("chunk_size", "fps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.output_name in (".", "..") or any(c in self.output_name for c in "/\\\0"):
             raise InputError(f"output_name must be a file name without folders, got {self.output_name!r}")
-        if self.render_hw is not None:
-            object.__setattr__(self, "render_hw", _checked_size(self.render_hw))
-        if self.render_exts is not None:
-            _given_cameras(self.render_exts, self.render_ixts)
-        elif self.render_ixts is not None:
+        if self.render_exts is None and self.render_ixts is not None:
             raise InputError("render_ixts goes with render_exts, which is missing")
+        if self.render_exts is not None and self.render_cameras is not None:
+            raise InputError("render_exts and render_cameras both give cameras to render from: give one of them")
+        _ = self.given  # to be refused at once
+
+    @cached_property
+    def given(self) -> RenderCameras | None:
+        """The cameras to render from; None for a path of its own. Raises InputError."""
+        if self.render_cameras is not None:
+            found = read_render_cameras(self.render_cameras, self.render_hw)
+            return _checked_cameras(found.extrinsics, found.intrinsics, found.size, f"'{self.render_cameras}'")
+        if self.render_exts is None:
+            return None
+        return _checked_cameras(self.render_exts, self.render_ixts, self.render_hw, "render_exts and render_ixts")
 
     @property
     def depth_layout(self) -> str:
@@ -96,24 +109,26 @@ class GsVideoOptions:
 
 
 def check(prediction: Prediction, options: GsVideoOptions) -> None:
-    """Raise InputError where there are no Gaussians or no cameras, or the rasterizer asked for cannot run."""
+    """Raise InputError where Gaussians or cameras cannot be rendered, or the rasterizer asked for cannot run."""
     from recon.splats.rendering import choose_rasterizer
 
     check_splats(prediction)
     choose_rasterizer(options.rasterizer)
     height, width = _render_size(prediction, options)
     check_size(height * (1 + (options.depth_layout == "vcat")), width * (1 + (options.depth_layout == "hcat")))
-    if options.render_exts is None or options.render_ixts is None:
-        _check_cameras(prediction)
+    if options.given is None or options.given.intrinsics is None:
+        check_cameras(prediction, GS_VIDEO.name)
+        if prediction.intrinsics is None or prediction.extrinsics is None:
+            check_points(prediction, GS_VIDEO.name)  # those of a single view are assumed
     if prediction.intrinsics is not None:
         check_skew(prediction.intrinsics, options)
 
 
 def check_skew(intrinsics: FloatArray, options: GsVideoOptions) -> None:
     """Raise InputError where the video is to be rendered from (N, 3, 3) `intrinsics` of the views, and with skew."""
-    if options.render_ixts is not None:
+    if options.given is not None and options.given.intrinsics is not None:
         return
-    used = intrinsics if options.render_exts is None else intrinsics[:1]
+    used = intrinsics if options.given is None else intrinsics[:1]
     if has_skew(used).any():
         view = int(np.argmax(has_skew(used)))
         raise InputError(
@@ -135,7 +150,7 @@ def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Expo
         prediction.gaussians,
         cameras,
         size,
-        options.color_mode,  # type: ignore[arg-type]
+        options.color_mode,
         rasterizer=options.rasterizer,
         near=NEAR_PLANE * near,
     )
@@ -183,20 +198,20 @@ def fit_intrinsics(intrinsics: FloatArray, size: tuple[int, int], new_size: tupl
 
 def _frames(prediction: Prediction, size: tuple[int, int], options: GsVideoOptions) -> tuple[str, Cameras]:
     """The name of the camera path, and the cameras of all frames."""
-    if options.render_exts is None:
+    given = options.given
+    if given is None:
         assert prediction.gaussians is not None
         cameras = _input_cameras(prediction, size)
         mode = used_mode(options.trj_mode, cameras)
-        if mode != options.trj_mode and options.trj_mode != GsVideoOptions.trj_mode:
+        if mode != options.trj_mode and options.trj_mode != options_of(GsVideoOptions)["trj_mode"].default:
             warn(f"the camera path {options.trj_mode!r} needs several views: with this one it is {mode!r}")
         return mode, make_path(mode, cameras, size, SplatSample.of(prediction.gaussians), options.fps)
-    given = _given_cameras(options.render_exts, options.render_ixts)
-    if given.intrinsics is None:
+    intrinsics = given.intrinsics
+    if intrinsics is None:
         own = _input_cameras(prediction, size)
         assert own.intrinsics is not None
-        assert given.world_to_camera is not None
-        given = Cameras(given.world_to_camera, np.repeat(own.intrinsics[:1], len(given.world_to_camera), axis=0))
-    return "render_exts", given
+        intrinsics = np.repeat(own.intrinsics[:1], len(given.extrinsics), axis=0)
+    return "render_exts", Cameras(given.extrinsics, intrinsics)
 
 
 def _input_cameras(prediction: Prediction, size: tuple[int, int]) -> Cameras:
@@ -210,54 +225,26 @@ def _input_cameras(prediction: Prediction, size: tuple[int, int]) -> Cameras:
     )
 
 
-def _given_cameras(extrinsics: Any, intrinsics: Any) -> Cameras:
-    """The cameras of `render_exts` and `render_ixts`. Raises InputError."""
+def _checked_cameras(extrinsics: Any, intrinsics: Any, size: tuple[int, int] | None, source: str) -> RenderCameras:
+    """The cameras given to render from; errors begin with their `source`. Raises InputError."""
     count = len(extrinsics) if hasattr(extrinsics, "__len__") else 0
     if count == 0:
-        raise InputError("render_exts must hold at least one camera, as (M, 4, 4) or (M, 3, 4)")
+        raise InputError(f"{source} must hold at least one camera, as (M, 4, 4) or (M, 3, 4)")
     try:
         cameras = Cameras.from_arrays(extrinsics, intrinsics, count)
     except InputError as error:
-        raise InputError(f"render_exts and render_ixts: {error}") from error
+        raise InputError(f"{source}: {error}") from error
     if cameras.intrinsics is not None and has_skew(cameras.intrinsics).any():
-        raise InputError("render_ixts must have no skew: [0, 1] and [1, 0] must be 0")
-    return cameras
-
-
-def _check_cameras(prediction: Prediction) -> None:
-    """Raise InputError where the prediction's cameras are needed and are missing or no numbers."""
-    for name in ("extrinsics", "intrinsics"):
-        matrices = getattr(prediction, name)
-        if matrices is None and len(prediction.depth) > 1:
-            raise InputError(
-                f"a video of several views needs cameras, and this prediction has no {name}: "
-                "use a model that estimates cameras, or give them"
-            )
-        if matrices is None:
-            check_points(prediction)
-        elif not np.isfinite(matrices).all():
-            raise InputError(f"a video needs finite cameras, and the {name} of this prediction are not")
+        raise InputError(f"{source}: intrinsics must have no skew: [0, 1] and [1, 0] must be 0")
+    assert cameras.world_to_camera is not None
+    return RenderCameras(cameras.world_to_camera, cameras.intrinsics, size)
 
 
 def _render_size(prediction: Prediction, options: GsVideoOptions) -> tuple[int, int]:
     """Height and width of the rendered pictures."""
     _, height, width = prediction.depth.shape
-    return options.render_hw or (height, width)
-
-
-def _checked_size(given: Any) -> tuple[int, int]:
-    try:
-        height, width = (operator.index(side) for side in given)
-    except (TypeError, ValueError):
-        raise InputError(f"render_hw must be a height and a width in whole pixels, got {given!r}") from None
-    if min(height, width) < 1:
-        raise InputError(f"render_hw must be at least 1 pixel high and wide, got {height}×{width}")
-    return height, width
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    asked = options.render_hw if options.given is None else options.given.size
+    return asked or (height, width)
 
 
 def _depth_scale(prediction: Prediction) -> tuple[float, tuple[float, float]]:
@@ -282,3 +269,6 @@ def _frame(view: RenderedView, layout: str, disparities: tuple[float, float]) ->
     disparity = np.divide(1, view.depth, out=np.zeros_like(view.depth), where=measured)
     colored = color_disparity(disparity, measured, disparities)
     return np.concatenate([picture, colored], axis=1 if layout == "hcat" else 0)
+
+
+GS_VIDEO = Exporter("gs_video", GsVideoOptions, write, Needs(gaussians=True), check, check_skew)

@@ -38,30 +38,33 @@ from numpy.typing import NDArray
 
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.export.exporter import Exported, NoOptions
+from recon.export.exporter import Exported, Exporter, NoOptions
 from recon.files import atomic_write
 from recon.messages import warn
 from recon.types import FEATURE_PREFIX, Gaussians, MadeBy, Prediction
 
 Arrays = dict[str, NDArray[Any]]
 _FEATURE_NAME = re.compile(FEATURE_PREFIX + "(0|[1-9][0-9]*)")
+MINI_NPZ_PATH = Path("exports") / "mini_npz" / "results.npz"
+NPZ_PATH = Path("exports") / "npz" / "results.npz"
+"""Below the folder of a run."""
 GAUSSIAN_PREFIX = "gaussian_"
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 """What numpy and zipfile raise on damaged files; the last for a compression that zipfile does not know."""
 
 
-def check(prediction: Prediction, options: NoOptions) -> None:
-    """Any prediction can be stored."""
-
-
 def write_mini(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
     """Write `exports/mini_npz/results.npz`: depth, confidence, cameras, units."""
-    return _write(folder / "exports" / "mini_npz" / "results.npz", _mini_arrays(prediction))
+    return _write(folder / MINI_NPZ_PATH, _mini_arrays(prediction))
 
 
 def write_full(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
     """Write `exports/npz/results.npz`: everything needed to export again without a model."""
-    return _write(folder / "exports" / "npz" / "results.npz", _full_arrays(prediction))
+    return _write(folder / NPZ_PATH, _full_arrays(prediction))
+
+
+MINI_NPZ = Exporter("mini_npz", NoOptions, write_mini)
+NPZ = Exporter("npz", NoOptions, write_full)
 
 
 def read_npz(path: str | Path) -> Prediction:

@@ -6,19 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recon.export.exporter import Exported
-from recon.export.points import PointOptions, select_points
+from recon.export.exporter import Exported, Exporter, Needs
+from recon.export.points import PointOptions, check_cloud, select_points
 from recon.files import atomic_write
-from recon.geometry.located_depth import check_points
 from recon.types import Prediction
 from recon.version import __version__
 
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
-
-
-def check(prediction: Prediction, options: PointOptions) -> None:
-    """Raise InputError where no point cloud can be made."""
-    check_points(prediction)
 
 
 def write(prediction: Prediction, folder: Path, options: PointOptions) -> Exported:
@@ -42,3 +36,6 @@ def write(prediction: Prediction, folder: Path, options: PointOptions) -> Export
         file.write(header.encode("ascii"))
         file.write(vertices.data)
     return Exported((path,), {"points": len(vertices), "conf_threshold": cloud.conf_threshold})
+
+
+PLY = Exporter("ply", PointOptions, write, Needs(cameras=True), check_cloud)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import ExportChoices
 from recon.errors import InputError
 from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
+from recon.options import Options, like, option, options_of
 from recon.types import FloatArray, MadeBy, Prediction
 
 BLACK_BELOW = 16
@@ -23,46 +24,48 @@ DEFAULT_LEAST_CONFIDENCE = 1.05
 """Of the official package's rule for the confidence of a network."""
 
 
-@dataclass(frozen=True)
-class PointOptions:
+@dataclass(frozen=True, kw_only=True)
+class PointOptions(Options):
     """Which pixels become points."""
 
-    conf_thresh_percentile: float | None = None
-    """Leave out the pixels below this percentile of the confidence, and further ones by the two options below. None: 40
-    for the confidence of a network; depth that was checked against other views is kept whole."""
-    conf_thresh: float | None = None
-    """Raise that threshold to at least this confidence, as far as `ensure_thresh_percentile` allows. None: 1.05, and no
-    threshold for depth that was checked against other views, unless `conf_thresh_percentile` is given."""
-    ensure_thresh_percentile: float = 90.0
-    """Never raise the threshold above this percentile: the pixels above it always stay."""
-    conf_drop_percent: float | None = None
-    """Instead of the three options above: leave out just this percentage of the pixels, the least confident."""
-    include_filled: bool = False
-    """Make points of filled-in depth, too."""
-    num_max_points: int = 1_000_000
-    """Keep at most this many points, drawn evenly among those that pass."""
-    filter_black_bg: bool = False
-    """Leave out near-black pixels."""
-    filter_white_bg: bool = False
-    """Leave out near-white pixels."""
-    seed: int = 0
-    """Seed of the draw."""
+    conf_thresh_percentile: float | None = like(
+        ExportChoices,
+        "conf_thresh_percentile",
+        help="Leave out the pixels below this percentile of the confidence, and further ones by the two options below "
+        "[40 for the confidence of a network; depth that was checked against other views is kept whole].",
+    )
+    conf_thresh: float | None = option(
+        None,
+        help="Raise that threshold to at least this confidence, as far as ensure_thresh_percentile allows [1.05; none "
+        "for depth that was checked against other views, unless conf_thresh_percentile is given].",
+    )
+    ensure_thresh_percentile: float = option(
+        90.0,
+        help="Never raise the threshold above this percentile: the pixels above it always stay.",
+        least=0,
+        most=100,
+    )
+    conf_drop_percent: float | None = like(
+        ExportChoices,
+        "conf_drop_percent",
+        help="Instead of the three options above: leave out just this percentage of the pixels, the least confident.",
+    )
+    include_filled: bool = like(ExportChoices, "include_filled", help="Make points of filled-in depth, too.")
+    num_max_points: int = like(
+        ExportChoices,
+        "num_max_points",
+        help="Keep at most this many points, drawn evenly among those that pass.",
+    )
+    filter_black_bg: bool = option(False, help="Leave out near-black pixels.")
+    filter_white_bg: bool = option(False, help="Leave out near-white pixels.")
+    seed: int = like(ExportChoices, "seed", help="Of the draw.")
 
     def __post_init__(self) -> None:
-        for name in ("conf_thresh_percentile", "ensure_thresh_percentile", "conf_drop_percent"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 100:
-                raise InputError(f"{name} must be between 0 and 100, got {value}")
+        super().__post_init__()
         if self.conf_drop_percent is not None:
             for name in ("conf_thresh_percentile", "conf_thresh", "ensure_thresh_percentile"):
-                if getattr(self, name) != getattr(PointOptions, name):
+                if getattr(self, name) != options_of(PointOptions)[name].default:
                     raise InputError(f"conf_drop_percent and {name} are two rules for one threshold: give one of them")
-        if self.num_max_points < 1:
-            raise InputError(f"num_max_points must be at least 1, got {self.num_max_points}")
-        if self.conf_thresh is not None and math.isnan(self.conf_thresh):
-            raise InputError("conf_thresh must be a number, got nan")
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,20 @@ class PointCloud:
     """The confidence each point reaches; None where no threshold was set."""
 
 
+def check_cloud(prediction: Prediction, options: PointOptions) -> None:
+    """Raise InputError where no pixel can become a point."""
+    check_points(prediction)
+    if not prediction.pixels_with_depth(filled=options.include_filled, sky=True).any():
+        raise InputError("all depth of this prediction was filled in: include_filled makes points of it")
+
+
 def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     """The pixels with depth that are neither sky nor filtered background and reach the confidence threshold.
 
     A rule that would leave no pixel at all is dropped with a warning, so the cloud is never empty. Raises InputError as
-    `check_points`, and where all depth was filled in and `options.include_filled` is off.
+    `check_cloud`.
     """
-    check_points(prediction)
+    check_cloud(prediction, options)
     prediction = with_cameras(prediction)
     assert prediction.extrinsics is not None
     assert prediction.intrinsics is not None
@@ -132,8 +142,6 @@ def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeB
 def _foreground(prediction: Prediction, options: PointOptions) -> NDArray[np.bool_]:
     """(N, H, W) True where a pixel has depth and is neither sky nor a background colour to leave out."""
     kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True)
-    if not kept.any():  # but others have been found by `check_points`
-        raise InputError("all depth of this prediction was filled in: include_filled makes points of it")
     images = prediction.processed_images
     excluded: list[tuple[str, NDArray[np.bool_]]] = []
     if prediction.sky is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.geometry.spherical_harmonics import MAX_DEGREE
 from recon.messages import warn
+from recon.options import Options, option, options_of
 from recon.splats.parameters import check_gaussians, lower_degree
 from recon.types import Gaussians, Prediction
 
@@ -21,30 +22,31 @@ VIEWS_IN_ALL = 12
 _PIXEL_OPTIONS = ("gs_views_interval", "prune_border", "prune_by_depth_percent")
 
 
-@dataclass(frozen=True)
-class SplatOptions:
+@dataclass(frozen=True, kw_only=True)
+class SplatOptions(Options):
     """Which Gaussians are written, and how much of their colour.
 
     All but `sh_degree` choose pixels, and so apply only to Gaussians of a network's head, which are one per pixel.
     Those from depth were chosen when they were made: all are written.
     """
 
-    sh_degree: int = MAX_DEGREE
-    """Leave out spherical harmonics above this degree; 0 keeps one colour per Gaussian."""
-    gs_views_interval: int = 1
-    """Keep the Gaussians of every N-th view; 0 chooses N so that about 12 views are kept."""
-    prune_border: bool = True
-    """Leave out those near the border of their view, a 32nd of its size at each side."""
-    prune_by_depth_percent: float = 0.9
-    """Keep this share of each view's pixels, the nearest ones; 1 keeps all."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.sh_degree <= MAX_DEGREE:
-            raise InputError(f"sh_degree must be 0 to {MAX_DEGREE}, got {self.sh_degree}")
-        if self.gs_views_interval < 0:
-            raise InputError(f"gs_views_interval must not be negative, got {self.gs_views_interval}")
-        if not 0 < self.prune_by_depth_percent <= 1:
-            raise InputError(f"prune_by_depth_percent must be above 0 and at most 1, got {self.prune_by_depth_percent}")
+    sh_degree: int = option(
+        MAX_DEGREE,
+        help="Leave out spherical harmonics above this degree; 0 keeps one colour per Gaussian.",
+        least=0,
+        most=MAX_DEGREE,
+    )
+    gs_views_interval: int = option(
+        1,
+        help="Keep the Gaussians of every N-th view; 0 chooses N so that about 12 views are kept.",
+        least=0,
+    )
+    prune_border: bool = option(
+        True, help="Leave out those near the border of their view, a 32nd of its size at each side."
+    )
+    prune_by_depth_percent: float = option(
+        0.9, help="Keep this share of each view's pixels, the nearest ones; 1 keeps all.", above=0, most=1
+    )
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def select_splats(prediction: Prediction, options: SplatOptions) -> Splats:
     """
     gaussians = lower_degree(check_splats(prediction), options.sh_degree)
     if prediction.gaussian_source != "head":
-        unused = [name for name in _PIXEL_OPTIONS if getattr(options, name) != getattr(SplatOptions, name)]
+        unused = [name for name in _PIXEL_OPTIONS if getattr(options, name) != options_of(SplatOptions)[name].default]
         if unused:
             warn(f"{', '.join(unused)}: only for Gaussians of a network's head; those from depth are all written")
         return Splats(gaussians, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recon.export.exporter import Exported
+from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.splats import SplatOptions, check_splats, select_splats
 from recon.splats.spz import require_gsply, write_spz
 from recon.types import Prediction
@@ -22,3 +22,6 @@ def write(prediction: Prediction, folder: Path, options: SplatOptions) -> Export
     path = folder / "gs_spz" / "0000.spz"
     write_spz(path, splats.gaussians)
     return Exported((path,), splats.details(prediction))
+
+
+SPZ = Exporter("spz", SplatOptions, write, Needs(gaussians=True), check)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ _BT709 = 1
 """The number of BT.709's primaries and transfer curve in H.264 (ITU-T H.264, tables E-3 and E-4)."""
 
 
+Quality = Literal["high", "medium", "low"]
+
+
 class Encoding(NamedTuple):
     """How much room a video takes, and how long x264 looks for ways to save it."""
 
@@ -31,17 +34,11 @@ class Encoding(NamedTuple):
     preset: str
 
 
-QUALITIES = {
+QUALITIES: dict[Quality, Encoding] = {
     "high": Encoding(18, "slow"),
     "medium": Encoding(23, "medium"),
     "low": Encoding(28, "veryfast"),
 }
-
-
-def check_quality(quality: str) -> None:
-    """Raise InputError for a quality that is not known."""
-    if quality not in QUALITIES:
-        raise InputError(f"unknown video quality {quality!r}; known: {', '.join(QUALITIES)}")
 
 
 def check_size(height: int, width: int) -> None:
@@ -51,7 +48,7 @@ def check_size(height: int, width: int) -> None:
 
 
 @contextlib.contextmanager
-def write_video(path: Path, fps: int, quality: str = "high") -> Iterator[VideoWriter]:
+def write_video(path: Path, fps: int, quality: Quality = "high") -> Iterator[VideoWriter]:
     """Give a writer to add frames to; the video appears at `path` when the block ends without an exception.
 
     The encoder holds back some dozens of frames at most, so memory does not grow with their number. The same frames
@@ -59,7 +56,6 @@ def write_video(path: Path, fps: int, quality: str = "high") -> Iterator[VideoWr
     """
     import av
 
-    check_quality(quality)
     with (
         atomic_write(path) as temporary,
         av.open(str(temporary), "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container,

@@ -15,21 +15,26 @@ ASSUMED_HORIZONTAL_FIELD_OF_VIEW = 60.0
 """Degrees, for a single view without intrinsics."""
 
 
-def check_points(prediction: Prediction) -> None:
-    """Raise InputError where no point cloud can be made: cameras missing for several views or not usable, no depth."""
+def check_cameras(prediction: Prediction, what: str) -> None:
+    """Raise InputError where `what` is to be made of several views and the cameras are missing, or are not usable."""
     views = len(prediction.depth)
     if views > 1 and (prediction.extrinsics is None or prediction.intrinsics is None):
         missing = "extrinsics" if prediction.extrinsics is None else "intrinsics"
         raise InputError(
-            f"a point cloud of {views} views needs cameras, and this prediction has no {missing}: "
+            f"{what} of {views} views needs cameras, and this prediction has no {missing}: "
             "use a model that estimates cameras, or give them"
         )
     for name in ("extrinsics", "intrinsics"):
         matrices = getattr(prediction, name)
         if matrices is not None and not (np.abs(matrices) <= LARGEST_DEPTH).all():  # False for NaN
-            raise InputError(f"a point cloud needs finite cameras, and the {name} of this prediction are not")
+            raise InputError(f"{what} needs finite cameras, and the {name} of this prediction are not")
     if prediction.intrinsics is not None and (prediction.intrinsics[:, [0, 1], [0, 1]] <= 0).any():
-        raise InputError("a point cloud needs positive focal lengths, and the intrinsics have others")
+        raise InputError(f"{what} needs positive focal lengths, and the intrinsics have others")
+
+
+def check_points(prediction: Prediction, what: str = "a point cloud") -> None:
+    """Raise InputError where `what` cannot be made of points: as `check_cameras`, or no depth."""
+    check_cameras(prediction, what)
     if not prediction.pixels_with_depth(filled=True, sky=True).any():
         raise InputError("no pixel has a positive, finite depth: there are no points to export")
 

@@ -1,13 +1,11 @@
-"""Give a prediction the Gaussians that formats need, where it has none: from its depth."""
+"""Give a prediction the Gaussians that are asked for, where it has none: from its depth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from recon.choices import ExportChoices
 from recon.errors import InputError
-from recon.export import SPLAT_FORMATS
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
 from recon.types import Prediction
 
@@ -20,13 +18,11 @@ def add_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:
     return replace(prediction, gaussians=gaussians, gaussian_source="depth")
 
 
-def with_gaussians(prediction: Prediction, choices: ExportChoices, formats: Sequence[str]) -> Prediction:
-    """A stored prediction with the Gaussians that `formats` need: those it has, else from its depth.
+def with_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:
+    """A stored prediction with the Gaussians that are asked for: those it has, else from its depth.
 
     Raises InputError where those of a head are asked for and were not stored.
     """
-    if not any(name in SPLAT_FORMATS for name in formats):
-        return prediction
     if choices.gaussians == "head" and prediction.gaussian_source != "head":
         raise InputError("gaussians: this result holds no Gaussians of a head; 'depth' makes splats from its depth")
     if choices.gs_budget is not None and choices.gaussians != "depth" and prediction.gaussian_source == "head":

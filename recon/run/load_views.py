@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recon.estimate.estimator import Profile
-from recon.export import check_options
-from recon.export.gs_video import check_skew
+from recon.export import EXPORTERS
 from recon.run.find_cameras import KnownCameras, take_cameras
 from recon.run.plan import Plan
 from recon.run.wishes import check_cameras_suffice
@@ -33,6 +32,7 @@ def load_views(plan: Plan, profile: Profile, found: KnownCameras | None) -> Load
     loaded = read_views(known.source, fit, options.mixed_sizes, options.strict)
     cameras = loaded.views.cameras
     check_cameras_suffice(profile, cameras, len(loaded.views), plan.formats)
-    if cameras.intrinsics is not None and "gs_video" in plan.formats:
-        check_skew(cameras.intrinsics, check_options(plan.format_options)["gs_video"])
+    if cameras.intrinsics is not None:
+        for name in plan.formats:
+            EXPORTERS[name].check_intrinsics(cameras.intrinsics, plan.format_options[name])
     return replace(loaded, dropped=(*known.dropped, *loaded.dropped))

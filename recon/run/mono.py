@@ -18,13 +18,22 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from recon.choices import DEPTH_SPLATS, ExportChoices
 from recon.errors import InputError
 from recon.estimate.mono_cameras import KnownCameras, PhotoCamera
 from recon.estimate.mono_predict import FittedSingle, SingleViewModel, check_fit, fit_single, predict_singles
-from recon.export import EXPORTERS, SPLAT_FORMATS, Exported, check_options, export, parse_formats
+from recon.export import (
+    EXPORTERS,
+    Exported,
+    Overrides,
+    TypedOptions,
+    check_options,
+    export,
+    formats_that_need,
+    parse_formats,
+)
 from recon.export.photo_depth import write_photo_depth
 from recon.messages import collect_warnings
 from recon.options import settings_entry
@@ -37,7 +46,6 @@ from recon.sources.photo import Photo
 from recon.types import Prediction, Units
 
 Item = TypeVar("Item")
-ExportOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 DEFAULT_MODEL = "da3mono-large"
 PHOTO_DEPTH = "photo_depth"
@@ -76,7 +84,7 @@ def run_mono(
     *,
     photos: Sequence[Photo] = (),
     model: SingleViewModel | None = None,
-    export_kwargs: ExportOptions | None = None,
+    export_kwargs: Overrides | None = None,
     progress: Listener | None = None,
 ) -> MonoRun:
     """Everything from photos to files.
@@ -94,11 +102,15 @@ def run_mono(
         MissingExtraError: an ONNX file, and no onnxruntime.
     """
     formats = parse_formats(settings.export) if settings.export else ()
-    if "feat_vis" in formats:
-        raise InputError("feat_vis draws the features of an encoder, which are not kept for single photos")
-    if settings.gs_budget is not None and not set(formats) & set(SPLAT_FORMATS):
+    for name in formats_that_need("features", formats):
+        raise InputError(f"{name} needs the features of an encoder, which are not kept for single photos")
+    for name in formats:
+        if EXPORTERS[name].needs.least_views > 1:
+            raise InputError(f"{name} needs several views of a scene, and these are single photos")
+    if settings.gs_budget is not None and not formats_that_need("gaussians", formats):
         raise InputError(f"gs_budget is for {DEPTH_SPLATS}, and no format of them is asked for")
-    writer = _Writer(formats, export_kwargs or {}, settings.depth_kinds, settings.gs_budget, out)
+    format_options = check_options(export_kwargs, settings)
+    writer = _Writer(formats, format_options, settings.depth_kinds, settings.gs_budget, out)
     cameras = KnownCameras(settings.focal, settings.cameras)
     check_folders_apart([path if path.is_dir() else path.parent for path in settings.inputs], out)
     listed = list_photos([*settings.inputs, *photos])
@@ -194,23 +206,19 @@ class _Writer:
     """Puts each photo's files into its folder."""
 
     formats: tuple[str, ...]
-    options: ExportOptions
+    options: TypedOptions
     depth_kinds: tuple[str, ...]
     gs_budget: int | None
     out: Path
 
-    def __post_init__(self) -> None:
-        check_options(self.options)
-
     def complete(self, prediction: Prediction) -> Prediction:
         """With the splats that the formats need. Raises InputError where it cannot be written in one of them."""
-        if any(name in SPLAT_FORMATS for name in self.formats):
+        if formats_that_need("gaussians", self.formats):
             from recon.refine.splat import add_gaussians
 
             prediction = add_gaussians(prediction, ExportChoices(gs_budget=self.gs_budget))
-        checked = check_options(self.options)
         for name in self.formats:
-            EXPORTERS[name].check(prediction, checked[name])
+            EXPORTERS[name].check(prediction, self.options[name])
         return prediction
 
     def write(self, prediction: Prediction, photo: MonoPhoto, camera: PhotoCamera) -> PhotoResult:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from recon.choices import DEPTH_SPLATS, SPLATS, InferenceOptions
+from recon.choices import DEPTH_SPLATS, FORMATS, SPLATS, InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
-from recon.export import EXPORTERS, SPLAT_FORMATS
-from recon.options import Options, asked_for, asked_in_vain
+from recon.export import formats_taking, formats_that_need
+from recon.options import Options, asked_for
 from recon.run.wishes import gaussian_source
 
 
@@ -27,7 +27,7 @@ def parts_of_run(profile: Profile, options: InferenceOptions, formats: Collectio
 
 def parts_of_export(formats: Collection[str]) -> set[str]:
     """What a re-export consists of. Whether its splats are from depth depends on what was stored."""
-    return {*formats, *((SPLATS, DEPTH_SPLATS) if set(formats) & set(SPLAT_FORMATS) else ())}
+    return {*formats, *((SPLATS, DEPTH_SPLATS) if formats_that_need("gaussians", list(formats)) else ())}
 
 
 def check_use(
@@ -50,10 +50,14 @@ def check_use(
     Raises:
         InputError: naming the first that was asked for otherwise.
     """
-    in_vain = asked_in_vain(settings, parts)
+    in_vain = {}
     for one in asked_for(settings):
-        if one.name in in_vain and one.used_by[0] in EXPORTERS:
-            in_vain[one.name] = f"{one.name} is for {_formats(one.used_by)} not asked for"
+        others = [user for user in one.used_by if user != FORMATS]
+        formats = formats_taking(one.name) if FORMATS in one.used_by else ()
+        if one.used_by and not {*others, *formats} & set(parts):
+            users = [f"{' and '.join(others)}, which this run does without"] if others else []
+            users += [f"{_formats(formats)} not asked for"] if formats else []
+            in_vain[one.name] = f"{one.name} is for {'; and for '.join(users)}"
     for name in option_formats:
         if name not in parts:
             in_vain["export_kwargs"] = f"export_kwargs: {name} has options, and is not among the formats asked for"

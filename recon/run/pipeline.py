@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike
 
 from recon.choices import InferenceOptions
 from recon.estimate.estimator import Estimator, Profile
-from recon.export import Exported
+from recon.export import Exported, Overrides
 from recon.messages import collect_warnings
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
 from recon.refine.splat import add_gaussians
 from recon.run.find_cameras import find_cameras, with_origins
-from recon.run.format_options import ExportOptions
 from recon.run.load_views import load_views
 from recon.run.plan import GivenCameras, plan_run
 from recon.run.stages import Stages
@@ -52,7 +51,7 @@ def reconstruct(
     options: InferenceOptions = InferenceOptions(),  # noqa: B008 (frozen)
     export_dir: str | Path | None = None,
     export_format: str = "mini_npz",
-    export_kwargs: ExportOptions | None = None,
+    export_kwargs: Overrides | None = None,
     settings: Mapping[str, Any] | None = None,
     said: Sequence[str] = (),
     progress: Listener | None = None,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from numpy.typing import ArrayLike
 
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
-from recon.export import check_options, parse_formats
-from recon.run.format_options import ExportOptions, format_options
+from recon.export import Overrides, TypedOptions, check_options, parse_formats
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
 from recon.sources.source import PhotoSource, Source
@@ -49,8 +46,8 @@ class Plan:
     options: InferenceOptions
     formats: tuple[str, ...]
     """In the order asked for; none without a folder."""
-    format_options: Mapping[str, Mapping[str, Any]]
-    """`{format: {option: value}}`"""
+    format_options: TypedOptions
+    """Of every format."""
     folder: Path | None
     wishes: Wishes
     splats_from: GaussianSource | None
@@ -75,7 +72,7 @@ def plan_run(
     options: InferenceOptions,
     export_dir: str | Path | None,
     export_format: str,
-    export_kwargs: ExportOptions | None,
+    export_kwargs: Overrides | None,
 ) -> Plan:
     """The plan of a run with an estimator of this profile; arguments as of `recon.run.pipeline.reconstruct`.
 
@@ -83,8 +80,7 @@ def plan_run(
     """
     formats = () if export_dir is None else parse_formats(export_format)
     folder = None if export_dir is None else Path(export_dir).expanduser()
-    chosen = format_options(options, export_kwargs)
-    check_options(chosen)
+    chosen = check_options(export_kwargs, options)
     source = check_request(profile, image, options, formats, folder)
     return Plan(
         source=source,

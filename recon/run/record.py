@@ -39,8 +39,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.export import Exported
+from recon.export import Exported, TypedOptions
 from recon.files import atomic_write
+from recon.options import settings_entry
 from recon.types import Prediction
 from recon.version import __version__
 
@@ -145,13 +146,17 @@ def add_exports(
     record: Mapping[str, Any] | None,
     source: Path,
     exported: Mapping[str, Exported],
-    options: Mapping[str, Any],
+    options: TypedOptions,
     warnings: Sequence[str],
 ) -> Path:
     """Note further exports beside those of `record`, or start a record: what they were made of, and how."""
     entries = export_entries(exported, folder)
     for name, entry in entries.items():
-        entry |= {"source": _relative(source, folder), "options": options.get(name, {}), "warnings": list(warnings)}
+        entry |= {
+            "source": _relative(source, folder),
+            "options": settings_entry(options[name]),
+            "warnings": list(warnings),
+        }
     known = {"versions": versions(), "exports": {}} if record is None else record
     return write_record(folder, {**known, "exports": {**known["exports"], **entries}})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
+from recon.export import formats_taking
 from recon.run.wishes import wishes_of
 from recon.sources.images import check_folders_apart
 from recon.sources.source import PhotoSource, Source, open_source
@@ -24,8 +25,9 @@ def check_request(
     source = open_source(image)
     wishes_of(profile, options, formats)
     for name in ("render_cameras", "render_hw"):
-        if getattr(options, name) is not None and "gs_video" not in formats:
-            raise InputError(f"{name} is for the export format gs_video, which is not asked for")
+        takers = formats_taking(name)
+        if getattr(options, name) is not None and not set(takers) & set(formats):
+            raise InputError(f"{name} is for the export format {' or '.join(takers)}, which is not asked for")
     if folder is not None:
         _check_writable(folder)
         check_folders_apart(source.folders, folder)

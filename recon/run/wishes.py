@@ -8,7 +8,7 @@ from recon.cameras import Cameras
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
-from recon.export import SPLAT_FORMATS
+from recon.export import EXPORTERS, formats_that_need
 from recon.types import GaussianSource
 
 
@@ -29,8 +29,11 @@ def wishes_of(profile: Profile, options: InferenceOptions, formats: Sequence[str
     for layer in options.export_feat_layers:
         if layer >= abilities.features:
             raise InputError(f"export_feat_layers: {name} has blocks 0 to {abilities.features - 1}, not {layer}")
-    if "feat_vis" in formats and not options.export_feat_layers:
-        raise InputError("the format feat_vis draws the features of export_feat_layers: name at least one block")
+    for format_name in formats_that_need("features", formats):
+        if not options.export_feat_layers:
+            raise InputError(
+                f"the format {format_name} needs the features of export_feat_layers: name at least one block"
+            )
     return Wishes(
         gaussians=gaussians,
         features=options.export_feat_layers,
@@ -43,7 +46,7 @@ def wishes_of(profile: Profile, options: InferenceOptions, formats: Sequence[str
 def gaussian_source(profile: Profile, options: InferenceOptions, formats: Sequence[str]) -> GaussianSource | None:
     """Where the Gaussians of a run come from; None where neither a format nor an option asks for any."""
     asked = options.infer_gs or options.gaussians != "auto"
-    if not asked and not any(name in SPLAT_FORMATS for name in formats):
+    if not asked and not formats_that_need("gaussians", formats):
         return None
     if options.gaussians == "auto":
         return "head" if options.infer_gs or profile.abilities.gaussians else "depth"
@@ -51,14 +54,20 @@ def gaussian_source(profile: Profile, options: InferenceOptions, formats: Sequen
 
 
 def check_cameras_suffice(profile: Profile, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
-    """Raise InputError where the estimator needs cameras, or several views could not be put into one cloud."""
+    """Raise InputError where the estimator or a format needs cameras, or more views."""
     complete = cameras.world_to_camera is not None and cameras.intrinsics is not None
     if profile.needs.cameras and not complete:
         raise InputError(f"{profile.name} needs cameras: give extrinsics and intrinsics, or cameras 'sfm'")
-    clouds = [name for name in formats if name in ("glb", "ply", *SPLAT_FORMATS)]
-    if views > 1 and clouds and not complete and not profile.abilities.cameras:
-        others = "-".join(name for name in formats if name not in clouds) or "mini_npz-depth_vis"
+    need_cameras = {*formats_that_need("cameras", formats), *formats_that_need("gaussians", formats)}
+    placed = [name for name in formats if name in need_cameras]
+    if views > 1 and placed and not complete and not profile.abilities.cameras:
+        others = "-".join(name for name in formats if name not in placed)
+        instead = f"export {others} only" if others else "leave them out"
         raise InputError(
-            f"{profile.name} looks at each view alone, so {' and '.join(clouds)} of {views} views need their cameras: "
-            f"give extrinsics and intrinsics, export {others} only, or take an any-view model"
+            f"{profile.name} looks at each view alone, so {' and '.join(placed)} of {views} views need their cameras: "
+            f"give extrinsics and intrinsics, {instead}, or take an any-view model"
         )
+    for name in formats:
+        least = EXPORTERS[name].needs.least_views
+        if views < least:
+            raise InputError(f"the format {name} needs at least {least} views, this run has {views}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recon.export import EXPORTERS, Exported, check_options, export
+from recon.export import EXPORTERS, Exported, export
 from recon.options import settings_entry
 from recon.run.find_cameras import KnownCameras, camera_entry
 from recon.run.plan import Plan
@@ -23,9 +23,8 @@ def write_exports(prediction: Prediction, plan: Plan, folder: Path, stages: Stag
 
     Raises InputError where the prediction cannot be written in one of them, before the first file is written.
     """
-    checked = check_options(plan.format_options)
     for name in plan.formats:
-        EXPORTERS[name].check(prediction, checked[name])
+        EXPORTERS[name].check(prediction, plan.format_options[name])
     discard_record(folder)  # from here on the record of an earlier run would describe files that are no more
     exported: dict[str, Exported] = {}
     for name in plan.formats:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.export import gs_ply
-from recon.export.exporter import build_options
+from recon.export import check_options, gs_ply
 from recon.export.splats import SplatOptions, select_splats
 from recon.messages import ReconWarning
 from recon.splats.ply import read_ply
@@ -35,7 +34,7 @@ def first(gaussians, count):
 
 def kept(prediction, **options):
     """(N, H, W) True for the pixels whose Gaussian is selected, which come in their own order."""
-    splats = select_splats(prediction, build_options("gs_ply", SplatOptions, options))
+    splats = select_splats(prediction, check_options({"gs_ply": options})["gs_ply"])
     pixels = splats.gaussians.means[:, 0].astype(int)
     assert (np.diff(pixels) > 0).all()
     assert len(pixels) + splats.pruned == prediction.depth.size
@@ -139,16 +138,16 @@ def test_degree(degree, prediction, tmp_path):
     [
         ({"sh_degree": 4}, "sh_degree must be 0 to 3, got 4"),
         ({"sh_degree": -1}, "sh_degree must be 0 to 3, got -1"),
-        ({"gs_views_interval": -1}, "gs_views_interval must not be negative"),
+        ({"gs_views_interval": -1}, "gs_views_interval must be at least 0"),
         ({"prune_by_depth_percent": 90}, "prune_by_depth_percent must be above 0 and at most 1, got 90"),
         ({"prune_by_depth_percent": 0.0}, "prune_by_depth_percent must be above 0"),
-        ({"prune_by_depth_percent": float("nan")}, "prune_by_depth_percent must be above 0"),
+        ({"prune_by_depth_percent": float("nan")}, "prune_by_depth_percent must be a number"),
         ({"prune_borders": True}, "unknown option 'prune_borders'"),
     ],
 )
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):
-        build_options("gs_ply", SplatOptions, options)
+        check_options({"gs_ply": options})["gs_ply"]
 
 
 def test_check_names_what_is_missing(prediction, make_prediction):
@@ -175,7 +174,7 @@ def test_no_renderer_is_imported(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-from recon.export import gs_ply
+from recon.export import check_options, gs_ply
 from recon.export.splats import SplatOptions
 from recon.types import Gaussians, Prediction
 

@@ -15,9 +15,8 @@ from PIL import Image
 
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.export import export, gs_video
+from recon.export import check_options, export, gs_video
 from recon.export.depth_vis import DEPTH_COLORS
-from recon.export.exporter import Exporter, build_options
 from recon.export.gs_video import GsVideoOptions, fit_intrinsics
 from recon.geometry.unprojection import project_points, unproject_depth
 from recon.messages import ReconWarning
@@ -215,7 +214,7 @@ def test_given_cameras_without_intrinsics_take_the_first_views(scene, renderer, 
 def test_given_cameras_do_for_a_prediction_without(scene, renderer, tmp_path):
     prediction = scene(cameras=False)
     eyes = np.tile(np.eye(4), (2, 1, 1))
-    with pytest.raises(InputError, match="several views needs cameras, and this prediction has no extrinsics"):
+    with pytest.raises(InputError, match="gs_video of 3 views needs cameras, and this prediction has no extrinsics"):
         write(prediction, tmp_path)
     with pytest.raises(InputError, match="needs cameras"):
         write(prediction, tmp_path, render_exts=eyes)
@@ -290,20 +289,20 @@ def test_the_same_prediction_gives_the_same_bytes(scene, renderer, digest_of, tm
         ({"trj_mode": "spiral"}, "unknown camera path 'spiral'; known: original, smooth"),
         ({"color_mode": "D"}, r"color_mode must be one of RGB, RGB\+D, RGB\+ED, got 'D'"),
         ({"vis_depth": "left"}, "vis_depth must be one of hcat, vcat, none, got 'left'"),
-        ({"video_quality": "best"}, "unknown video quality 'best'; known: high, medium, low"),
+        ({"video_quality": "best"}, "video_quality must be one of high, medium, low, got 'best'"),
         ({"rasterizer": "gpu"}, "rasterizer must be one of auto, cpu, gsplat, got 'gpu'"),
         ({"chunk_size": 0}, "chunk_size must be at least 1, got 0"),
         ({"fps": 0}, "fps must be at least 1, got 0"),
         ({"output_name": "../a"}, r"output_name must be a file name without folders, got '\.\./a'"),
         ({"output_name": "a\\b"}, "without folders"),
         ({"output_name": ".."}, "without folders"),
-        ({"render_hw": (0, 5)}, "render_hw must be at least 1 pixel high and wide, got 0×5"),
-        ({"render_hw": (5,)}, r"render_hw must be a height and a width in whole pixels, got \(5,\)"),
-        ({"render_hw": 7}, "render_hw must be a height and a width"),
-        ({"render_hw": (4.5, 3)}, "render_hw must be a height and a width"),
+        ({"render_hw": (0, 5)}, "render_hw must be at least 1, got 0"),
+        ({"render_hw": (5,)}, r"render_hw must be 2 values, got \(5,\)"),
+        ({"render_hw": 7}, "render_hw must be 2 values"),
+        ({"render_hw": (4.5, 3)}, "render_hw must be a whole number"),
         ({"render_ixts": np.eye(3)[None]}, "render_ixts goes with render_exts, which is missing"),
         ({"render_exts": np.eye(4)}, r"render_exts and render_ixts: extrinsics must have shape \(4, 4, 4\)"),
-        ({"render_exts": []}, "render_exts must hold at least one camera"),
+        ({"render_exts": []}, "render_exts and render_ixts must hold at least one camera"),
         ({"render_exts": np.full((1, 4, 4), np.nan)}, r"extrinsics\[0\] must be finite"),
         (
             {"render_exts": np.eye(4)[None], "render_ixts": np.tile(np.eye(3), (2, 1, 1))},
@@ -317,13 +316,12 @@ def test_wrong_options_are_named_before_the_run(options, message):
 
 
 def test_options_are_built_as_those_of_other_formats():
-    built = build_options("gs_video", GsVideoOptions, {"vis_depth": None, "render_exts": np.eye(4)[None]})
+    built = check_options({"gs_video": {"vis_depth": None, "render_exts": np.eye(4)[None]}})["gs_video"]
     assert built.depth_layout == "none"
-    with pytest.raises(InputError, match="'vis_depth' of export format 'gs_video' must be str or None, got 3"):
-        build_options("gs_video", GsVideoOptions, {"vis_depth": 3})
-    with pytest.raises(InputError, match="unknown option 'quality' for export format 'gs_video'; known: trj_mode, "):
-        build_options("gs_video", GsVideoOptions, {"quality": "high"})
-    assert Exporter(GsVideoOptions, gs_video.check, gs_video.write).options().trj_mode == "extend"
+    with pytest.raises(InputError, match=r"gs_video\.vis_depth must be one of hcat, vcat, none, got 3"):
+        check_options({"gs_video": {"vis_depth": 3}})
+    with pytest.raises(InputError, match="'quality' for export format 'gs_video'; did you mean 'video_quality'"):
+        check_options({"gs_video": {"quality": "high"}})
 
 
 def test_what_cannot_be_shown_is_refused(scene, make_prediction):
@@ -339,7 +337,7 @@ def test_what_cannot_be_shown_is_refused(scene, make_prediction):
         gs_video.check(prediction, options)
     broken = scene()
     broken.extrinsics[1, 0, 0] = np.nan
-    with pytest.raises(InputError, match="a video needs finite cameras, and the extrinsics"):
+    with pytest.raises(InputError, match="gs_video needs finite cameras, and the extrinsics"):
         gs_video.check(broken, options)
     with pytest.raises(InputError, match="16384 pixels wide and high at most, this is 20000×10"):
         gs_video.check(scene(), GsVideoOptions(render_hw=(10, 10_000)))
@@ -352,7 +350,7 @@ def test_skew_is_refused_before_anything_is_written(scene, tmp_path):
     skewed = replace(straight, intrinsics=intrinsics)
     with pytest.raises(InputError, match=r"gs_video: .* without skew, and intrinsics\[1\] .*2\.5.*--render-cameras"):
         export(skewed, "mini_npz-gs_video", tmp_path)
-    with pytest.raises(InputError, match="render_ixts must have no skew"):
+    with pytest.raises(InputError, match="render_ixts: intrinsics must have no skew"):
         GsVideoOptions(render_exts=straight.extrinsics, render_ixts=intrinsics)
     assert not list(tmp_path.rglob("*"))
     gs_video.check(skewed, GsVideoOptions(render_exts=straight.extrinsics))  # takes the first view's

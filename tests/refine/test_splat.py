@@ -7,7 +7,7 @@ import pytest
 
 from recon.choices import ExportChoices, InferenceOptions
 from recon.errors import InputError
-from recon.export import SPLAT_FORMATS, export, read_npz
+from recon.export import export, read_npz
 from recon.refine.depth_splats import DepthSplatOptions, splats_from_depth
 from recon.refine.splat import with_gaussians
 from recon.run.pipeline import reconstruct
@@ -42,13 +42,11 @@ def test_a_stored_result_makes_splats_again(tmp_path: Path) -> None:
     )
     stored = read_npz(tmp_path / "exports" / "npz" / "results.npz")
     assert stored.gaussians is None
-    assert with_gaussians(stored, ExportChoices(), ("glb",)) is stored
-    for splats_format in SPLAT_FORMATS:
-        assert with_gaussians(stored, ExportChoices(), (splats_format,)).gaussian_source == "depth"
-    few = with_gaussians(stored, ExportChoices(gs_budget=50), ("gs_ply",))
+    assert with_gaussians(stored, ExportChoices()).gaussian_source == "depth"
+    few = with_gaussians(stored, ExportChoices(gs_budget=50))
     assert 0 < len(few.gaussians) <= 50
     with pytest.raises(InputError, match="holds no Gaussians of a head"):
-        with_gaussians(stored, ExportChoices(gaussians="head"), ("gs_ply",))
+        with_gaussians(stored, ExportChoices(gaussians="head"))
     with pytest.raises(InputError, match="Gaussians"):
         export(stored, "gs_ply", tmp_path)
 
@@ -58,5 +56,5 @@ def test_a_stored_head_is_kept_unless_depth_is_asked_for(tmp_path: Path) -> None
     reconstruct(fake_model("da3-giant"), photos(2), options=options, export_dir=tmp_path, export_format="npz")
     stored = read_npz(tmp_path / "exports" / "npz" / "results.npz")
     assert stored.gaussian_source == "head"
-    assert with_gaussians(stored, ExportChoices(), ("gs_ply",)) is stored
-    assert with_gaussians(stored, ExportChoices(gaussians="depth"), ("gs_ply",)).gaussian_source == "depth"
+    assert with_gaussians(stored, ExportChoices()) is stored
+    assert with_gaussians(stored, ExportChoices(gaussians="depth")).gaussian_source == "depth"
