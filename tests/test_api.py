@@ -119,7 +119,7 @@ def test_the_percentile_of_confidence_is_the_official_one(model: DepthAnything3,
         model.inference(images, conf_thresh_percentile=percentile, export_kwargs=overrides, **size)
         assert points() == pytest.approx((1 - left_out) * count, abs=2)
     for name, wrong, message in (
-        ("conf_thresh_percentile", 101.0, "conf_thresh_percentile must be between 0 and 100"),
+        ("conf_thresh_percentile", 101.0, "conf_thresh_percentile must be 0 to 100"),
         ("export_kwargs", {"glb": 3}, "must map options to values"),
         ("export_kwargs", {"gl": {}}, "unknown export format 'gl'"),
     ):

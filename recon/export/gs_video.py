@@ -24,12 +24,12 @@ from recon.geometry.located_depth import check_cameras, check_points, with_camer
 from recon.messages import warn
 from recon.options import Options, like, option, options_of
 from recon.progress import track
-from recon.sources.cameras_file import RenderCameras, read_render_cameras
 from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import FloatArray, Prediction
 
 if TYPE_CHECKING:
+    from recon.sources.cameras_file import RenderCameras
     from recon.splats.rasterizer import RenderedView
 
 NEAR_PLANE = 0.01
@@ -96,6 +96,8 @@ class GsVideoOptions(Options):
     def given(self) -> RenderCameras | None:
         """The cameras to render from; None for a path of its own. Raises InputError."""
         if self.render_cameras is not None:
+            from recon.sources.cameras_file import read_render_cameras
+
             found = read_render_cameras(self.render_cameras, self.render_hw)
             return _checked_cameras(found.extrinsics, found.intrinsics, found.size, f"'{self.render_cameras}'")
         if self.render_exts is None:
@@ -227,6 +229,8 @@ def _input_cameras(prediction: Prediction, size: tuple[int, int]) -> Cameras:
 
 def _checked_cameras(extrinsics: Any, intrinsics: Any, size: tuple[int, int] | None, source: str) -> RenderCameras:
     """The cameras given to render from; errors begin with their `source`. Raises InputError."""
+    from recon.sources.cameras_file import RenderCameras
+
     count = len(extrinsics) if hasattr(extrinsics, "__len__") else 0
     if count == 0:
         raise InputError(f"{source} must hold at least one camera, as (M, 4, 4) or (M, 3, 4)")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
-from scipy.spatial.transform import Rotation, RotationSpline
 
 from recon.geometry import quaternions
 from recon.splats.camera_path import CameraPath, jumps
@@ -87,6 +85,9 @@ def _spline(cameras: CameraPath, focus: FloatArray, durations: NDArray[np.intp])
     With the points and the rotations the centres follow: on an arc where cameras look at one point, on the straight
     line where `focus` is 0. Stretch k takes durations[k] frames.
     """
+    from scipy.interpolate import CubicHermiteSpline
+    from scipy.spatial.transform import Rotation, RotationSpline
+
     times = np.concatenate([[0], np.cumsum(durations)])  # (N,) in frames
     frames = np.arange(times[-1] + 1)
 

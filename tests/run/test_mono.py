@@ -271,7 +271,7 @@ class TestWrongWish:
             ({"onnx": None, "provider": "cpu"}, "provider is for an ONNX file"),
             ({"onnx": None, "output_kind": "depth"}, "output_kind is for an ONNX file"),
             ({"export": "obj"}, "unknown export format 'obj'"),
-            ({"export": "feat_vis"}, "feat_vis draws the features"),
+            ({"export": "feat_vis"}, "feat_vis needs the features"),
             ({"focal": -1.0}, "focal must be above 0"),
             ({"process_res": 13}, "process_res must be at least 14, got 13"),
             ({"process_res_method": "fit"}, "process_res_method must be one of upper_bound_resize"),

@@ -283,7 +283,7 @@ class TestRefusedBeforeTheNetworkRuns:
         ("export", "message"),
         [
             ({"export_format": "glb-gltf"}, "unknown export format 'gltf'"),
-            ({"export_format": "feat_vis"}, "feat_vis draws the features of export_feat_layers"),
+            ({"export_format": "feat_vis"}, "feat_vis needs the features of export_feat_layers"),
             ({"export_kwargs": {"glb": {"colour": 1}}}, "unknown option 'colour'"),
             ({"export_kwargs": {"gl": {}}}, "unknown export format 'gl'"),
             ({"export_kwargs": {"glb": 3}}, "must map options to values"),
