@@ -35,7 +35,7 @@ def test_cameras_and_depth_of_a_sample_scene(name: str) -> None:
     views = preprocess(pinhole, 336)
     intrinsics = map_intrinsics(found.cameras.intrinsics, views.processed_to_original)
     cameras = Cameras(found.cameras.world_to_camera, intrinsics)
-    depth = multi_view_depth(views.images, cameras, found.sparse, StereoOptions()).depth
+    depth = multi_view_depth(views.pixels, cameras, found.sparse, StereoOptions()).depth
 
     scale = umeyama(camera_centres(exact), camera_centres(found.cameras.world_to_camera)).scale
     rows, columns = ((np.arange(size) + 0.5) * 2 for size in depth.shape[1:])  # the processed pixels' centres
