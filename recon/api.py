@@ -19,6 +19,7 @@ from recon.export import Overrides, formats_taking, overrides_by_name, parse_for
 from recon.models.checkpoints import save_checkpoint
 from recon.models.memory import reuse_freed_memory
 from recon.models.outputs import NetworkOutput
+from recon.models.postprocess import finish
 from recon.models.precision import resolve_precision
 from recon.models.ready import OFFICIAL, ReadyModel, preset_of_checkpoint, ready_model
 from recon.run.pipeline import reconstruct
@@ -159,6 +160,7 @@ class DepthAnything3(nn.Module):
                 encoder_dtype=resolve_precision(self._ready.precision, image.device),
                 seed=self.seed,
             )
+            output = finish(output, intrinsics if extrinsics is None else None)
         return _as_dict(output)
 
     def inference(

@@ -112,13 +112,34 @@ class SeedOption(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EstimatorOptions(NetworkOptions, SeedOption):
+class OnnxFileOptions(Options):
+    """ONNX file."""
+
+    onnx: Path | None = option(None, help="ONNX file of a single-view network to run instead of a network in torch.")
+    output_kind: OutputKind | None = option(
+        None,
+        help="What an ONNX file's output is, where neither the file nor its name says: depth or disparity.",
+        used_by=(ONNX_FILE,),
+    )
+    provider: Provider = option(
+        "auto",
+        help="Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu.",
+        used_by=(ONNX_FILE,),
+    )
+    threads: int | None = option(
+        None, help="Threads of an ONNX file on the CPU [all cores].", least=1, used_by=(ONNX_FILE,)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorOptions(NetworkOptions, OnnxFileOptions, SeedOption):
     """What finds depth."""
 
     model: str = option(
         "auto",
         help="Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, or auto: da3-large or "
-        "another any-view preset whose weights are there or can be downloaded, else mvs.",
+        "another any-view preset whose weights are there or can be downloaded, else mvs. With an ONNX file, the preset "
+        "it holds where it does not say so itself.",
     )
     engine: Engine = option(
         "recon", help="'reference': the network of an installed depth-anything-3.", used_by=(NETWORK,)
@@ -223,13 +244,6 @@ class InferenceOptions(ExportChoices, FitOptions, StrictOption):
         "saddle_balanced",
         help="How the reference view is chosen, from 3 views on and without given extrinsics.",
         used_by=(ANY_VIEW,),
-    )
-    process_res: int = option(
-        504, help="Pixels of the longer side (upper_bound) or shorter side (lower_bound) the network sees.", least=14
-    )
-    process_res_method: ProcessResMethod = option(
-        "upper_bound_resize",
-        help="Which side process_res bounds, and whether the other is resized or cropped to a multiple of 14.",
     )
     mixed_sizes: MixedSizes = option("crop", help="Photos of different shapes: crop to the smallest, or refuse.")
     export_feat_layers: tuple[int, ...] = option(

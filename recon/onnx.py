@@ -1,41 +1,29 @@
-"""Depth of single photos from an ONNX file, without torch."""
+"""`MonocularModel`: depth of single photos from an ONNX file, a thin façade over its estimator. Needs no torch."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from recon.choices import OutputKind, Provider
 from recon.errors import InputError
-from recon.estimate.mono_cameras import KnownCameras
-from recon.estimate.mono_predict import DepthMaps, FittedSingle, fill_sky, fit_single, predict_singles
-from recon.geometry.disparity import depth_from_disparity
-from recon.messages import collect_warnings
-from recon.models.conventions import Conventions
-from recon.models.onnx.model_info import SOURCE_KEY, ModelInfo, read_info
-from recon.models.onnx.session import open_session
-from recon.models.single_view import SKY_THRESHOLD
-from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, normalise
+from recon.estimate.depth_check import check_depth
+from recon.estimate.onnx_file import OnnxEstimator
+from recon.estimate.unrelated import estimate_each, fit_single
+from recon.models.onnx.model_info import ModelInfo
 from recon.sources.images import ImageLike
 from recon.sources.loading import load_photos
+from recon.sources.photo_cameras import PhotoCameras
 from recon.sources.source import PhotoSource
-from recon.types import DepthKind, FloatArray, Prediction
+from recon.types import Prediction
 
 
 class MonocularModel:
-    """An ONNX file of Depth Anything 3 (mono or metric), 2 or 1; see `recon.estimate.mono_predict.SingleViewModel`.
+    """An ONNX file of Depth Anything 3 (mono or metric), 2 or 1.
 
     `MonocularModel("da3mono-large.onnx").predict("photo.jpg").depth`
     """
-
-    kind: DepthKind = "onnx"
 
     def __init__(
         self,
@@ -46,41 +34,23 @@ class MonocularModel:
         provider: Provider = "auto",
         threads: int | None = None,
     ) -> None:
-        """Open a file. What it takes and gives is in `info`.
-
-        Args:
-            path: ONNX, its external data beside it.
-            output_kind: `depth` or `disparity`, where the file does not say and is none of the known ones.
-            model: preset that the file holds, where it does not say; decides on metres.
-            provider: where it runs; `auto` is CUDA where onnxruntime has it, else the CPU.
-            threads: of one operator on the CPU; all cores by default.
-
-        Raises:
-            InputError: a file that cannot be run or is not of a single-view network, an output of unknown meaning, or
-                an argument that cannot be used.
-            MissingExtraError: onnxruntime is not installed.
-        """
-        self.path = Path(path).expanduser()
-        with collect_warnings() as warnings:
-            self._session = open_session(self.path, provider, threads)
-            self.info: ModelInfo = read_info(self._session, self.path, output_kind, model)
-        self.warnings: Sequence[str] = tuple(warnings)
-        self._threads = threads
+        """Open a file; arguments and errors as of `recon.estimate.onnx_file.OnnxEstimator`."""
+        self.estimator = OnnxEstimator(path, output_kind=output_kind, model=model, provider=provider, threads=threads)
 
     @property
-    def name(self) -> str:
+    def path(self) -> Path:
         """Of the file."""
-        return self.path.name
+        return self.estimator.path
 
     @property
-    def conventions(self) -> Conventions:
-        """What the network expects and gives."""
-        return self.info.conventions
+    def info(self) -> ModelInfo:
+        """What the file takes and gives."""
+        return self.estimator.info
 
     @property
-    def fixed_size(self) -> tuple[int, int] | None:
-        """Width and height of the only input it takes; None where any multiple of 14 will do."""
-        return self.info.size
+    def warnings(self) -> Sequence[str]:
+        """What was warned of while the file was opened."""
+        return self.estimator.warnings
 
     def predict(self, image: ImageLike, *, focal: float | None = None) -> Prediction:
         """Depth of one photo; `image` is what `recon.sources.loading.load_each` takes, `focal` as in `predict_each`."""
@@ -101,101 +71,14 @@ class MonocularModel:
             batch_size: photos that may go through the network together, as far as they are of one size.
 
         Raises:
-            InputError: nothing usable, or a file that fails to run.
+            InputError: nothing usable, a file that fails to run, or a photo that it gives no depth at all for.
         """
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        cameras = KnownCameras(focal)
+        known, profile = PhotoCameras(focal), self.estimator.profile
         photos = load_photos(images).photos
         names = [photo.name for photo in photos]
         for start in range(0, len(photos), batch_size):
             batch = list(enumerate(photos))[start : start + batch_size]
-            yield from predict_singles(
-                self, [FittedSingle(fit_single(self, photo), cameras.of(photo, names, i)) for i, photo in batch]
-            )
-
-    def depth_maps(self, images: NDArray[np.uint8]) -> DepthMaps:
-        """Run the network on (B, H, W, 3) photos; its disparity becomes relative depth (`recon.geometry.disparity`).
-
-        In a fixed input that is larger, a photo is mirrored around itself: the network sees no border that is none.
-        """
-        _, height, width, _ = images.shape
-        left, top = 0, 0
-        if self.info.size is not None:
-            left, top = (self.info.size[0] - width) // 2, (self.info.size[1] - height) // 2
-            images = np.stack([_mirrored(image, left, top, self.info.size) for image in images])
-        names = [self.info.output_name, *([self.info.sky_output_name] if self.info.sky_output_name else [])]
-        batch = self.info.batch or len(images)
-        parts = [self._run(images[i : i + batch], batch, names) for i in range(0, len(images), batch)]
-        maps = np.concatenate(parts, axis=1)[:, :, top : top + height, left : left + width]  # (outputs, B, H, W)
-        depth = _depth_of_disparity(maps[0]) if self.info.output_kind == "disparity" else maps[0]
-        if len(maps) == 1:
-            return DepthMaps(depth)
-        sky = maps[1] >= SKY_THRESHOLD
-        return DepthMaps(np.stack([fill_sky(*one) for one in zip(depth, sky, strict=True)]), sky)
-
-    def describe(self) -> dict[str, Any]:
-        """For `run.json`."""
-        import onnxruntime
-
-        info = self.info
-        with self.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {
-            "preset": info.model,
-            "engine": f"onnxruntime {onnxruntime.__version__}",
-            "weights": {
-                "source": "onnx",
-                "file": str(self.path),
-                "sha256": sha256,
-                "licence": info.licence,
-                "exported_from_sha256": info.metadata.get(SOURCE_KEY),
-            },
-            "input": {"name": info.input_name, "layout": info.layout, "dtype": info.input_dtype, "size": info.size},
-            "output": {"name": info.output_name, "kind": info.output_kind, "known_from": info.known_from},
-            "providers": self._session.get_providers(),
-            "threads": self._threads,
-        }
-
-    def _run(self, images: NDArray[np.uint8], batch: int, names: Sequence[str]) -> NDArray[np.float32]:
-        """(outputs, B, H, W) of at most `batch` images, which are filled up to just as many."""
-        count, height, width, _ = images.shape
-        filled = images if count == batch else np.concatenate([images, np.repeat(images[-1:], batch - count, axis=0)])
-        values = self._input_values(filled)
-        try:
-            outputs = self._session.run(names, {self.info.input_name: values})
-        except Exception as error:  # onnxruntime's errors have no base class of their own
-            said = " ".join(str(error).split())
-            raise InputError(f"{self.path}: fails on {batch} images of {width}×{height} pixels ({said})") from error
-        shapes = [(batch, 1, height, width), (batch, height, width), (batch, height, width, 1)]
-        for name, output in zip(names, outputs, strict=True):
-            if output.shape not in shapes:
-                expected = " or ".join(str(shape) for shape in shapes)
-                raise InputError(f"{self.path}: output '{name}' has shape {output.shape}; it must be {expected}")
-        return np.stack([output.reshape(batch, height, width)[:count].astype(np.float32) for output in outputs])
-
-    def _input_values(self, images: NDArray[np.uint8]) -> FloatArray:
-        """Standardised and laid out as the file takes them."""
-        values = normalise(images)
-        if self.info.mean is not IMAGENET_MEAN or self.info.std is not IMAGENET_STD:
-            # ((x - mean_i) / std_i) back to x, and on to (x - mean) / std.
-            values *= (IMAGENET_STD / self.info.std)[:, None, None]
-            values += ((IMAGENET_MEAN - self.info.mean) / self.info.std)[:, None, None]
-        if self.info.layout == "NHWC":
-            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))  # (B, 3, H, W) -> (B, H, W, 3)
-        return values.astype(self.info.input_dtype, copy=False)
-
-
-def _mirrored(image: NDArray[np.uint8], left: int, top: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W, 3) `image` at (`left`, `top`) of a picture of `size` (width, height), its mirror images around it."""
-    height, width = image.shape[:2]
-    right, bottom = size[0] - width - left, size[1] - height - top
-    return np.asarray(cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT), np.uint8)
-
-
-def _depth_of_disparity(disparity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, H, W) relative depth; disparity below zero counts as zero, and where it is no number depth is none."""
-    known = np.isfinite(disparity)
-    disparity = np.where(known, disparity, np.float32(0)).clip(0, None)
-    depth = depth_from_disparity(disparity, disparity.max(axis=(-2, -1), keepdims=True))
-    return np.where(known, depth, np.float32(np.nan))
+            singles = [fit_single(profile, photo, known, names, index) for index, photo in batch]
+            yield from (check_depth(prediction, profile) for prediction in estimate_each(self.estimator, singles))

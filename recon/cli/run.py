@@ -34,7 +34,8 @@ class RunSettings(InferenceOptions, EstimatorOptions, FormatKwargs, FormatsOptio
     cameras: str | None = option(
         None,
         help="Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals); or "
-        "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given.",
+        "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given; or 'exif': "
+        "intrinsics by EXIF (or assumed), as networks do that predict no cameras.",
         may_be_path=True,
         metavar="FILE",
     )
@@ -48,7 +49,7 @@ def run(settings: RunSettings) -> None:
     from recon.export.option_texts import parse_export_kwargs
     from recon.run.option_use import check_use, parts_of_run
     from recon.run.pipeline import reconstruct
-    from recon.run.plan import SFM
+    from recon.run.plan import EXIF, SFM, usual_cameras
     from recon.run.request import check_request
 
     if not settings.inputs:
@@ -57,7 +58,7 @@ def run(settings: RunSettings) -> None:
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     check_options(export_kwargs, options)
-    if settings.cameras not in (None, SFM) and not Path(settings.cameras).is_file():
+    if settings.cameras not in (None, SFM, EXIF) and not Path(settings.cameras).is_file():
         raise InputError(f"--cameras {settings.cameras}: no such file")
     chosen = choose(settings)
     profile, formats = chosen.profile, parse_formats(settings.export)
@@ -78,7 +79,7 @@ def run(settings: RunSettings) -> None:
         result = reconstruct(
             estimator,
             inputs,
-            cameras=settings.cameras or (SFM if profile.needs.cameras else None),
+            cameras=settings.cameras or usual_cameras(profile),
             options=options,
             export_dir=out,
             export_format=settings.export,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from recon.choices import EstimatorOptions
+from recon.errors import InputError
 from recon.estimate.estimator import Estimator, Profile
 from recon.estimate.network import NetworkEstimator, profile_of
 from recon.estimate.stereo import PROFILE as STEREO_PROFILE
@@ -14,6 +16,9 @@ from recon.estimate.stereo import StereoEstimator
 from recon.messages import warn
 from recon.models.hub import is_cached, is_reachable
 from recon.models.presets import Preset, load_preset, preset_names
+
+if TYPE_CHECKING:
+    from recon.estimate.onnx_file import OnnxEstimator
 
 Tell: TypeAlias = Callable[[str], None]
 """Called with what is about to happen, where that may take long."""
@@ -45,8 +50,13 @@ class Choice:
 def choose(settings: EstimatorOptions) -> Choice:
     """The estimator that `settings` name, the one that the weights named are for, or the best there is.
 
-    Raises InputError for an unknown name.
+    An ONNX file is opened to know it: only it says what it takes and gives.
+
+    Raises InputError for an unknown name, and as `recon.estimate.onnx_file.OnnxEstimator`.
     """
+    if settings.onnx is not None:
+        file = _open_onnx(settings.onnx, settings)
+        return Choice(file.profile.name, file.profile, lambda tell: file)
     name = _model_name(settings)
     if name == MVS:
         return Choice(name, STEREO_PROFILE, lambda tell: _open_stereo(settings))
@@ -74,6 +84,23 @@ def open_network(preset: Preset, settings: EstimatorOptions, tell: Tell) -> Netw
     )
     ready.network.to(device)
     return NetworkEstimator(ready, ready.warnings)
+
+
+def _open_onnx(path: Path, settings: EstimatorOptions) -> OnnxEstimator:
+    from recon.estimate.onnx_file import OnnxEstimator
+
+    estimator = OnnxEstimator(
+        path,
+        output_kind=settings.output_kind,
+        model=None if settings.model == AUTO else settings.model,
+        provider=settings.provider,
+        threads=settings.threads,
+    )
+    licence = estimator.info.licence
+    if settings.commercial_only and (licence is None or "NC" in licence):
+        says = "does not state its licence" if licence is None else f"is licensed {licence}"
+        raise InputError(f"{path} {says}, which commercial_only excludes")
+    return estimator
 
 
 def _open_stereo(settings: EstimatorOptions) -> StereoEstimator:

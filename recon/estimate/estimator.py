@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from recon.cameras import Cameras
 from recon.choices import ProcessResMethod
 from recon.errors import InputError
 from recon.progress import TellPart
 from recon.sources.fitting import FittedPhoto, fit_photo
-from recon.types import Prediction
+from recon.types import DepthKind, Prediction
 
 if TYPE_CHECKING:
     from recon.choices import RefViewStrategy
-    from recon.geometry.sparse_points import SparsePoints
     from recon.sources.fitting import Views
     from recon.sources.photo import Photo
 
@@ -94,11 +92,13 @@ class Profile:
 
     name: str
     """For messages: the preset, the file, or what it is."""
+    kind: DepthKind
+    """What `Prediction.made_by` says."""
     abilities: Abilities
     needs: Needs
     fit: Fit
     parts: frozenset[str]
-    """Those of `NETWORK`, `ANY_VIEW` and `STEREO` that it has: options for the others are in vain."""
+    """Those of `NETWORK`, `ANY_VIEW`, `STEREO` and `ONNX_FILE` that it has: options for the others are in vain."""
     failures: str
     """Why it may give no depth at all, and what to do about it; ends a message."""
 
@@ -131,17 +131,13 @@ class Estimator(Protocol):
     def estimate(
         self,
         views: Views,
-        cameras: Cameras,
-        points: SparsePoints | None = None,
         wishes: Wishes = Wishes(),
         progress: TellPart | None = None,
     ) -> Prediction:
         """Depth of N views of one scene, or of N unrelated photos by an estimator that sees each on its own.
 
         Args:
-            views: the images, of the size that `profile.fit` makes.
-            cameras: what is known of them, intrinsics in pixels of the processed images.
-            points: of the scene in the frame of the cameras, where there are some.
+            views: of the size that `profile.fit` makes, with what is known of their cameras.
             wishes: within the abilities.
             progress: told of long work.
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.choices import ANY_VIEW, NETWORK
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
-from recon.geometry.cameras import normalise_extrinsics, to_3x4
-from recon.messages import warn
+from recon.estimate.single_view import SingleViewMaps, single_view_prediction
+from recon.geometry.cameras import normalise_extrinsics
+from recon.geometry.gaussians import move_with_intrinsics
 from recon.models.conventions import conventions_of
 from recon.models.presets import NestedConfig
+from recon.models.single_view import SKY_THRESHOLD
 from recon.progress import TellPart
 from recon.sources.fitting import Views, normalise
 from recon.types import FloatArray, Gaussians, MadeBy, Prediction, Units
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from recon.geometry.sparse_points import SparsePoints
     from recon.models.outputs import GaussianTensors, NetworkOutput
     from recon.models.presets import Preset
     from recon.models.ready import ReadyModel
@@ -50,11 +50,11 @@ def profile_of(preset: Preset) -> Profile:
             features=features,
             metres="always" if nested else "never",
         )
-        return Profile(preset.name, abilities, needs, Fit(), frozenset({NETWORK, ANY_VIEW}), _FAILURES)
+        return Profile(preset.name, "network", abilities, needs, Fit(), frozenset({NETWORK, ANY_VIEW}), _FAILURES)
     conventions = conventions_of(preset)
     abilities = Abilities(sky=conventions.sky, features=features, metres=conventions.metres)
     fit = Fit(conventions.process_res, conventions.process_res_method)
-    return Profile(preset.name, abilities, needs, fit, frozenset({NETWORK}), _FAILURES)
+    return Profile(preset.name, "network", abilities, needs, fit, frozenset({NETWORK}), _FAILURES)
 
 
 @dataclass(frozen=True)
@@ -82,86 +82,58 @@ class NetworkEstimator:
     def estimate(
         self,
         views: Views,
-        cameras: Cameras,
-        points: SparsePoints | None = None,
-        wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
+        wishes: Wishes = Wishes(),
         progress: TellPart | None = None,
     ) -> Prediction:
-        """As `Estimator.estimate`; points are of no use to it."""
+        """As `Estimator.estimate`."""
         if self.profile.abilities.several_views:
-            return _predict_views(self.ready, views, cameras, wishes)
-        return _predict_single_views(self.ready, views, cameras, wishes)
+            return _predict_views(self.ready, views, wishes)
+        return _predict_single_views(self.ready, views, wishes)
 
 
-def _predict_views(model: ReadyModel, views: Views, cameras: Cameras, wishes: Wishes) -> Prediction:
+def _predict_views(model: ReadyModel, views: Views, wishes: Wishes) -> Prediction:
     """Depth, cameras and whatever else was asked for, of N views of one scene.
 
-    `cameras.world_to_camera` condition an any-view network together with `cameras.intrinsics`, those of the *processed*
-    images. Extrinsics alone: a first pass predicts the intrinsics. Intrinsics alone: the network runs without cameras.
-    Intrinsics that were given are returned exactly. The extrinsics are the predicted ones.
+    Known extrinsics condition an any-view network together with intrinsics. Extrinsics alone: a first pass predicts the
+    intrinsics. Intrinsics alone: the network runs without cameras. Intrinsics that were given are returned exactly. The
+    extrinsics are the predicted ones.
     """
-    intrinsics = cameras.intrinsics
+    from recon.models.postprocess import finish
+
+    cameras, intrinsics = views.cameras, views.cameras.intrinsics
     if cameras.world_to_camera is not None and intrinsics is None:
         first_pass = _call(model, views, None, None, wishes, extras=False)
         if first_pass.intrinsics is None:
             raise ValueError("an any-view network must return intrinsics")
         intrinsics = _numpy(first_pass.intrinsics).astype(np.float64)
     extrinsics = None if cameras.world_to_camera is None else normalise_extrinsics(cameras.world_to_camera)
+    posed = extrinsics is not None
+    output = _call(model, views, extrinsics, intrinsics if posed else None, wishes)
     # Intrinsics alone say nothing to an any-view network, but give a nested one its metres.
-    conditions = extrinsics is not None or isinstance(model.preset.network, NestedConfig)
-    output = _call(model, views, extrinsics, intrinsics if conditions else None, wishes)
+    output = finish(output, None if posed or intrinsics is None else _batch(intrinsics, model.device))
     metric = output.scale_factor is not None and bool(output.scale_factor.isfinite()[0])
     prediction = _to_prediction(output, views, "metric" if metric else "relative", model.preset.name)
     if intrinsics is None:
         return prediction
-    if prediction.gaussians is not None and prediction.intrinsics is not None:
-        _warn_of_another_focal_length(prediction.intrinsics, intrinsics)
-    return replace(prediction, intrinsics=intrinsics.astype(np.float32))
+    gaussians = prediction.gaussians
+    if gaussians is not None and prediction.intrinsics is not None and prediction.extrinsics is not None:
+        # The head placed them by the predicted intrinsics; the points of the depth map lie by the given ones.
+        gaussians = move_with_intrinsics(gaussians, prediction.extrinsics, prediction.intrinsics, intrinsics)
+    return replace(prediction, intrinsics=intrinsics.astype(np.float32), gaussians=gaussians)
 
 
-def _warn_of_another_focal_length(predicted: FloatArray, given: FloatArray) -> None:
-    """The head places Gaussians by the predicted intrinsics; points of the depth map lie by the given ones."""
-    off = float(np.abs(predicted[:, [0, 1], [0, 1]] / given[:, [0, 1], [0, 1]] - 1).max())
-    if off > 1e-3:
-        warn(
-            f"Gaussians are placed by the predicted focal length, up to {off:.1%} off the given one that depth goes by"
-        )
-
-
-def _predict_single_views(model: ReadyModel, views: Views, cameras: Cameras, wishes: Wishes) -> Prediction:
-    """Each view alone. Given cameras pass through; with intrinsics, a metric network's depth becomes metres."""
-    metres = profile_of(model.preset).abilities.metres
-    units: Units = "metric" if metres == "always" else "relative"
-    name = model.preset.name
-    prediction = _to_prediction(_call(model, views, None, None, wishes), views, units, name)
-    if cameras.world_to_camera is not None:
-        prediction = replace(prediction, extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32))
-    if cameras.intrinsics is not None:
-        prediction = replace(prediction, intrinsics=cameras.intrinsics.astype(np.float32))
-    if metres != "with focal":
-        if cameras.world_to_camera is not None or cameras.intrinsics is not None:
-            warn(f"{name} looks at each view alone: the given cameras are passed on, and depth is not in their scale")
-        return prediction
-    if cameras.intrinsics is None:
-        warn(f"{name} gives metres only with intrinsics; without them its depth is relative")
-        return prediction
-    if cameras.world_to_camera is not None:
-        warn(f"{name} gives metres: the given extrinsics are taken to be in metres too")
-    factors = _metres_per_unit(cameras.intrinsics)  # (N,)
-    depth = (prediction.depth * factors[:, None, None]).astype(np.float32)
-    scale_factor = float(factors[0]) if np.allclose(factors, factors[0], rtol=1e-6) else None
-    return replace(prediction, depth=depth, units="metric", scale_factor=scale_factor)
-
-
-def _metres_per_unit(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each view's depth from a metric network is to be multiplied by, from the processed views' intrinsics."""
-    import torch
-
-    from recon.models.sky import metres_from_canonical
-
-    ones = torch.ones(1, len(intrinsics), 1, 1, dtype=torch.float64)
-    factors: NDArray[np.float64] = metres_from_canonical(ones, torch.from_numpy(intrinsics)[None])[0, :, 0, 0].numpy()
-    return factors
+def _predict_single_views(model: ReadyModel, views: Views, wishes: Wishes) -> Prediction:
+    """Each view alone."""
+    output = _call(model, views, None, None, wishes)
+    values = output.depth if output.disparity is None else output.disparity
+    assert values is not None
+    maps = SingleViewMaps(
+        values=_numpy(values),
+        sky_score=None if output.sky is None else _numpy(output.sky),
+        features={layer: _numpy(tensor) for layer, tensor in output.features.items()},
+    )
+    made_by = MadeBy("network", model.preset.name)
+    return single_view_prediction(maps, made_by, conventions_of(model.preset), views)
 
 
 def _call(
@@ -180,14 +152,11 @@ def _call(
 
     device = model.device
 
-    def batch(array: FloatArray | None) -> torch.Tensor | None:
-        return None if array is None else torch.from_numpy(array.astype(np.float32, copy=False))[None].to(device)
-
     with torch.inference_mode(), reuse_freed_memory(device):
         output = model.network(
-            batch(normalise(views.pixels)),
-            extrinsics=batch(extrinsics),
-            intrinsics=batch(intrinsics),
+            _batch(normalise(views.pixels), device),
+            extrinsics=None if extrinsics is None else _batch(extrinsics, device),
+            intrinsics=None if intrinsics is None else _batch(intrinsics, device),
             feature_layers=wishes.features if extras else (),
             infer_gs=wishes.gaussians and extras,
             use_ray_pose=wishes.use_ray_pose,
@@ -201,8 +170,7 @@ def _call(
 
 
 def _to_prediction(output: NetworkOutput, views: Views, units: Units, name: str) -> Prediction:
-    from recon.models.single_view import SKY_THRESHOLD
-
+    assert output.depth is not None
     gaussians = None if output.gaussians is None else _to_gaussians(output.gaussians)
     return Prediction(
         depth=_numpy(output.depth),
@@ -232,6 +200,13 @@ def _to_gaussians(gaussians: GaussianTensors) -> Gaussians:
         harmonics=_numpy(gaussians.harmonics),
         opacities=_numpy(gaussians.opacities),
     )
+
+
+def _batch(array: FloatArray, device: torch.device) -> torch.Tensor:
+    """A batch of this one scene, as float32."""
+    import torch
+
+    return torch.from_numpy(array.astype(np.float32, copy=False))[None].to(device)
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:

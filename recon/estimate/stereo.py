@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recon.cameras import Cameras
 from recon.choices import STEREO
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
 from recon.geometry.cameras import to_3x4
 from recon.types import MadeBy, Prediction
 
 if TYPE_CHECKING:
-    from recon.geometry.sparse_points import SparsePoints
     from recon.progress import TellPart
     from recon.sources.fitting import Views
     from recon.stereo.multi_view import StereoOptions
 
 PROFILE = Profile(
     name="multi-view stereo",
+    kind="stereo",
     abilities=Abilities(several_views=True, confidence=True),
     needs=Needs(cameras=True, least_views=2),
     fit=Fit(),
@@ -43,18 +42,17 @@ class StereoEstimator:
     def estimate(
         self,
         views: Views,
-        cameras: Cameras,
-        points: SparsePoints | None = None,
-        wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
+        wishes: Wishes = Wishes(),
         progress: TellPart | None = None,
     ) -> Prediction:
-        """As `Estimator.estimate`; `points` bound the depth, and are found by matching where there are none.
+        """As `Estimator.estimate`; the points of the views bound the depth, and are found by matching without them.
 
         Raises InputError as `recon.stereo.multi_view.multi_view_depth`.
         """
         from recon.stereo.multi_view import multi_view_depth
 
-        found = multi_view_depth(views.pixels, cameras, points, self.options, progress, views.names)
+        cameras = views.cameras
+        found = multi_view_depth(views.pixels, cameras, views.points, self.options, progress, views.names)
         assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
         return Prediction(

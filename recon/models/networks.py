@@ -1,6 +1,7 @@
 """The networks: any-view, single-view and nested of Depth Anything 3 (arXiv 2511.10647), monocular of 2 and 1.
 
-All are called alike; see `AnyViewNetwork.forward`. Module names are those of the official checkpoints.
+All are called alike; see `AnyViewNetwork.forward`. They return what they compute and nothing else: see
+`recon.models.postprocess` for sky and metres. Module names are those of the official checkpoints.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from recon.errors import InputError
-from recon.geometry.disparity import depth_from_disparity
-from recon.messages import warn
 from recon.models.camera_tokens import CameraDecoder, CameraEncoder
 from recon.models.encoder import Encoder, EncoderOutput
 from recon.models.gaussian_adapter import GaussianAdapter
@@ -29,7 +28,6 @@ from recon.models.presets import (
     SingleViewConfig,
 )
 from recon.models.ray_camera import cameras_from_rays
-from recon.models.sky import fill_metric_sky, fill_single_view_sky, metres_from_canonical, metric_scale
 
 
 def encode(
@@ -150,7 +148,7 @@ class AnyViewNetwork(nn.Module):
 
 
 class SingleViewNetwork(nn.Module):
-    """Depth and sky of single views. Views of one scene share only the depth that their sky is put at."""
+    """Depth and sky of single views: the views of a scene do not learn of each other."""
 
     def __init__(self, config: SingleViewConfig) -> None:
         super().__init__()
@@ -179,11 +177,11 @@ class SingleViewNetwork(nn.Module):
         encoded = encode(encoder, images, None, feature_layers, ref_view_strategy, encoder_dtype)
         layers = [tokens.flatten(0, 1) for tokens in encoded.patch_tokens]
         depth, sky = (maps.unflatten(0, images.shape[:2]) for maps in self.head(layers, rows, columns))
-        return NetworkOutput(depth=fill_single_view_sky(depth, sky), sky=sky, features=encoded.features)
+        return NetworkOutput(depth=depth, sky=sky, features=encoded.features)
 
 
 class NestedNetwork(nn.Module):
-    """An any-view network brought to metres, and told the sky, by a single-view metric network."""
+    """An any-view network beside a single-view metric one, which knows its metres and its sky."""
 
     def __init__(self, config: NestedConfig) -> None:
         super().__init__()
@@ -203,16 +201,14 @@ class NestedNetwork(nn.Module):
         encoder_dtype: torch.dtype = torch.float32,
         seed: int = 0,
     ) -> NetworkOutput:
-        """As `AnyViewNetwork.forward`, in metres and with sky.
+        """As `AnyViewNetwork.forward`, with the output of the metric network in `metric`.
 
-        Intrinsics without extrinsics do not condition the prediction, but give its metres. A scene that is all sky has
-        no metric scale: its `scale_factor` is NaN, and its depth and cameras stay relative.
+        Intrinsics without extrinsics do not condition the prediction (they may give its metres: see `finish`).
         """
-        posed = extrinsics is not None
         relative = self.da3(
             images,
             extrinsics,
-            intrinsics if posed else None,
+            None if extrinsics is None else intrinsics,
             feature_layers=feature_layers,
             infer_gs=infer_gs,
             use_ray_pose=use_ray_pose,
@@ -220,24 +216,7 @@ class NestedNetwork(nn.Module):
             encoder_dtype=encoder_dtype,
             seed=seed,
         )
-        metric = self.da3_metric(images, encoder_dtype=encoder_dtype)
-        metres = metres_from_canonical(metric.depth, relative.intrinsics if posed or intrinsics is None else intrinsics)
-        scale = metric_scale(relative.depth, relative.depth_conf, metric.sky, metres)  # (B,)
-        known = ~scale.isnan()
-        if not bool(known.all()):
-            warn("too few pixels that are not sky: the metric scale is undetermined and depth stays relative")
-        factor = torch.where(known, scale, 1.0)
-        depth, conf = fill_metric_sky(relative.depth * factor[:, None, None, None], relative.depth_conf, metric.sky)
-        is_known = known[:, None, None, None]
-        return dataclasses.replace(
-            relative,
-            depth=torch.where(is_known, depth, relative.depth),
-            depth_conf=torch.where(is_known, conf, relative.depth_conf),
-            sky=metric.sky,
-            extrinsics=_scale_translations(relative.extrinsics, factor),
-            gaussians=_scale_gaussians(relative.gaussians, factor),
-            scale_factor=scale,
-        )
+        return dataclasses.replace(relative, metric=self.da3_metric(images, encoder_dtype=encoder_dtype))
 
 
 class MonocularNetwork(nn.Module):
@@ -272,10 +251,7 @@ class MonocularNetwork(nn.Module):
         values = self.depth_head(layers, rows, columns).unflatten(0, images.shape[:2])
         if self.max_depth is not None:
             return NetworkOutput(depth=self.max_depth * values.sigmoid(), features=encoded.features)
-        disparity = values.relu()
-        nearest = disparity.amax(dim=(-2, -1), keepdim=True)
-        depth = depth_from_disparity(disparity, nearest)
-        return NetworkOutput(depth=depth, disparity=disparity, features=encoded.features)
+        return NetworkOutput(disparity=values.relu(), features=encoded.features)
 
 
 Network = AnyViewNetwork | SingleViewNetwork | NestedNetwork | MonocularNetwork
@@ -286,14 +262,3 @@ def _check_images(images: Tensor) -> None:
         raise InputError(
             f"images must have shape (B, V, 3, H, W) with H and W multiples of {PATCH_SIZE}, got {tuple(images.shape)}"
         )
-
-
-def _scale_translations(extrinsics: Tensor, scale: Tensor) -> Tensor:
-    return torch.cat([extrinsics[..., :3], extrinsics[..., 3:] * scale[:, None, None, None]], dim=-1)
-
-
-def _scale_gaussians(gaussians: GaussianTensors | None, scale: Tensor) -> GaussianTensors | None:
-    if gaussians is None:
-        return None
-    factor = scale[:, None, None]
-    return dataclasses.replace(gaussians, means=gaussians.means * factor, scales=gaussians.scales * factor)

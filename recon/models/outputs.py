@@ -28,16 +28,19 @@ class GaussianTensors:
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """Raw prediction for B scenes of V views at H × W; the views are in the order they were given."""
+    """Raw prediction for B scenes of V views at H × W; the views are in the order they were given.
 
-    depth: Tensor
-    """(B, V, H, W) depth along z"""
+    `recon.models.postprocess.finish` makes of it what users are shown.
+    """
+
+    depth: Tensor | None = None
+    """(B, V, H, W) depth along z; None of networks that give disparity"""
     disparity: Tensor | None = None
-    """(B, V, H, W) what `depth` was made of, for networks that give disparity (near is large, shift unknown)"""
+    """(B, V, H, W) near is large, shift unknown; None of networks that give depth"""
     depth_conf: Tensor | None = None
     """(B, V, H, W) confidence ≥ 1"""
     sky: Tensor | None = None
-    """(B, V, H, W) sky score ≥ 0; see `recon.models.sky`"""
+    """(B, V, H, W) sky score ≥ 0; see `recon.models.postprocess`"""
     extrinsics: Tensor | None = None
     """(B, V, 3, 4) world to camera"""
     intrinsics: Tensor | None = None
@@ -48,5 +51,7 @@ class NetworkOutput:
     scale_factor: Tensor | None = None
     """(B,) what depth and camera positions were multiplied by to be metric, NaN for a scene that is not; None for
     networks that never are"""
+    metric: NetworkOutput | None = None
+    """Of the metric network beside an any-view one, for the same views; None after `finish`, and where there is none"""
     ref_view: Tensor | None = None
     """(B,) index of the reference view; None where none was chosen"""

@@ -57,7 +57,7 @@ class ReferenceNetwork(nn.Module):
         encoder_dtype: torch.dtype = torch.float32,
         seed: int = 0,
     ) -> NetworkOutput:
-        """As `recon.models.networks.AnyViewNetwork.forward`."""
+        """As `recon.models.networks.AnyViewNetwork.forward`, with sky and metres as the reference makes them."""
         layers = sorted(set(feature_layers))  # the reference labels features by their place in an ascending list
         chooses = self._cross_view_from is not None and extrinsics is None and images.shape[1] >= MIN_VIEWS
         on_accelerator = [images.device] if images.device.type != "cpu" else []

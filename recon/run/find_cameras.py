@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recon.cameras import CameraOrigin, Cameras
+from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import warn_if_camera_to_world, warn_if_float32_is_too_coarse
 from recon.messages import warn
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.cameras_file import CamerasFile
-from recon.sources.fitting import Views
 from recon.sources.loading import load_each
 from recon.sources.source import Source
 from recon.types import Prediction
@@ -132,25 +131,6 @@ def find_cameras(
     chosen = tuple(loaded.kept[index] for index in result.registered.tolist())
     calibrated = CalibratedSource(source, chosen, result.original_cameras, result.sparse)
     return KnownCameras(calibrated, tuple(dropped), result)
-
-
-def with_origins(prediction: Prediction, views: Views) -> Prediction:
-    """`prediction` with the cameras of the originals, and where its cameras come from: what the next run needs."""
-    extrinsics_origin: CameraOrigin | None = None
-    if prediction.extrinsics is not None:
-        extrinsics_origin = "predicted" if views.cameras.world_to_camera is None else views.cameras.origin
-    lenses = replace(views.original_cameras, world_to_camera=None)
-    if lenses.intrinsics is None:
-        if prediction.intrinsics is None:
-            return replace(prediction, extrinsics_origin=extrinsics_origin)
-        lenses = Cameras(
-            None,
-            views.processed_to_original @ prediction.intrinsics.astype(np.float64),
-            views.original_sizes,
-            origin="predicted",
-            scale="free",
-        )
-    return replace(prediction, lenses=lenses, extrinsics_origin=extrinsics_origin)
 
 
 def camera_entry(prediction: Prediction, found: KnownCameras | None) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from recon.cameras import Cameras
+from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import EXPORTERS
 from recon.run.find_cameras import KnownCameras, take_cameras
@@ -12,6 +14,7 @@ from recon.run.plan import Plan
 from recon.run.wishes import check_cameras_suffice
 from recon.sources.fitting import FittedPhoto
 from recon.sources.photo import Photo
+from recon.sources.photo_cameras import camera_of_photo, together
 from recon.sources.views import LoadedViews, read_views
 
 
@@ -23,13 +26,21 @@ def load_views(plan: Plan, profile: Profile, found: KnownCameras | None) -> Load
     options, given = plan.options, plan.cameras
     known = found
     if known is None:
-        file = None if given.source is None else Path(given.source)
+        file = None if given.source is None or plan.reads_exif else Path(given.source)
         known = take_cameras(plan.source, given.extrinsics, given.intrinsics, file, options.strict)
 
+    own: dict[str, Cameras] = {}
+
     def fit(photo: Photo) -> FittedPhoto:
+        if plan.reads_exif:
+            if profile.abilities.cameras and photo.exif_focal_35mm is None:
+                raise InputError(f"'{photo.name}': EXIF has no focal length; leave out cameras 'exif'")
+            own[photo.name] = camera_of_photo(photo)
         return profile.fit.photo(photo, options.process_res, options.process_res_method)
 
     loaded = read_views(known.source, fit, options.mixed_sizes, options.strict)
+    if plan.reads_exif:
+        loaded = replace(loaded, views=loaded.views.with_cameras(together([own[name] for name in loaded.views.names])))
     cameras = loaded.views.cameras
     check_cameras_suffice(profile, cameras, len(loaded.views), plan.formats)
     if cameras.intrinsics is not None:

@@ -16,14 +16,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recon.choices import DEPTH_SPLATS, ExportChoices
+from recon.cameras import Cameras
+from recon.choices import DEPTH_SPLATS, EstimatorOptions, ExportChoices
 from recon.errors import InputError
-from recon.estimate.mono_cameras import KnownCameras, PhotoCamera
-from recon.estimate.mono_predict import FittedSingle, SingleViewModel, check_fit, fit_single, predict_singles
+from recon.estimate.choice import AUTO, choose
+from recon.estimate.depth_check import check_depth
+from recon.estimate.estimator import Estimator
+from recon.estimate.unrelated import SinglePhoto, check_single, estimate_each, fit_single
 from recon.export import (
     EXPORTERS,
     Exported,
@@ -43,6 +46,7 @@ from recon.run.mono_settings import MonoSettings
 from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
 from recon.sources.images import check_folders_apart
 from recon.sources.photo import Photo
+from recon.sources.photo_cameras import PhotoCameras
 from recon.types import Prediction, Units
 
 Item = TypeVar("Item")
@@ -83,7 +87,7 @@ def run_mono(
     out: Path,
     *,
     photos: Sequence[Photo] = (),
-    model: SingleViewModel | None = None,
+    estimator: Estimator | None = None,
     export_kwargs: Overrides | None = None,
     progress: Listener | None = None,
 ) -> MonoRun:
@@ -93,7 +97,7 @@ def run_mono(
         settings: what to do; its `out` is for who calls this.
         out: folder of the run. Files of an earlier run with the same names are replaced.
         photos: further photos, after `settings.inputs`.
-        model: one that is open already, instead of the one that the settings name.
+        estimator: one that is open already, instead of the one that the settings name.
         export_kwargs: `{format: {option: value}}`.
         progress: told of each batch: the names of its photos, how many came before them, how many there are.
 
@@ -111,7 +115,7 @@ def run_mono(
         raise InputError(f"gs_budget is for {DEPTH_SPLATS}, and no format of them is asked for")
     format_options = check_options(export_kwargs, settings)
     writer = _Writer(formats, format_options, settings.depth_kinds, settings.gs_budget, out)
-    cameras = KnownCameras(settings.focal, settings.cameras)
+    cameras = PhotoCameras(settings.focal, settings.cameras)
     check_folders_apart([path if path.is_dir() else path.parent for path in settings.inputs], out)
     listed = list_photos([*settings.inputs, *photos])
     names = [photo.name for photo in listed]
@@ -119,12 +123,13 @@ def run_mono(
 
     with collect_warnings() as warnings, listen(progress):
         with clock("model"):
-            opened = open_model(settings) if model is None else model
-        check_fit(opened, settings.process_res, settings.process_res_method)
+            opened = open_estimator(settings) if estimator is None else estimator
+        profile = opened.profile
+        check_single(profile)
+        profile.fit.check(profile.name, settings.process_res, settings.process_res_method)
 
-        def prepare(photo: Photo, index: int) -> FittedSingle:
-            fitted = fit_single(opened, photo, settings.process_res, settings.process_res_method)
-            return FittedSingle(fitted, cameras.of(photo, names, index))
+        def prepare(photo: Photo, index: int) -> SinglePhoto:
+            return fit_single(profile, photo, cameras, names, index, settings.process_res, settings.process_res_method)
 
         discard_record(out)  # from here on the record of an earlier run would describe files that are no more
         reader = PhotoReader(listed, prepare, strict=settings.strict)
@@ -132,13 +137,14 @@ def run_mono(
         for batch in clock.each("read", reader.batches(settings.batch_size)):
             tell(", ".join(names[index] for index in batch), min(batch), len(names))
             with clock("predict"):
-                predictions = predict_singles(opened, list(batch.values()))
+                predictions = estimate_each(opened, list(batch.values()))
             for index, prediction in zip(batch, predictions, strict=True):
                 with clock("write"):
                     try:
-                        whole = writer.complete(prediction)
+                        whole = writer.complete(check_depth(prediction, profile))
                     except InputError as error:
-                        reader.leave_out(index, InputError(f"'{names[index]}': {error}"))
+                        told = str(error) if names[index] in str(error) else f"'{names[index]}': {error}"
+                        reader.leave_out(index, InputError(told))
                         continue
                     results.append(writer.write(whole, listed[index], batch[index].camera))
 
@@ -156,49 +162,17 @@ def run_mono(
     return MonoRun(tuple(results), reader.dropped, write_record(out, record), clock.seconds, all_warnings)
 
 
-def open_model(settings: MonoSettings) -> SingleViewModel:
+def open_estimator(settings: MonoSettings) -> Estimator:
     """The ONNX file or the network that the settings name, ready to run. Torch is imported for the latter only.
 
     Raises InputError, CheckpointError or MissingExtraError where it cannot be had.
     """
-    if settings.onnx is not None:
-        from recon.onnx import MonocularModel
-
-        model = MonocularModel(
-            settings.onnx,
-            output_kind=settings.output_kind,
-            model=settings.model,
-            provider=settings.provider,
-            threads=settings.threads,
-        )
-        licence = model.info.licence
-        if settings.commercial_only and (licence is None or "NC" in licence):
-            says = "does not state its licence" if licence is None else f"is licensed {licence}"
-            raise InputError(f"{settings.onnx} {says}, which commercial_only excludes")
-        return model
-    from recon.models.conventions import conventions_of
-    from recon.models.presets import load_preset
-
-    preset = load_preset(DEFAULT_MODEL if settings.model is None else settings.model)
-    conventions_of(preset)  # before torch is imported and weights are downloaded
-
-    from recon.estimate.mono_network import NetworkModel
-    from recon.models.device import choose_device
-    from recon.models.precision import resolve_precision
-    from recon.models.ready import ready_model
-
-    device = choose_device(settings.device)
-    resolve_precision(settings.precision, device)
-    ready = ready_model(
-        preset.name,
-        weights=None if settings.weights == "none" else settings.weights,
-        seed=settings.seed,
-        precision=settings.precision,
-        revision=settings.revision,
-        commercial_only=settings.commercial_only,
-    )
-    ready.network.to(device)
-    return NetworkModel(ready)
+    named = {f.name: getattr(settings, f.name) for f in fields(EstimatorOptions) if hasattr(settings, f.name)}
+    if settings.model is None:
+        named["model"] = DEFAULT_MODEL if settings.onnx is None else AUTO
+    chosen = choose(EstimatorOptions(**named))
+    check_single(chosen.profile)  # before torch is imported and weights are downloaded
+    return chosen.open(lambda what: None)
 
 
 @dataclass(frozen=True)
@@ -221,7 +195,7 @@ class _Writer:
             EXPORTERS[name].check(prediction, self.options[name])
         return prediction
 
-    def write(self, prediction: Prediction, photo: MonoPhoto, camera: PhotoCamera) -> PhotoResult:
+    def write(self, prediction: Prediction, photo: MonoPhoto, camera: Cameras) -> PhotoResult:
         """Every file of one photo."""
         folder = self.out / photo.folder
         exported: dict[str, Exported] = {}
@@ -232,12 +206,13 @@ class _Writer:
         if self.formats:
             exported |= export(prediction, self.formats, folder, self.options)
         (image,) = image_entries(prediction)
+        assert camera.intrinsics is not None
         entry = {
             **image,
             "folder": photo.folder,
             "units": prediction.units,
             "scale_factor": prediction.scale_factor,
-            "camera": {"source": camera.source, "intrinsics": camera.intrinsics},
+            "camera": {"source": camera.origin, "intrinsics": camera.intrinsics[0]},
             "exports": export_entries(exported, self.out),
         }
         return PhotoResult(photo.name, folder, prediction.units, exported, entry)

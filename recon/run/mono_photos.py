@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from recon.errors import InputError, MissingExtraError
-from recon.estimate.mono_predict import FittedSingle
+from recon.estimate.unrelated import SinglePhoto
 from recon.messages import warn
 from recon.names import normalise_name
 from recon.run.record import FILE_NAME
@@ -94,7 +94,7 @@ class PhotoReader:
     """
 
     def __init__(
-        self, photos: Sequence[MonoPhoto], prepare: Callable[[Photo, int], FittedSingle], *, strict: bool
+        self, photos: Sequence[MonoPhoto], prepare: Callable[[Photo, int], SinglePhoto], *, strict: bool
     ) -> None:
         """`prepare` makes of a photo, and of its place among `photos`, what the network needs; it may raise
         InputError."""
@@ -118,11 +118,11 @@ class PhotoReader:
             raise InputError(f"none of the {len(self.photos)} images can be used; the first: {first}") from first
         warn(f"left out: {failure}")
 
-    def batches(self, size: int) -> Iterator[dict[int, FittedSingle]]:
+    def batches(self, size: int) -> Iterator[dict[int, SinglePhoto]]:
         """The usable ones of the first `size` photos, by their number, then those of the next, …"""
         outcomes = self._outcomes(2 * size)
         for start in range(0, len(self.photos), size):
-            batch: dict[int, FittedSingle] = {}
+            batch: dict[int, SinglePhoto] = {}
             for index in range(start, min(start + size, len(self.photos))):
                 outcome = next(outcomes)
                 if isinstance(outcome, InputError):
@@ -132,10 +132,10 @@ class PhotoReader:
             if batch:
                 yield batch
 
-    def _outcomes(self, ahead: int) -> Iterator[FittedSingle | InputError]:
+    def _outcomes(self, ahead: int) -> Iterator[SinglePhoto | InputError]:
         """In order, up to `ahead` of them under way or waiting."""
         pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1, len(self.photos)))
-        pending: deque[Future[FittedSingle | InputError]] = deque()
+        pending: deque[Future[SinglePhoto | InputError]] = deque()
         try:
             for index in range(len(self.photos)):
                 # In the caller's context, so that warnings reach whoever collects them.
@@ -147,7 +147,7 @@ class PhotoReader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # on Ctrl-C, without reading the rest first
 
-    def _outcome(self, index: int) -> FittedSingle | InputError:
+    def _outcome(self, index: int) -> SinglePhoto | InputError:
         """A failure is returned, for `leave_out` to deal with in the caller's thread."""
         try:
             return self.photos[index].read(lambda photo: self._prepare(photo, index))

@@ -14,8 +14,7 @@ from recon.choices import (
     FormatsOption,
     InputsOption,
     NetworkOptions,
-    OutputKind,
-    Provider,
+    OnnxFileOptions,
     SeedOption,
     SplatBudget,
     StrictOption,
@@ -25,18 +24,14 @@ from recon.options import asked_in_vain, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonoSettings(SeedOption, SplatBudget, NetworkOptions, FitOptions, StrictOption, FormatsOption, InputsOption):
+class MonoSettings(
+    SeedOption, SplatBudget, NetworkOptions, OnnxFileOptions, FitOptions, StrictOption, FormatsOption, InputsOption
+):
     """Depth of unrelated photos, each on its own. Wrong values raise `InputError` naming the field."""
 
-    onnx: Path | None = option(None, help="ONNX file to run instead of a network in torch.")
     model: str | None = option(
         None,
         help="Preset [da3mono-large]; with an ONNX file, the preset it holds where it does not say so itself.",
-    )
-    output_kind: OutputKind | None = option(
-        None,
-        help="What an ONNX file's output is, where neither the file nor its name says: depth or disparity.",
-        used_by=(ONNX_FILE,),
     )
     out: Path | None = option(None, help="Folder for the results, one folder for each photo in it [by the input].")
     depth_files: str = option(
@@ -52,14 +47,6 @@ class MonoSettings(SeedOption, SplatBudget, NetworkOptions, FitOptions, StrictOp
         None, help="Intrinsics of each photo instead: .json by image name, or .npz in image order."
     )
     batch_size: int = option(1, help="Photos of one size that go through the network together.", least=1)
-    provider: Provider = option(
-        "auto",
-        help="Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu.",
-        used_by=(ONNX_FILE,),
-    )
-    threads: int | None = option(
-        None, help="Threads of an ONNX file on the CPU [all cores].", least=1, used_by=(ONNX_FILE,)
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

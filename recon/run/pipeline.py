@@ -10,13 +10,15 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from recon.choices import InferenceOptions
-from recon.estimate.estimator import Estimator, Profile
+from recon.estimate.depth_check import check_depth
+from recon.estimate.estimate_views import estimate_views
+from recon.estimate.estimator import Estimator, Profile, Wishes
 from recon.export import Exported, Overrides
 from recon.messages import collect_warnings
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
 from recon.refine.splat import add_gaussians
-from recon.run.find_cameras import find_cameras, with_origins
+from recon.run.find_cameras import find_cameras
 from recon.run.load_views import load_views
 from recon.run.plan import GivenCameras, plan_run
 from recon.run.stages import Stages
@@ -63,8 +65,9 @@ def reconstruct(
         image: what `load_photos` takes; bad photos among several are left out unless `options.strict`.
         extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all images given, those left out included.
         intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
-        cameras: instead of the two arrays, a file to read them from, or `sfm` to find them by structure from motion;
-            photos whose camera is not found are left out unless `options.strict`.
+        cameras: instead of the two arrays, a file to read them from; `sfm` to find them by structure from motion
+            (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by EXIF,
+            which are assumed where an estimator that predicts no cameras gets photos without.
         options: see `InferenceOptions`.
         export_dir: folder for the files and `run.json`; None writes nothing. Files of an earlier run with the same
             names are replaced one by one, others are left alone.
@@ -95,7 +98,7 @@ def reconstruct(
             )
         loaded = stages.run("load", load_views, plan, profile, found)
         views = loaded.views
-        prediction = stages.run("predict", estimator.estimate, views, views.cameras, views.points, plan.wishes, tell)
+        prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
         prediction = stages.run("align", _align, prediction, views, profile, options)
         if plan.splats_from == "depth":
             prediction = stages.run("splat", add_gaussians, prediction, options)
@@ -118,9 +121,14 @@ def reconstruct(
     return Reconstruction(prediction, exported, path, stages.seconds, all_warnings)
 
 
+def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:
+    """The estimator's depth, with what is missing in it said."""
+    return check_depth(estimate_views(estimator, views, wishes, tell), estimator.profile)
+
+
 def _align(prediction: Prediction, views: Views, profile: Profile, options: InferenceOptions) -> Prediction:
-    """Predicted and given cameras brought together, where there are both; and where they come from."""
+    """Predicted and given cameras brought together, where there are both."""
     given = views.cameras.world_to_camera
-    if given is not None and profile.abilities.cameras:
-        prediction = align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale)
-    return with_origins(prediction, views)
+    if given is None or not profile.abilities.cameras:
+        return prediction
+    return align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale, options.seed)

@@ -18,6 +18,8 @@ from recon.types import GaussianSource
 
 SFM = "sfm"
 """Stands for cameras found by structure from motion."""
+EXIF = "exif"
+"""Stands for intrinsics by each photo's EXIF, or of an assumed field of view where that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,18 @@ class GivenCameras:
     intrinsics: ArrayLike | None = None
     """(N, 3, 3) in pixels of the upright originals."""
     source: str | Path | None = None
-    """Instead of the arrays: a file, or `sfm`."""
+    """Instead of the arrays: a file, `sfm` or `exif`."""
 
     def __post_init__(self) -> None:
         if self.source is not None and (self.extrinsics is not None or self.intrinsics is not None):
             raise InputError("give cameras either as arrays or by `cameras`, not both")
+
+
+def usual_cameras(profile: Profile) -> str | None:
+    """Where a command takes the cameras from when the user says nothing, for an estimator of this profile."""
+    if profile.needs.cameras:
+        return SFM
+    return None if profile.abilities.cameras else EXIF
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,11 @@ class Plan:
     def finds_cameras(self) -> bool:
         """Whether structure from motion comes first."""
         return self.cameras.source == SFM
+
+    @property
+    def reads_exif(self) -> bool:
+        """Whether each photo itself says what its intrinsics are."""
+        return self.cameras.source == EXIF
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ def check_request(
     """
     source = open_source(image)
     wishes_of(profile, options, formats)
+    profile.fit.check(profile.name, options.process_res, options.process_res_method)
     for name in ("render_cameras", "render_hw"):
         takers = formats_taking(name)
         if getattr(options, name) is not None and not set(takers) & set(formats):

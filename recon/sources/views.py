@@ -47,7 +47,7 @@ def read_views(
     cameras = Cameras() if source.cameras is None else source.cameras
 
     def prepare(photo: Photo, index: int) -> FittedPhoto:
-        return fit(_undistorted(photo, cameras, index))
+        return fit(undistorted(photo, cameras, index))
 
     loaded = load_numbered(source, prepare, strict)
     views = combine(loaded.photos, mixed_sizes)
@@ -64,8 +64,11 @@ def read_views(
     return LoadedViews(views.with_cameras(chosen, points), tuple(loaded.kept), tuple(loaded.dropped))
 
 
-def _undistorted(photo: Photo, cameras: Cameras, index: int) -> Photo:
-    """As the pinhole camera sees it; as it is where the camera is of another size, which is for the caller to say."""
+def undistorted(photo: Photo, cameras: Cameras, index: int) -> Photo:
+    """`photo` as the pinhole camera number `index` sees it.
+
+    It stays as it is where the camera is of another size, which is for the caller to say.
+    """
     if cameras.distortion is None:
         return photo
     camera, size = cameras[[index]], np.array([[photo.width, photo.height]])

@@ -16,18 +16,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from recon.estimate.mono_predict import DepthMaps, fill_sky
+from recon.estimate.single_view import fill_sky
 from recon.models.build import random_network
 from recon.models.onnx.export import export_onnx
 from recon.models.onnx.export_check import relative_error
 from recon.models.onnx.options import OnnxOptions
 from recon.models.onnx.session import open_session
+from recon.models.postprocess import finish
 from recon.models.presets import SingleViewConfig, load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
 from recon.models.single_view import SKY_THRESHOLD
@@ -36,6 +38,13 @@ SIDE = 504
 PRESET_OF_SIZE = {"small": "depth-anything-v2-small", "large": "da3mono-large"}
 """Presets with the encoder and head of that size."""
 REFERENCE = "reference network, fp32"
+
+
+class DepthMap(NamedTuple):
+    """Depth (H, W), near is small, and where there is sky."""
+
+    depth: np.ndarray
+    sky: np.ndarray
 
 
 def single_view_model(size: str) -> ReadyModel:
@@ -48,7 +57,7 @@ def single_view_model(size: str) -> ReadyModel:
     return ReadyModel(network, dataclasses.replace(preset, network=config), WeightsRecord("random", seed=0))
 
 
-def make_sides(model: ReadyModel, folder: Path, threads: int) -> dict[str, Callable[[np.ndarray], DepthMaps]]:
+def make_sides(model: ReadyModel, folder: Path, threads: int) -> dict[str, Callable[[np.ndarray], DepthMap]]:
     """Functions from a normalised image (1, 3, H, W) to its depth and sky (H, W)."""
     from tests.reference.networks import build_reference_network
 
@@ -56,20 +65,20 @@ def make_sides(model: ReadyModel, folder: Path, threads: int) -> dict[str, Calla
     reference.load_state_dict(model.network.state_dict(), strict=True)
     session = open_session(export_onnx(model, folder / "mono.onnx", OnnxOptions(sky=True)).path, "cpu", threads)
 
-    def run_reference(image: np.ndarray) -> DepthMaps:
+    def run_reference(image: np.ndarray) -> DepthMap:
         with torch.inference_mode():
             output = reference(torch.from_numpy(image)[:, None])
-        return DepthMaps(output["depth"][0, 0].numpy(), output["sky"][0, 0].numpy() >= SKY_THRESHOLD)
+        return DepthMap(output["depth"][0, 0].numpy(), output["sky"][0, 0].numpy() >= SKY_THRESHOLD)
 
-    def run_torch(image: np.ndarray) -> DepthMaps:
+    def run_torch(image: np.ndarray) -> DepthMap:
         with torch.inference_mode():
-            output = model.network(torch.from_numpy(image)[:, None])
-        return DepthMaps(output.depth[0, 0].numpy(), output.sky[0, 0].numpy() >= SKY_THRESHOLD)
+            output = finish(model.network(torch.from_numpy(image)[:, None]))
+        return DepthMap(output.depth[0, 0].numpy(), output.sky[0, 0].numpy() >= SKY_THRESHOLD)
 
-    def run_onnx(image: np.ndarray) -> DepthMaps:
+    def run_onnx(image: np.ndarray) -> DepthMap:
         depth, sky = session.run(["depth", "sky"], {"image": image})
         is_sky = sky[0, 0] >= SKY_THRESHOLD
-        return DepthMaps(fill_sky(depth[0, 0], is_sky), is_sky)
+        return DepthMap(fill_sky(depth[0, 0], is_sky), is_sky)
 
     return {REFERENCE: run_reference, "recon, torch": run_torch, "recon, ONNX": run_onnx}
 

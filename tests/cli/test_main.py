@@ -100,7 +100,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "poster": ("--poster", True),
     "seed": ("--seed 5", 5),
 }
-"""A flag for every setting of a run, and what it sets; of `fill` apart, which needs another model."""
+"""A flag for every setting of a run, and what it sets; those apart that need multi-view stereo or an ONNX file."""
 
 RECON = "import sys; from recon.cli.main import main; sys.exit(main())"
 
@@ -160,7 +160,8 @@ class TestRun:
     def test_every_option_has_a_flag_that_arrives(
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert set(GIVEN) | {"inputs", "config", "fill"} == {field.name for field in fields(RunSettings)}
+        apart = {"inputs", "config", "fill", "onnx", "output_kind", "provider", "threads"}
+        assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
         write_cameras(folder / "cameras.json", ["0.png", "1.png"], cameras_of([[140, 112]] * 2, user_cameras(2), None))
         arrived: list[dict] = []

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from recon.geometry import quaternions
-from recon.geometry.gaussians import transform_gaussians
+from recon.geometry.gaussians import move_with_cameras, move_with_intrinsics, transform_gaussians
 from recon.geometry.spherical_harmonics import evaluate_basis
 from recon.types import Gaussians
 from tests.seeds import numpy_random
 
-from .random_cameras import random_rotations, random_similarity
+from .random_cameras import random_extrinsics, random_rotations, random_similarity
 
 
 @pytest.fixture(params=range(4))
@@ -57,3 +57,45 @@ def test_input_is_unchanged(gaussians):
     transform_gaussians(gaussians, random_similarity(numpy_random(9)))
     for array, copy in zip((gaussians.means, gaussians.harmonics, gaussians.scales), before, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+def before_cameras(gaussians: Gaussians, world_to_camera: np.ndarray) -> np.ndarray:
+    """Centres (N, G / N, 3) in the frames of N cameras."""
+    views = len(world_to_camera)
+    homogeneous = np.concatenate([gaussians.means, np.ones((len(gaussians), 1))], axis=1).reshape(views, -1, 4)
+    return (homogeneous @ world_to_camera.swapaxes(1, 2))[..., :3]
+
+
+def test_each_views_move_with_its_own_camera(gaussians):
+    generator = np.random.default_rng(3)
+    first, second = random_extrinsics(generator, 3), random_extrinsics(generator, 3)
+    moved = move_with_cameras(gaussians, first, second, scale=2.5)
+    expected = 2.5 * before_cameras(gaussians, first)
+    np.testing.assert_allclose(before_cameras(moved, second), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(moved.scales, 2.5 * gaussians.scales, rtol=1e-5)
+    back = move_with_cameras(moved, second, first, scale=1 / 2.5)
+    np.testing.assert_allclose(back.means, gaussians.means, atol=1e-4)
+    np.testing.assert_allclose(back.harmonics, gaussians.harmonics, atol=1e-4)
+
+
+def test_the_same_cameras_twice_is_one_similarity(gaussians):
+    similarity = random_similarity(np.random.default_rng(5))
+    cameras = random_extrinsics(np.random.default_rng(6), 3)
+    moved = move_with_cameras(gaussians, cameras, similarity.apply_to_extrinsics(cameras), similarity.scale)
+    np.testing.assert_allclose(moved.means, transform_gaussians(gaussians, similarity).means, rtol=1e-4, atol=1e-4)
+
+
+def test_other_intrinsics_keep_pixels_and_depth(gaussians):
+    cameras = random_extrinsics(np.random.default_rng(4), 3)
+    old = np.tile([[60.0, 0, 30], [0, 62.0, 20], [0, 0, 1]], (3, 1, 1))
+    new = np.tile([[80.0, 0, 28], [0, 70.0, 23], [0, 0, 1]], (3, 1, 1))
+    new[2, 0, 0] = 50
+    moved = move_with_intrinsics(gaussians, cameras, old, new)
+    before, after = before_cameras(gaussians, cameras), before_cameras(moved, cameras)
+    np.testing.assert_allclose(after[..., 2], before[..., 2], atol=1e-4)
+    np.testing.assert_allclose(after @ new.swapaxes(1, 2), before @ old.swapaxes(1, 2), atol=1e-2, rtol=1e-4)
+    linear = np.linalg.inv(new) @ old
+    in_world = cameras[:, :3, :3].swapaxes(1, 2) @ linear @ cameras[:, :3, :3]
+    expected = np.repeat(in_world, 10, axis=0) @ covariances(gaussians) @ np.repeat(in_world, 10, axis=0).swapaxes(1, 2)
+    np.testing.assert_allclose(covariances(moved), expected, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(moved.rotations, axis=1), 1, rtol=1e-5)

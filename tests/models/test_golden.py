@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recon.models.outputs import NetworkOutput
+from recon.models.postprocess import finish
 from tests.models.golden_cases import CASES, GoldenCase, fingerprint
 
 TOLERANCE = 1e-4
@@ -28,13 +29,13 @@ def test_golden(case: GoldenCase) -> None:
     with np.load(case.path) as golden:
         assert fingerprint(network) == pytest.approx(golden["fingerprint"], rel=1e-9), "the random weights have changed"
         with torch.inference_mode():
-            output = network(
+            raw = network(
                 *case.arguments(),
                 infer_gs=case.infer_gs,
                 feature_layers=case.feature_layers,
                 ref_view_strategy=case.ref_view_strategy,
             )
-        ours = flat_output(output)
+        ours = flat_output(finish(raw))
         names = set(golden.files) - {"fingerprint"}
         assert names <= set(ours)
         for name in names:

@@ -9,6 +9,7 @@ from recon.errors import InputError
 from recon.messages import ReconWarning
 from recon.models.build import build_network, random_network
 from recon.models.heads import SkyDPT
+from recon.models.postprocess import finish
 from recon.models.presets import load_preset, preset_names
 from tests.models.tiny import TINY, cameras, images, tiny_network
 
@@ -26,8 +27,8 @@ def test_two_runs_are_bit_identical() -> None:
 def test_scenes_of_a_batch_do_not_see_each_other(kind: str) -> None:
     network, views = tiny_network(kind), images(3, scenes=2)
     with torch.inference_mode():
-        together = network(views)
-        alone = [network(views[scene : scene + 1]) for scene in range(2)]
+        together = finish(network(views))
+        alone = [finish(network(views[scene : scene + 1])) for scene in range(2)]
     torch.testing.assert_close(together.depth, torch.cat([x.depth for x in alone]), rtol=1e-4, atol=1e-5)
 
 
@@ -78,7 +79,7 @@ def test_permuting_other_views_permutes_the_output() -> None:
 def test_half_precision_encoder_stays_close(kind: str) -> None:
     network, views = tiny_network(kind), images(2)
     with torch.inference_mode():
-        full, half = network(views).depth, network(views, encoder_dtype=torch.bfloat16).depth
+        full, half = (finish(network(views, encoder_dtype=dtype)).depth for dtype in (torch.float32, torch.bfloat16))
     assert half.dtype == torch.float32
     error = (full - half).abs().mean() / full.std()
     assert 0 < error < 0.2  # random weights amplify rounding; that some rounding shows proves the encoder took it
@@ -97,7 +98,7 @@ def test_camera_tokens_turn_into_cameras() -> None:
 def test_nested_is_one_frame_and_one_scale() -> None:
     network, views = tiny_network("nested"), images(3)
     with torch.inference_mode():
-        relative, metric = network.da3(views, infer_gs=True), network(views, infer_gs=True)
+        relative, metric = network.da3(views, infer_gs=True), finish(network(views, infer_gs=True))
     scale = metric.scale_factor.item()
     assert abs(scale - 1) > 0.01
     not_sky = metric.sky < 0.3
@@ -113,7 +114,7 @@ def test_nested_of_nothing_but_sky_stays_relative_and_says_so() -> None:
         if isinstance(module, SkyDPT):
             torch.nn.init.constant_(module.scratch["sky_output_conv2"][-1].bias, 100.0)
     with torch.inference_mode(), pytest.warns(ReconWarning, match="scale is undetermined"):
-        output, relative = network(views), network.da3(views)
+        output, relative = finish(network(views)), network.da3(views)
     assert output.scale_factor.isnan().all()
     assert torch.equal(output.depth, relative.depth)
 
@@ -121,7 +122,7 @@ def test_nested_of_nothing_but_sky_stays_relative_and_says_so() -> None:
 def test_a_scene_of_nothing_but_sky_leaves_the_others_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     network, views = tiny_network("nested"), images(2, scenes=2)
     with torch.inference_mode():
-        alone = network(views[:1])
+        alone = finish(network(views[:1]))
         head = type(network.da3_metric.head).forward
 
         def sky_in_the_second_scene(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,7 +131,7 @@ def test_a_scene_of_nothing_but_sky_leaves_the_others_metric(monkeypatch: pytest
 
         monkeypatch.setattr(type(network.da3_metric.head), "forward", sky_in_the_second_scene)
         with pytest.warns(ReconWarning, match="scale is undetermined"):
-            both = network(views)
+            both = finish(network(views))
         relative = network.da3(views)
     torch.testing.assert_close(both.depth[0], alone.depth[0], rtol=1e-4, atol=1e-5)
     assert both.scale_factor[0].item() == pytest.approx(alone.scale_factor.item(), rel=1e-4)
@@ -142,8 +143,9 @@ def test_a_scene_of_nothing_but_sky_leaves_the_others_metric(monkeypatch: pytest
 def test_intrinsics_alone_give_a_nested_network_its_metres() -> None:
     network, views = tiny_network("nested"), images(2)
     with torch.inference_mode():
-        predicted = network(views)
-        twice = network(views, None, predicted.intrinsics * torch.tensor([[2.0], [2.0], [1.0]]))
+        predicted = finish(network(views))
+        known = predicted.intrinsics * torch.tensor([[2.0], [2.0], [1.0]])
+        twice = finish(network(views, None, known), known)
     assert twice.scale_factor.item() == pytest.approx(2 * predicted.scale_factor.item(), rel=1e-4)
     torch.testing.assert_close(twice.intrinsics, predicted.intrinsics)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from recon.models.build import build_network
 from recon.models.networks import Network
 from recon.models.outputs import NetworkOutput
+from recon.models.postprocess import finish
 from recon.models.presets import load_preset, preset_names
 from recon.models.reference_view import REF_VIEW_STRATEGIES, choose_ref_view, order_with_first, take_views
 from tests.models.tiny import TINY, cameras, images, tiny_network
@@ -33,7 +34,7 @@ def run_both(network: Network, kind: str, *arguments: Tensor | None, **options: 
     reference.load_state_dict(network.state_dict(), strict=True)
     layers = list(options.get("feature_layers", ()))
     with torch.inference_mode():
-        ours = network(*arguments, **options)
+        ours = finish(network(*arguments, **options))
         options.pop("feature_layers", None)
         theirs = reference(*arguments, export_feat_layers=layers, **options)
     return ours, theirs

@@ -12,6 +12,7 @@ from torch import Tensor
 import recon.models.reference_engine
 from recon.estimate.network import NetworkEstimator
 from recon.messages import ReconWarning
+from recon.models.postprocess import finish
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, ready_model
 from recon.models.reference_engine import ReferenceNetwork
@@ -73,7 +74,7 @@ def test_gaussians_features_and_reference_view_are_as_ours(kind: str, given: boo
     known = cameras(4) if given else (None, None)
     options = {"infer_gs": True, "feature_layers": (7, 1, 2, 3), "ref_view_strategy": "saddle_balanced"}
     with torch.inference_mode():
-        theirs, expected = engine(images(4), *known, **options), ours(images(4), *known, **options)
+        theirs, expected = engine(images(4), *known, **options), finish(ours(images(4), *known, **options))
     for name in ("means", "scales", "rotations", "harmonics", "opacities"):
         close(getattr(theirs.gaussians, name), getattr(expected.gaussians, name))
     assert set(theirs.features) == set(expected.features)

@@ -11,6 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
+import recon.refine.align
 from recon.choices import InferenceOptions
 from recon.estimate.network import NetworkEstimator
 from recon.geometry.similarity import Similarity
@@ -161,3 +162,47 @@ def test_in_the_networks_own_frame(metric: bool) -> None:
     for cloud in (points, prediction.gaussians.means):
         np.testing.assert_allclose(cloud @ normal, offset, atol=1e-3)
     assert prediction.units == ("metric" if metric else "relative")
+
+
+@pytest.mark.parametrize("to_input", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+@pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")  # that one camera tells no scale
+def test_gaussians_lie_on_the_points_also_of_a_network_that_errs(count: int, to_input: bool) -> None:
+    """Its cameras and focal lengths are off, so that no one similarity brings all views to the given cameras."""
+    cameras = make_cameras(count)
+    photos = [Photo(str(index), np.zeros((300, 420, 3), np.uint8)) for index in range(count)]
+    originals = np.tile([[400.0, 0, 205], [0, 410, 147], [0, 0, 1]], (count, 1, 1))
+    affines = preprocess(photos, PROCESS_RES).processed_to_original
+    generator = np.random.default_rng(count)
+    predicted = map_intrinsics(originals, affines) * [[1.08, 1, 1], [1, 1.05, 1], [1, 1, 1]]
+    off = np.tile(np.eye(4), (count, 1, 1))
+    off[:, :3, :3] = Rotation.from_rotvec(generator.normal(size=(count, 3)) * 0.05).as_matrix()
+    off[:, :3, 3] = generator.normal(size=(count, 3)) * 0.05
+    network = PlaneNetwork(off @ cameras, predicted, 3.0, metric=False)
+    options = InferenceOptions(process_res=PROCESS_RES, align_to_input_ext_scale=to_input, infer_gs=True)
+    model = NetworkEstimator(ReadyModel(network, load_preset("da3-giant"), WeightsRecord("random", seed=0)))
+    given = USER_WORLD.apply_to_extrinsics(cameras)
+    prediction = reconstruct(model, photos, given, originals, options=options).prediction
+    points = unproject_depth(prediction.depth, prediction.intrinsics, prediction.extrinsics).reshape(-1, 3)
+    error = np.linalg.norm(points - prediction.gaussians.means, axis=1) / prediction.depth.reshape(-1)
+    assert error.max() < 1e-4
+
+
+def test_the_seed_reaches_the_alignment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it is the one that the reference package aligns with."""
+    seeds: list[int] = []
+
+    def note(target_world_to_camera: object, source_world_to_camera: object, seed: int) -> Similarity:
+        seeds.append(seed)
+        return Similarity(1.0, np.eye(3), np.zeros(3))
+
+    monkeypatch.setattr(recon.refine.align, "align_cameras", note)
+    photos = [Photo(str(index), np.zeros((300, 420, 3), np.uint8)) for index in range(12)]
+    originals = np.tile([[400.0, 0, 205], [0, 410, 147], [0, 0, 1]], (12, 1, 1))
+    intrinsics = map_intrinsics(originals, preprocess(photos, PROCESS_RES).processed_to_original)
+    for seed in (0, 5):
+        network = PlaneNetwork(make_cameras(12), intrinsics, 3.0, metric=False)
+        model = NetworkEstimator(ReadyModel(network, load_preset("da3-small"), WeightsRecord("random", seed=0)))
+        options = InferenceOptions(process_res=PROCESS_RES, seed=seed)
+        reconstruct(model, photos, make_cameras(12), originals, options=options)
+    assert seeds == [42, 47]

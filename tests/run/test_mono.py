@@ -13,19 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.cameras import Cameras
+from recon.choices import InferenceOptions
 from recon.errors import InputError
-from recon.estimate.mono_network import NetworkModel
-from recon.estimate.mono_predict import fit_single
 from recon.estimate.network import NetworkEstimator
 from recon.export import read_npz
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
-from recon.run.mono import MonoRun, open_model, run_mono
+from recon.run.mono import MonoRun, open_estimator, run_mono
 from recon.run.mono_settings import MonoSettings
+from recon.run.pipeline import reconstruct
 from recon.sources.cameras_file import write_cameras
-from recon.sources.fitting import combine
 from recon.sources.photo import Photo
 from tests.known_cameras import cameras_of
 from tests.models.onnx.graphs import expected_map, stated, write_graph
@@ -225,7 +223,7 @@ class TestBadPhoto:
         """Black photos have depth below zero in this graph; a point cloud needs one point at least."""
         graph = write_graph(tmp_path / "graph.onnx", metadata=stated("depth"), shift=0.0)
         Image.new("RGB", (80, 60)).save(folder / "b.png")
-        with pytest.warns(ReconWarning, match=r"left out: 'b\.png': no pixel has a positive, finite depth"):
+        with pytest.warns(ReconWarning, match=r"left out: no pixel of 'b\.png' has a positive, finite depth"):
             result = run(folder, graph, tmp_path / "out", export="ply")
         assert [photo.name for photo in result.photos] == ["a.png", "c.png", "d.png"]
         assert not (tmp_path / "out" / "b").exists()
@@ -302,9 +300,9 @@ class TestWrongWish:
             run([], graph, tmp_path / "out")
 
 
-def network(kind: str, preset: str) -> NetworkModel:
+def network(kind: str, preset: str) -> NetworkEstimator:
     tiny = replace(load_preset(preset), network=TINY[kind])
-    return NetworkModel(ReadyModel(tiny_network(kind), tiny, WeightsRecord("random", seed=0)))
+    return NetworkEstimator(ReadyModel(tiny_network(kind), tiny, WeightsRecord("random", seed=0)))
 
 
 class TestNetwork:
@@ -322,36 +320,34 @@ class TestNetwork:
     def test_each_photo_is_as_it_is_alone(
         self, kind: str, preset: str, process_res: int, batch_size: int, folder: Path, tmp_path: Path
     ) -> None:
-        model = network(kind, preset)
+        """Also through the other road, as a scene of one view."""
+        estimator = network(kind, preset)
         settings = MonoSettings(
             inputs=(folder,), focal=200.0, batch_size=batch_size, process_res=84, export="npz", depth_files=""
         )
-        run_mono(settings, tmp_path / "out", model=model)
+        run_mono(settings, tmp_path / "out", estimator=estimator)
         for name in SIZES:
             found = read_npz(tmp_path / "out" / name[0] / "exports" / "npz" / "results.npz")
-            photo = Photo(name, np.asarray(Image.open(folder / name)))
-            fitted = fit_single(model, photo, 84)
-            views = combine([fitted])
-            known = np.linalg.inv(fitted.processed_to_original) @ np.array(
-                [[200, 0, photo.width / 2], [0, 200, photo.height / 2], [0, 0, 1]]
-            )
-            cameras = Cameras(None, known[None]) if preset == "da3metric-large" else Cameras()
-            alone = NetworkEstimator(model._model).estimate(views, cameras)
+            width, height = SIZES[name]
+            given = np.array([[[200, 0, width / 2], [0, 200, height / 2], [0, 0, 1]]])
+            options = InferenceOptions(process_res=84, process_res_method=estimator.profile.fit.method)
+            alone = reconstruct(estimator, folder / name, intrinsics=given, options=options).prediction
             np.testing.assert_allclose(found.depth, alone.depth, rtol=1e-4)
-            np.testing.assert_allclose(found.intrinsics[0], known, rtol=1e-5)
+            np.testing.assert_allclose(found.intrinsics, alone.intrinsics, rtol=1e-6)
             assert (found.units, found.scale_factor) == (alone.units, pytest.approx(alone.scale_factor))
             if alone.sky is not None:
+                assert 0 < alone.sky.mean() < 1
                 np.testing.assert_array_equal(found.sky, alone.sky)
 
     @pytest.mark.parametrize(("kind", "preset", "process_res"), CASES)
     def test_photos_have_the_size_it_was_trained_at(self, kind: str, preset: str, process_res: int) -> None:
-        fitted = fit_single(network(kind, preset), Photo("", np.zeros((60, 120, 3), np.uint8)))
+        fitted = network(kind, preset).profile.fit.photo(Photo("", np.zeros((60, 120, 3), np.uint8)))
         sides = (252, 504) if process_res == 504 else (518, 1036)
         assert fitted.pixels.shape == (*sides, 3)
 
     def test_opened_by_name(self) -> None:
         with pytest.warns(ReconWarning, match="random weights"):
-            model = open_model(MonoSettings(model="depth-anything-v2-small", weights="none"))
+            model = open_estimator(MonoSettings(model="depth-anything-v2-small", weights="none"))
         assert model.describe()["preset"] == "depth-anything-v2-small"
         assert model.warnings
 

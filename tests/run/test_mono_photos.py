@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from recon.errors import InputError, MissingExtraError
-from recon.estimate.mono_cameras import camera_of_photo
-from recon.estimate.mono_predict import FittedSingle
+from recon.estimate.unrelated import SinglePhoto
 from recon.messages import ReconWarning, collect_warnings, warn
 from recon.run.mono_photos import MonoPhoto, PhotoReader, folder_names, list_photos
 from recon.sources.fitting import fit_photo
 from recon.sources.photo import Photo
+from recon.sources.photo_cameras import PhotoCameras
 
 
 class TestFolderNames:
@@ -61,8 +61,8 @@ def photos(count: int) -> list[MonoPhoto]:
     return [MonoPhoto(Photo(f"{i}.jpg", np.zeros((28, 28, 3), np.uint8)), f"{i}.jpg", f"{i}") for i in range(count)]
 
 
-def prepare(photo: Photo, index: int) -> FittedSingle:
-    return FittedSingle(fit_photo(photo, 28), camera_of_photo(photo))
+def prepare(photo: Photo, index: int) -> SinglePhoto:
+    return SinglePhoto(fit_photo(photo, 28), PhotoCameras(focal=30.0).of(photo, [photo.name], 0))
 
 
 class TestReading:
@@ -76,7 +76,7 @@ class TestReading:
     def test_only_a_few_are_read_ahead(self) -> None:
         read: list[int] = []
 
-        def note(photo: Photo, index: int) -> FittedSingle:
+        def note(photo: Photo, index: int) -> SinglePhoto:
             read.append(index)
             return prepare(photo, index)
 
@@ -91,7 +91,7 @@ class TestReading:
     def test_while_the_network_works_on_the_batch_before(self) -> None:
         second = threading.Event()
 
-        def note(photo: Photo, index: int) -> FittedSingle:
+        def note(photo: Photo, index: int) -> SinglePhoto:
             if index == 1:
                 second.set()
             return prepare(photo, index)
@@ -101,7 +101,7 @@ class TestReading:
         assert second.wait(timeout=10)
 
     def test_what_readers_warn_of_reaches_the_run(self) -> None:
-        def doubt(photo: Photo, index: int) -> FittedSingle:
+        def doubt(photo: Photo, index: int) -> SinglePhoto:
             warn(f"{photo.name} looks odd")
             return prepare(photo, index)
 
@@ -110,7 +110,7 @@ class TestReading:
         assert sorted(messages) == [f"{index}.jpg looks odd" for index in range(3)]
 
     def test_other_errors_are_not_swallowed(self) -> None:
-        def fail(photo: Photo, index: int) -> FittedSingle:
+        def fail(photo: Photo, index: int) -> SinglePhoto:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -122,7 +122,7 @@ def test_a_missing_package_ends_the_run(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (30, 20)).save(tmp_path / name)
 
-    def prepare(photo: Photo, index: int) -> FittedSingle:
+    def prepare(photo: Photo, index: int) -> SinglePhoto:
         raise MissingExtraError("reading it", "pillow-heif", "heic")
 
     reader = PhotoReader(list_photos([tmp_path]), prepare, strict=False)

@@ -30,6 +30,9 @@ ASKED: dict[str, object] = {
     "revision": "v1",
     "engine": "reference",
     "precision": "fp32",
+    "output_kind": "depth",
+    "provider": "cpu",
+    "threads": 2,
     "export_feat_layers": (1,),
     "align_to_input_ext_scale": False,
     "use_ray_pose": True,
@@ -71,11 +74,12 @@ def test_every_option_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize("name", ASKED)
 def test_what_has_a_use_for_it(name: str) -> None:
     any_view = uses(name, "da3-small", ALL)
-    assert any_view == (name != "fill")
+    of_files = {"output_kind", "provider", "threads"}
+    assert any_view == (name not in {"fill", *of_files})
     networks = {"weights", "revision", "engine", "precision", "export_feat_layers"}
     several = {"align_to_input_ext_scale", "use_ray_pose", "ref_view_strategy"}
-    assert uses(name, MVS, ALL) == (name not in networks | several)
-    assert uses(name, "da3mono-large", ALL) == (name not in {"fill", *several})
+    assert uses(name, MVS, ALL) == (name not in networks | several | of_files)
+    assert uses(name, "da3mono-large", ALL) == (name not in {"fill", *several, *of_files})
     assert uses(name, "da3-small", ("mini_npz",)) == (name in networks | several)
     assert uses(name, "da3-small", ("gs_ply",)) == (name in {"gs_budget", "include_filled", *networks, *several})
 

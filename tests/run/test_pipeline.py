@@ -142,15 +142,16 @@ class TestCamerasIn:
 
     def test_gaussians_move_with_the_cameras(self) -> None:
         cameras = user_cameras(4), original_intrinsics(4)
-        with pytest.warns(ReconWarning, match=r"predicted focal length, up to 1\.6% off"):
-            result = reconstruct(fake_model("da3-giant"), photos(4), *cameras, options=small(infer_gs=True))
-        prediction = result.prediction
+        prediction = reconstruct(fake_model("da3-giant"), photos(4), *cameras, options=small(infer_gs=True)).prediction
         # The fake network puts the Gaussians of all pixels at the camera's centre.
         means = prediction.gaussians.means.reshape(4, -1, 3)
         np.testing.assert_allclose(
             means, np.broadcast_to(camera_centres(user_cameras(4))[:, None], means.shape), atol=1e-4
         )
-        np.testing.assert_allclose(prediction.gaussians.scales, 0.25, rtol=1e-5)
+        # They are as wide as the pixels, which are those of the given intrinsics.
+        linear = np.linalg.inv(PROCESSED_INTRINSICS) @ PREDICTED_INTRINSICS
+        expected = 0.25 * np.sqrt(np.linalg.eigvalsh(linear @ linear.T))
+        np.testing.assert_allclose(prediction.gaussians.scales / expected, 1, rtol=1e-5)
         assert prediction.aux["gaussians"] is prediction.gaussians
 
     def test_camera_to_world_is_noticed(self) -> None:
@@ -237,7 +238,7 @@ class TestMetricScale:
 
     def test_single_view_metric_needs_intrinsics(self) -> None:
         model = fake_model("da3metric-large", with_cameras=False, with_sky=True)
-        with pytest.warns(ReconWarning, match="metres only with intrinsics"):
+        with pytest.warns(ReconWarning, match="metres only with a focal length"):
             relative = reconstruct(model, photos(2), options=SMALL).prediction
         assert relative.units == "relative"
         assert relative.conf is None

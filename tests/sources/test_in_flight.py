@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.estimate.mono_predict import FittedSingle
+from recon.estimate.unrelated import SinglePhoto
 from recon.run.mono_photos import PhotoReader, list_photos
 from recon.sources import loading
 from recon.sources.in_flight import PixelsInFlight
@@ -55,9 +55,9 @@ def read_together(folder: Path, watch: Watch) -> None:
 
 
 def read_one_by_one(folder: Path, watch: Watch) -> None:
-    def prepare(photo: Photo, index: int) -> FittedSingle:
+    def prepare(photo: Photo, index: int) -> SinglePhoto:
         watch(photo)
-        return FittedSingle(None, None)
+        return SinglePhoto(None, None)
 
     assert len(list(PhotoReader(list_photos([folder]), prepare, strict=True).batches(COUNT))) == 1
 

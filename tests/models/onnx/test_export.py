@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from recon.errors import InputError, MissingExtraError
-from recon.estimate.mono_network import NetworkModel
-from recon.estimate.mono_predict import predict_singles
+from recon.estimate.network import NetworkEstimator
+from recon.estimate.unrelated import SinglePhoto, estimate_each
 from recon.models.onnx import export, export_file
 from recon.models.onnx.export import OnnxFile, export_onnx
 from recon.models.onnx.export_check import MAX_ERROR_FP16, ExportError, check_file, relative_error
@@ -26,6 +26,7 @@ from recon.models.onnx.options import OnnxOptions
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
 from recon.onnx import MonocularModel
+from recon.sources.photo_cameras import PhotoCameras
 from recon.types import Prediction
 from tests.models.tiny import TINY, images, tiny_network
 
@@ -68,7 +69,8 @@ def assert_agrees(file: OnnxFile, kind: str, shape: tuple[int, ...]) -> None:
             "intrinsics": output.intrinsics,
         }
     else:
-        expected = {"predicted_depth": (output.depth if output.disparity is None else output.disparity)[:, 0]}
+        values = output.depth if output.disparity is None else output.disparity  # (N, 1, H, W)
+        expected = {"depth": values} if kind == "single_view" else {"predicted_depth": values[:, 0]}
     assert got.keys() == expected.keys()
     for name, values in expected.items():
         assert relative_error(got[name], values.numpy()) <= 1e-4, name
@@ -83,8 +85,7 @@ class TestFixedFiles:
         assert file.error <= 1e-4
         assert [path.name for path in tmp_path.iterdir()] == ["file.onnx"]
         assert all(isinstance(axis, int) for axis in file.input[1])
-        if kind != "single_view":  # whose sky is filled in outside of the file
-            assert_agrees(file, kind, file.input[1])  # type: ignore[arg-type]
+        assert_agrees(file, kind, file.input[1])  # type: ignore[arg-type]
 
     def test_names_and_shapes(self, mono: OnnxFile, tmp_path: Path) -> None:
         session = onnxruntime.InferenceSession(mono.path)
@@ -180,14 +181,12 @@ def photo(width: int, height: int) -> np.ndarray:
 
 def predicted_by_torch(kind: str, file: OnnxFile, picture: np.ndarray) -> Prediction:
     """What `recon mono` gives with the network in torch."""
-    from recon.estimate.mono_cameras import KnownCameras
-    from recon.estimate.mono_predict import FittedSingle, fit_single
     from recon.sources.loading import load_photos
 
     (loaded,) = load_photos(picture).photos
-    fitted = fit_single(MonocularModel(file.path), loaded)
-    camera = KnownCameras(FOCAL).of(loaded, [loaded.name], 0)
-    (prediction,) = predict_singles(NetworkModel(tiny_model(kind)), [FittedSingle(fitted, camera)])
+    fit = MonocularModel(file.path).estimator.profile.fit  # of the file's fixed size
+    camera = PhotoCameras(FOCAL).of(loaded, [loaded.name], 0)
+    (prediction,) = estimate_each(NetworkEstimator(tiny_model(kind)), [SinglePhoto(fit.photo(loaded), camera)])
     return prediction
 
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from recon.models.sky import fill_metric_sky, fill_single_view_sky, metres_from_canonical, metric_scale, quantile
+from recon.models.postprocess import (
+    fill_metric_sky,
+    fill_single_view_sky,
+    metres_from_canonical,
+    metric_scale,
+    quantile,
+)
 
 
 @pytest.mark.parametrize("count", [1, 2, 101, 1000])

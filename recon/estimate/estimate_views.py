@@ -1,0 +1,38 @@
+"""Views through an estimator, and with the depth what the views themselves know: masks, lenses, origins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from recon.cameras import CameraOrigin, Cameras
+from recon.estimate.estimator import Estimator, Wishes
+from recon.progress import TellPart
+from recon.sources.fitting import Views
+from recon.types import Prediction
+
+
+def estimate_views(
+    estimator: Estimator,
+    views: Views,
+    wishes: Wishes = Wishes(),
+    progress: TellPart | None = None,
+) -> Prediction:
+    """`Estimator.estimate`, with the masks and the cameras of the originals, and where its cameras come from."""
+    prediction = replace(estimator.estimate(views, wishes, progress), mask=views.masks)
+    extrinsics_origin: CameraOrigin | None = None
+    if prediction.extrinsics is not None:
+        extrinsics_origin = "predicted" if views.cameras.world_to_camera is None else views.cameras.origin
+    return replace(prediction, lenses=_lenses(prediction, views), extrinsics_origin=extrinsics_origin)
+
+
+def _lenses(prediction: Prediction, views: Views) -> Cameras | None:
+    """Of the originals as they were taken, without extrinsics: known, or else predicted."""
+    known = replace(views.original_cameras, world_to_camera=None)
+    if known.intrinsics is not None:
+        return known
+    if prediction.intrinsics is None:
+        return None
+    intrinsics = views.processed_to_original @ prediction.intrinsics.astype(np.float64)
+    return Cameras(intrinsics=intrinsics, sizes=views.original_sizes, origin="predicted", scale="free")
