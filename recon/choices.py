@@ -16,7 +16,7 @@ ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_boun
 """Which side `process_res` bounds, and how both sides become multiples of the patch; see `recon.sources.fitting`."""
 MixedSizes = Literal["crop", "error"]
 """What becomes of photos of different shapes."""
-Rasterizer = Literal["auto", "cpu", "gsplat"]
+RasterizerName = Literal["auto", "cpu", "gsplat"]
 """What renders splats; see `recon.splats.rendering`."""
 OutputKind = Literal["depth", "disparity"]
 """What a network's map holds: `depth` (near is small) or `disparity` (near is large, zero is infinitely far)."""
@@ -200,7 +200,7 @@ class ExportChoices(SeedOption, SplatBudget):
         help="Splats from the model's Gaussian head or from its depth. auto: from the head where there is one.",
         used_by=(SPLATS,),
     )
-    rasterizer: Rasterizer = option(
+    rasterizer: RasterizerName = option(
         "auto",
         help="What renders splats. auto: gsplat where it is installed and there is CUDA, else cpu.",
         used_by=(FORMATS,),

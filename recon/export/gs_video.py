@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.cameras import Cameras
-from recon.choices import ExportChoices, Rasterizer
+from recon.choices import ExportChoices, RasterizerName
 from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
 from recon.export.exporter import Exported, Exporter, Needs
@@ -62,7 +62,7 @@ class GsVideoOptions(Options):
     video_quality: Quality = option("high", help="How much room the video takes.")
     poster: bool = like(ExportChoices, "poster", help="Also write the middle frame as a JPEG.")
     fps: int = option(24, help="Frames per second.", least=1)
-    rasterizer: Rasterizer = like(ExportChoices, "rasterizer")
+    rasterizer: RasterizerName = like(ExportChoices, "rasterizer")
     render_cameras: Path | None = like(
         ExportChoices, "render_cameras", help="File with the cameras of the frames, in place of a path."
     )

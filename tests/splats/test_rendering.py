@@ -418,7 +418,7 @@ def test_another_rasterizer_is_one_line_in_the_table(monkeypatch: pytest.MonkeyP
 
 
 def test_names_of_rasterizers_are_those_users_choose_from() -> None:
-    assert set(get_args(recon.choices.Rasterizer)) == {"auto", *RASTERIZERS}
+    assert set(get_args(recon.choices.RasterizerName)) == {"auto", *RASTERIZERS}
 
 
 def run_python(code: str) -> str:
