@@ -11,6 +11,13 @@ class InputError(ValueError):
     """What the user gave cannot be used; the message names the file or argument and says what would be right."""
 
 
+def why(error: BaseException) -> str:
+    """What an error says, in one line: of the machine's just the reason, such as `Permission denied`."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class CheckpointError(InputError):
     """A checkpoint cannot be found, read, or does not fit the network it is for."""
 

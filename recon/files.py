@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recon.errors import InputError
+from recon.errors import InputError, why
 
 try:
     import fcntl
@@ -30,6 +30,17 @@ _ABANDONED_SECONDS = 24 * 3600.0
 """Where files cannot be locked, one that has not been written to for so long is taken for abandoned."""
 _swept: set[Path] = set()
 """Folders in which this process has looked for abandoned files."""
+
+
+def check_readable(path: Path) -> None:
+    """Raise InputError naming `path` and the reason unless it is a file that can be read."""
+    try:
+        with path.open("rb"):
+            return
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}") from error
 
 
 @contextlib.contextmanager

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from recon.errors import InputError
-from recon.files import atomic_write, remove_abandoned, temporary_folder
+from recon.errors import InputError, why
+from recon.files import atomic_write, check_readable, remove_abandoned, temporary_folder
 
 
 def test_the_file_appears_at_the_end(tmp_path):
@@ -124,3 +125,19 @@ def temporary_folder_in(folder):
             yield made
     finally:
         tempfile.tempdir = before
+
+
+def test_what_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    with pytest.raises(InputError, match=r"a: no such file"):
+        check_readable(file)
+    file.touch()
+    check_readable(file)
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        check_readable(tmp_path)
+
+
+def test_the_reason_of_an_error_is_one_line() -> None:
+    assert why(PermissionError(13, "Permission denied", "a/b")) == "Permission denied"
+    assert why(ValueError("two\nlines")) == "two lines"
+    assert why(KeyError()) == "KeyError"

@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from recon.cli.arguments import HELP_FLAGS, help_text, overview, parse
 from recon.cli.command import Command
@@ -25,7 +26,7 @@ from recon.cli.mono import MONO
 from recon.cli.report import say
 from recon.cli.run import RUN
 from recon.cli.streams import guarded_streams
-from recon.errors import InputError
+from recon.errors import InputError, why
 from recon.options import meant
 from recon.version import __version__
 
@@ -79,7 +80,7 @@ def _run(arguments: list[str]) -> int:
         return _say("interrupted; files that were not complete have been removed", FAILED)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None and error.errno in _THE_USERS_PATH:
-            return _say(f"error: {os.fsdecode(error.filename)}: {error.strerror}", WRONG_INPUT)
+            return _say(f"error: {_refused(Path(os.fsdecode(error.filename)))}: {why(error)}", WRONG_INPUT)
         to_install = what_to_install(error) if isinstance(error, ModuleNotFoundError) else None
         if to_install is not None:
             return _say(f"error: {to_install}", WRONG_INPUT)
@@ -87,6 +88,12 @@ def _run(arguments: list[str]) -> int:
             traceback.print_exc()
         hint = "" if verbose else " (--verbose shows where)"
         return _say(f"failed: {type(error).__name__}: {error if str(error) else 'no message'}{hint}", FAILED)
+
+
+def _refused(path: Path) -> Path:
+    """The folder above `path` that cannot be entered, if there is one; a user may not know what is looked for in it."""
+    parents = (folder for folder in reversed(path.parents) if folder.is_dir())
+    return next((folder for folder in parents if not os.access(folder, os.X_OK)), path)
 
 
 def _say(message: str, code: int) -> int:

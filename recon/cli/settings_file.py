@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from recon.errors import InputError
+from recon.errors import InputError, why
 from recon.options import Options, meant, options_of
 from recon.paths import configs_folder
 
@@ -22,8 +22,10 @@ def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, 
     path = _find(name_or_path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable YAML file ({_first_line(error)})") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from error
     if values is None:
         values = {}
     if not isinstance(values, Mapping):
@@ -49,7 +51,3 @@ def _find(name_or_path: str) -> Path:
         if bundled.is_file():
             return bundled
     raise InputError(f"--config {name_or_path}: no such file; settings known by name: {', '.join(settings_names())}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

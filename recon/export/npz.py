@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export.exporter import Exported, Exporter, NoOptions
-from recon.files import atomic_write
+from recon.files import atomic_write, check_readable
 from recon.messages import warn
 from recon.types import FEATURE_PREFIX, Gaussians, MadeBy, Prediction
 
@@ -136,8 +136,7 @@ def load_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -
 
     Raises InputError naming the file where it is missing, not an npz, or damaged.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_readable(path)
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not an npz file, or cut short")
     try:

@@ -15,6 +15,7 @@ from recon.geometry.cameras import invert_rigid
 from recon.geometry.located_depth import check_points, percentiles, with_cameras
 from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
+from recon.options import Options, option
 from recon.refine.ellipsoids import SIGMA, SIGMA_WITH_SECOND_LAYER, cover_footprints
 from recon.refine.second_layer import SPACING, SecondLayer, depth_behind, make_second_layer
 from recon.refine.surface import at_depth_edges, measure_slopes
@@ -44,27 +45,35 @@ _SAMPLES = 10_000
 """Pixels that fix the typical depth."""
 
 
-@dataclass(frozen=True)
-class DepthSplatOptions:
+@dataclass(frozen=True, kw_only=True)
+class DepthSplatOptions(Options):
     """Which pixels become splats."""
 
-    conf_thresh_percentile: float | None = None
-    """Leave out the pixels below this percentile of the confidence. None: 10 where every pixel has depth, else 0, as
-    what left pixels without has left out what it doubts."""
-    thin: bool = True
-    """Leave out what another view sees at a finer resolution, or an earlier one at a similar resolution."""
-    second_layer: bool = True
-    """Put larger splats behind, which show through gaps and where depth is unknown (`recon.refine.second_layer`)."""
-    include_filled: bool = False
-    """Take filled-in depth for found. Off: such pixels are behind the splats, like all others without depth."""
-    budget: int | None = None
-    """Keep at most this many splats, the most important ones, and grow them to cover for the rest. None: all."""
-
-    def __post_init__(self) -> None:
-        if self.conf_thresh_percentile is not None and not 0 <= self.conf_thresh_percentile <= 100:
-            raise InputError(f"conf_thresh_percentile must be between 0 and 100, got {self.conf_thresh_percentile}")
-        if self.budget is not None and self.budget < 1:
-            raise InputError(f"budget must be at least 1, or None for no limit, got {self.budget}")
+    conf_thresh_percentile: float | None = option(
+        None,
+        help="Leave out the pixels below this percentile of the confidence. None: 10 where every pixel has "
+        "depth, else 0, as what left pixels without has left out what it doubts.",
+        least=0,
+        most=100,
+    )
+    thin: bool = option(
+        True,
+        help="Leave out what another view sees at a finer resolution, or an earlier one at a similar resolution.",
+    )
+    second_layer: bool = option(
+        True,
+        help="Put larger splats behind, which show through gaps and where depth is unknown "
+        "(recon.refine.second_layer).",
+    )
+    include_filled: bool = option(
+        False,
+        help="Take filled-in depth for found. Off: such pixels are behind the splats, like all others without depth.",
+    )
+    budget: int | None = option(
+        None,
+        help="Keep at most this many splats, the most important ones, and grow them to cover for the rest. None: all.",
+        least=1,
+    )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.errors import InputError
+from recon.errors import InputError, why
 from recon.export import Exported, TypedOptions
 from recon.files import atomic_write
 from recon.options import settings_entry
@@ -135,7 +135,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not the record of a run ({error}); move it away") from error
+        raise InputError(f"{path}: not the record of a run ({why(error)}); move it away") from error
     if not isinstance(found, dict) or not isinstance(found.get("exports"), dict):
         raise InputError(f"{path}: not the record of a run; move it away or choose another folder")
     return found

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.files import temporary_folder
 from recon.geometry.sparse_points import SparsePoints
+from recon.options import Options, option
 from recon.progress import TellPart
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import colmap_seed
@@ -41,41 +42,32 @@ _FEWEST_FEATURES = 50
 """A photo with fewer features cannot be matched."""
 
 
-@dataclass(frozen=True)
-class SfmOptions:
+@dataclass(frozen=True, kw_only=True)
+class SfmOptions(Options):
     """How cameras are found. Everything but `threads` is part of the cache's key."""
 
-    ordered: bool = False
-    """The photos are frames of a video, in order: match neighbours in time, and look-alikes to close loops."""
-    shared_intrinsics: bool = True
-    """Photos of one size and EXIF focal length share a camera; otherwise each photo has its own."""
-    camera_model: CameraModel = "SIMPLE_RADIAL"
-    """COLMAP's name; with any but the pinhole ones, photos are to be undistorted."""
-    max_features: int = 8192
-    """Per photo; the largest ones stay."""
-    exhaustive_up_to: int = 60
-    """Largest unordered set in which every photo is matched with every other."""
-    neighbours: int = 20
-    """Look-alikes that each photo of a larger set is matched with."""
-    overlap: int = 10
-    """Neighbours in time that each frame of a video is matched with."""
-    seed: int = 0
-    """Of everything random."""
-    threads: int | None = None
-    """CPU threads; None takes all."""
-
-    def __post_init__(self) -> None:
-        if self.camera_model not in get_args(CameraModel):
-            raise InputError(f"camera_model must be one of {', '.join(get_args(CameraModel))}, not {self.camera_model}")
-        for name, least in (("max_features", _FEWEST_FEATURES), ("exhaustive_up_to", 2), ("neighbours", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("overlap", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed must be between 0 and 2⁶³ - 1, got {self.seed}")
+    ordered: bool = option(
+        False,
+        help="The photos are frames of a video, in order: match neighbours in time, and look-alikes to close loops.",
+    )
+    shared_intrinsics: bool = option(
+        True,
+        help="Photos of one size and EXIF focal length share a camera; otherwise each photo has its own.",
+    )
+    camera_model: CameraModel = option(
+        "SIMPLE_RADIAL",
+        help="COLMAP's name; with any but the pinhole ones, photos are to be undistorted.",
+    )
+    max_features: int = option(8192, help="Per photo; the largest ones stay.", least=_FEWEST_FEATURES)
+    exhaustive_up_to: int = option(
+        60,
+        help="Largest unordered set in which every photo is matched with every other.",
+        least=2,
+    )
+    neighbours: int = option(20, help="Look-alikes that each photo of a larger set is matched with.", least=1)
+    overlap: int = option(10, help="Neighbours in time that each frame of a video is matched with.", least=1)
+    seed: int = option(0, help="Of everything random.", least=0, most=2**63 - 1)
+    threads: int | None = option(None, help="CPU threads; None takes all.", least=1)
 
     @property
     def decisive(self) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recon.cameras import CameraOrigin, Cameras, CameraScale
-from recon.errors import InputError
+from recon.errors import InputError, why
 from recon.files import atomic_write, read_json
 from recon.geometry.cameras import to_4x4
 from recon.names import normalise_name
@@ -250,7 +250,7 @@ def _read_json(path: Path) -> CamerasFile:
     try:
         content = read_json(path)
     except (ValueError, OSError) as error:
-        raise InputError(f"'{path}' is not a readable JSON file: {error}") from error
+        raise InputError(f"'{path}' is not a readable JSON file: {why(error)}") from error
     if not isinstance(content, dict):
         content = {}
     frames = content.get("frames")
@@ -293,7 +293,7 @@ def _load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], bool]:
             wanted = [key for key in file.files if key not in _BULKY and not key.startswith(_BULKY_PREFIXES)]
             return {key: file[key] for key in wanted}, "depth" in file.files
     except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
-        raise InputError(f"'{path}' is not a readable .npz file of plain arrays: {error}") from error
+        raise InputError(f"'{path}' is not a readable .npz file of plain arrays: {why(error)}") from error
 
 
 def _read_npz(path: Path) -> CamerasFile:

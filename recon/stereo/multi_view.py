@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
+from recon.options import Options, option
 from recon.progress import TellPart
 from recon.stereo.consistency import agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
@@ -40,64 +41,62 @@ _DIFFERENT_PLACES = 1e-9
 """Distance between cameras, relative to their distance from the origin or to one, that is more than rounding."""
 
 
-@dataclass(frozen=True)
-class StereoOptions:
+@dataclass(frozen=True, kw_only=True)
+class StereoOptions(Options):
     """How depth is looked for, and what of it is kept."""
 
-    planes: int = 96
-    """Depths tried at each pixel, evenly spaced in inverse depth; what is found is refined between them."""
-    window: int = 9
-    """Odd diameter in pixels of the window that is matched."""
-    sources: int = 4
-    """Views that each view is matched with; a pixel's score is the mean over the two that match it best."""
-    refinements: int = 4
-    """Passes in which pixels take over their neighbours' planes and fit their own."""
-    noise: float = 0.5
-    """Standard deviation of the images' noise in grey levels: fainter texture is not trusted."""
-    least_score: float = 0.3
-    """Least correlation of a pixel that is kept, -1 to 1."""
-    checking_views: int = 6
-    """Views whose depth maps each pixel is checked against."""
-    agreeing: int = 2
-    """Of these that must agree; where no more have the pixel's point in their image, all but one of them, but at
-    least one. Where a surface goes on beside pixels kept so, one is enough."""
-    tolerance: float = 0.01
-    """Largest relative difference of depth between views that agree."""
-    pixel_tolerance: float = 1.0
-    """Largest distance in pixels after the way there and back."""
-    smallest_patch: int = 30
-    """Pixels: smaller connected patches of depth are removed as speckle, and smaller holes show nothing behind."""
-    depth_range: tuple[float, float] | None = None
-    """Nearest and farthest depth, in the units of the cameras; None takes it from the points, view by view."""
-    fill: bool = False
-    """Complete the pixels without depth from the pixels around them, at confidence 1."""
-    device: Device = "auto"
-    """`cuda` needs torch with it; `auto` takes it where there is one."""
-    threads: int | None = None
-    """CPU threads; None takes all. The result is the same."""
+    planes: int = option(
+        96,
+        help="Depths tried at each pixel, evenly spaced in inverse depth; what is found is refined between them.",
+        least=8,
+    )
+    window: int = option(9, help="Odd diameter in pixels of the window that is matched.", least=3)
+    sources: int = option(
+        4,
+        help="Views that each view is matched with; a pixel's score is the mean over the two that match it best.",
+        least=1,
+    )
+    refinements: int = option(
+        4,
+        help="Passes in which pixels take over their neighbours' planes and fit their own.",
+        least=1,
+    )
+    noise: float = option(
+        0.5,
+        help="Standard deviation of the images' noise in grey levels: fainter texture is not trusted.",
+        above=0,
+    )
+    least_score: float = option(0.3, help="Least correlation of a pixel that is kept, -1 to 1.", least=-1, below=1)
+    checking_views: int = option(6, help="Views whose depth maps each pixel is checked against.", least=1)
+    agreeing: int = option(
+        2,
+        help="Of these that must agree; where no more have the pixel's point in their image, all but one of "
+        "them, but at least one. Where a surface goes on beside pixels kept so, one is enough.",
+        least=1,
+    )
+    tolerance: float = option(0.01, help="Largest relative difference of depth between views that agree.", above=0)
+    pixel_tolerance: float = option(1.0, help="Largest distance in pixels after the way there and back.", above=0)
+    smallest_patch: int = option(
+        30,
+        help="Pixels: smaller connected patches of depth are removed as speckle, and smaller holes show nothing "
+        "behind.",
+        least=0,
+    )
+    depth_range: tuple[float, float] | None = option(
+        None,
+        help="Nearest and farthest depth, in the units of the cameras; None takes it from the points, view by view.",
+        above=0,
+    )
+    fill: bool = option(False, help="Complete the pixels without depth from the pixels around them, at confidence 1.")
+    device: Device = option("auto", help="cuda needs torch with it; auto takes it where there is one.")
+    threads: int | None = option(None, help="CPU threads; None takes all. The result is the same.", least=1)
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("planes", 8), ("window", 3), ("sources", 1), ("refinements", 1), ("checking_views", 1), ("agreeing", 1),
-            ("smallest_patch", 0),
-        ):  # fmt: skip
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        super().__post_init__()
         if self.window % 2 == 0:
             raise InputError(f"window must be odd, got {self.window}")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads must be at least 1, got {self.threads}")
-        for name in ("noise", "tolerance", "pixel_tolerance"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        if not -1 <= self.least_score < 1:
-            raise InputError(f"least_score must be at least -1 and below 1, got {self.least_score}")
-        if self.depth_range is not None and not 0 < self.depth_range[0] < self.depth_range[1] < np.inf:
-            raise InputError(
-                f"depth_range must be a positive nearest and a larger farthest depth, got {self.depth_range}"
-            )
-        if self.device not in get_args(Device):
-            raise InputError(f"device must be one of {', '.join(get_args(Device))}, not {self.device!r}")
+        if self.depth_range is not None and self.depth_range[0] >= self.depth_range[1]:
+            raise InputError(f"depth_range must be a nearest and a larger farthest depth, got {self.depth_range}")
 
 
 @dataclass(frozen=True)

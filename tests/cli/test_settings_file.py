@@ -41,7 +41,7 @@ def test_a_file_sets_fields(tmp_path: Path) -> None:
         ("inputs: a", "settings.yaml: inputs must be a list, got 'a'"),
         ("engine: torch", "settings.yaml: engine must be one of recon, reference"),
         ("- a\n- b", "settings.yaml: expected `key: value` lines, found a list"),
-        ("a: [", "settings.yaml: not a readable YAML file"),
+        ("a: [", "settings.yaml: not a YAML file"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, message: str) -> None:

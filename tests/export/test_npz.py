@@ -92,7 +92,7 @@ def test_files_that_are_not_results(full_file, tmp_path):
     damaged.write_bytes(whole[:2000] + bytes(255 - b for b in whole[2000:2100]) + whole[2100:])
     for path, message in (
         (missing, "no such file"),
-        (tmp_path, "no such file"),
+        (tmp_path, "Is a directory"),
         (text, "not an npz file"),
         (empty, "not an npz file"),
         (array, "not an npz file"),

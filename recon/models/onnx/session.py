@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from recon.choices import Provider
 from recon.errors import InputError, MissingExtraError
+from recon.files import check_readable
 from recon.messages import warn
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _onnxruntime() -> Any:
 def _check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; give an ONNX file")
+    check_readable(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes), not an ONNX file")
 
