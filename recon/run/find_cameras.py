@@ -50,6 +50,7 @@ class KnownCameras:
             "mean_reprojection_error": float(np.nanmean(result.reprojection_errors)),
             "doubtful": result.doubtful,
             "assumed_lens": result.assumed_lens,
+            "still_matches": result.still_matches,
             "from_cache": result.from_cache,
         }
 

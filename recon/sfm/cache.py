@@ -17,7 +17,7 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import SfmModel
 from recon.sfm.photos import SfmPhoto
 
-_FORMAT = 3
+_FORMAT = 4
 """To be raised with every change that makes equal input yield another outcome."""
 
 Outcome = tuple[SfmModel, list[list[int]]]
@@ -70,6 +70,7 @@ def _to_arrays(outcome: Outcome) -> dict[str, Any]:
         "extrinsics": model.extrinsics,
         "reprojection_errors": model.reprojection_errors,
         "doubtful": np.array(model.doubtful),
+        "still_matches": np.array(model.still_matches),
         "intrinsics": lenses.intrinsics,
         "distortion": lenses.distortion,
         "sizes": lenses.sizes,
@@ -95,6 +96,7 @@ def _from_arrays(arrays: dict[str, Any]) -> Outcome:
         ),
         reprojection_errors=arrays["reprojection_errors"],
         doubtful=bool(arrays["doubtful"]),
+        still_matches=float(arrays["still_matches"]),
     )
     others = np.split(arrays["others"], np.cumsum(arrays["other_counts"]))[:-1]
     return model, [photos.tolist() for photos in others]

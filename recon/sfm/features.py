@@ -156,6 +156,13 @@ def feature_counts(database_path: Path, count: int) -> NDArray[np.int64]:
     return counts
 
 
+def read_keypoints(database: pycolmap.Database, index: int) -> NDArray[np.float64]:
+    """(K, 2) pixel coordinates, in its small picture, of the features of the photo at `index`."""
+    if not database.exists_keypoints(index + 1):
+        return np.zeros((0, 2))
+    return np.asarray(database.read_keypoints(index + 1), np.float64)[:, :2]
+
+
 def _forget_features(database_path: Path, indices: Sequence[int]) -> None:
     with contextlib.closing(sqlite3.connect(database_path)) as connection, connection:
         for table in ("keypoints", "descriptors"):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
 from recon.lens import distort
+from recon.sfm.agreement import agreement
 from recon.sfm.colmap import run_cancellable
 from recon.sfm.focal import estimate_focals, start_from
 from recon.sfm.global_mapping import global_models
@@ -62,6 +63,12 @@ _SMALL_ERROR = 0.5
 """Mean reprojection error, in pixels of the small pictures, of a model beyond doubt; false ones have 0.6 and more."""
 _DOUBTFUL_ERROR = 0.75
 """The same, from which on a model is said to be doubtful."""
+_CONFIRMED = 0.75
+"""Share of a photo's verified matches that a right camera explains at least: it is 0.95 and more of most."""
+_CONTRADICTED = 0.5
+"""The same, below which a camera is wrong."""
+_UNCONFIRMED = 0.1
+"""Share of photos that may be unconfirmed in a model that a second attempt does not better."""
 _FEW_POINTS_PER_VIEW = 10
 """Models with fewer points per photo are doubtful too, and worse than any others."""
 _LARGE_ERROR = 2.0
@@ -89,6 +96,8 @@ class SfmModel:
     """(M,) mean distance of observed from projected points, in pixels of the originals; NaN for views without."""
     doubtful: bool
     """Errors are so large, or points so few, that the model may be wrong as a whole."""
+    still_matches: float = 0.0
+    """Share of all matches that was left out because it stands still in the pictures (`recon.sfm.still_matches`)."""
 
 
 def build_models(
@@ -109,21 +118,33 @@ def build_models(
     told how many of the `count` photos are placed.
     """
     models: list[pycolmap.Reconstruction] = []
+    merits: dict[int, _Merit] = {}
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     for number, attempt in enumerate(attempts):
         if attempt.focal is not None:
             start_from(database_path, attempt.focal)
         elif count >= LENS_FROM and not attempt.all_at_once:
             estimate_focals(database_path, folder, seed)
-        found = _map(database_path, folder, count, seed + number, threads, attempt, report)
-        models += [model for model in found if _makes_sense(model, overlaps)]
-        models.sort(key=_merit, reverse=True)
-        enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
-        if not models or models[0].num_reg_images() < enough or not _is_supported(models[0]):
+        for model in _map(database_path, folder, count, seed + number, threads, attempt, report):
+            if _makes_sense(model, overlaps):
+                models.append(model)
+                merits[id(model)] = _merit(model, overlaps)
+        models.sort(key=lambda model: merits[id(model)], reverse=True)
+        if not models:
             continue
-        if count > _PATIENCE or _error(models[0]) <= _SMALL_ERROR:
+        best = merits[id(models[0])]
+        placed = models[0].num_reg_images()
+        enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
+        unconfirmed = placed - best.confirmed
+        if placed < enough or not best.supported:
+            continue
+        if unconfirmed > (0 if number == 0 and count <= _PATIENCE else _UNCONFIRMED * placed):
+            continue
+        if count > _PATIENCE or -best.negative_error <= _SMALL_ERROR:
             break
     report(count)
+    if models:
+        leave_out_contradicted(models[0], overlaps)
     return models
 
 
@@ -220,9 +241,30 @@ def _lens_exists(camera: pycolmap.Camera) -> bool:
     return not folds and bool(np.linalg.norm(bent[-1] - corner) <= _STRONGEST_BEND * np.linalg.norm(corner))
 
 
-def _merit(model: pycolmap.Reconstruction) -> tuple[bool, int, float]:
-    """Orders models: those with enough points are better, then those with more photos, then with smaller errors."""
-    return _is_supported(model), model.num_reg_images(), -_error(model)
+class _Merit(NamedTuple):
+    """Orders models: those with enough points are better, then those with more photos right, then smaller errors."""
+
+    supported: bool
+    confirmed: int
+    """Photos whose verified matches the model explains."""
+    negative_error: float
+
+
+def _merit(model: pycolmap.Reconstruction, overlaps: Overlaps) -> _Merit:
+    shares = agreement(model, overlaps)
+    confirmed = sum(shares.get(index, 1.0) >= _CONFIRMED for index in photos_of(model))
+    return _Merit(_is_supported(model), confirmed, -_error(model))
+
+
+def leave_out_contradicted(model: pycolmap.Reconstruction, overlaps: Overlaps) -> None:
+    """Take the photos out of a model whose matches say that their cameras are wrong, the worst first."""
+    while model.num_reg_images() > 2:
+        shares = agreement(model, overlaps)
+        worst = min(shares, key=lambda index: shares[index], default=None)
+        if worst is None or shares[worst] >= _CONTRADICTED:
+            return
+        # With a wrong one gone, the matches of its neighbours are explained better.
+        model.deregister_frame(model.images[worst + 1].frame_id)
 
 
 def _is_supported(model: pycolmap.Reconstruction) -> bool:
@@ -252,7 +294,7 @@ def groups_apart(models: Sequence[pycolmap.Reconstruction]) -> list[list[int]]:
     return groups
 
 
-def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> SfmModel:
+def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto], still_matches: float = 0.0) -> SfmModel:
     """Cameras and points of a model, in pixels of the originals."""
     registered = photos_of(model)
     images = [model.images[index + 1] for index in registered]
@@ -280,6 +322,7 @@ def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto]) -> Sf
         in_original_pixels,
         errors,
         doubtful=_error(model) > _DOUBTFUL_ERROR or not _is_supported(model),
+        still_matches=still_matches,
     )
 
 

@@ -5,19 +5,20 @@ A camera that only turns sees no depth, yet mapping can make a model of noise an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.sfm.features import read_keypoints
 from recon.sfm.pairs import Pair
 from recon.sfm.photos import SfmPhoto
 
 if TYPE_CHECKING:
-    import pycolmap
+    pass
 
 _LEAST_PARALLAX = 0.003
 """Distance, in units of the longer side, that turning must leave unexplained: 5 pixels of 1600."""
@@ -26,10 +27,24 @@ _NOISE = 1.0
 _QUANTILE = 0.8
 """Of the matches, in order of that distance: what is near shows parallax, and it may be a small part of the picture."""
 _MOST_MATCHES = 400
+_SAMPLE = 100
+"""Matches of a pair that are kept, to judge models by."""
 _KNOWN_FOCALS = np.geomspace(0.85, 1.18, 5)
 """Factors on a focal length from EXIF that the test allows for."""
 _UNKNOWN_FOCALS = np.geomspace(0.5, 2.0, 13)
 """The same where EXIF says nothing. Not larger: towards telephoto, turning looks like a step sideways."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """A sample of the verified matches of a pair, in pixels of the small pictures."""
+
+    first: NDArray[np.float32]
+    """(K, 2) in the photo with the lower index."""
+    second: NDArray[np.float32]
+    """(K, 2) in the other."""
+    count: int
+    """Of all, not only of the sample."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,8 @@ class Overlaps:
     """Pairs (i, j), i < j, of photos that show the same things."""
     with_parallax: frozenset[Pair]
     """Those of them whose matches a turn of the camera alone does not explain."""
+    matches: Mapping[Pair, Matches] = field(default_factory=dict)
+    """Of each pair, at most some hundred."""
 
 
 def read_overlaps(database_path: Path, photos: Sequence[SfmPhoto]) -> Overlaps:
@@ -50,28 +67,24 @@ def read_overlaps(database_path: Path, photos: Sequence[SfmPhoto]) -> Overlaps:
     """
     import pycolmap
 
-    pairs, with_parallax = set(), set()
+    pairs, with_parallax, samples = set(), set(), {}
     with pycolmap.Database.open(database_path) as database:
-        keypoints = [_keypoints(database, index) for index in range(len(photos))]
+        keypoints = [read_keypoints(database, index) for index in range(len(photos))]
         for pair_id, geometry in zip(*database.read_two_view_geometries(), strict=True):
             i, j = (image_id - 1 for image_id in pycolmap.pair_id_to_image_pair(pair_id))
             matches = np.asarray(geometry.inlier_matches)
             if len(matches) == 0:
                 continue
-            pairs.add((min(i, j), max(i, j)))
+            pairs.add((i, j))
+            count = len(matches)
             matches = matches[:: -(-len(matches) // _MOST_MATCHES)]
             first, second = keypoints[i][matches[:, 0]], keypoints[j][matches[:, 1]]
             least = _LEAST_PARALLAX * max(photos[j].gray.shape) + _NOISE
             if _unexplained(first, second, photos[i], photos[j]) > least:
-                with_parallax.add((min(i, j), max(i, j)))
-    return Overlaps(frozenset(pairs), frozenset(with_parallax))
-
-
-def _keypoints(database: pycolmap.Database, index: int) -> NDArray[np.float64]:
-    """(K, 2) pixel coordinates in the small picture."""
-    if not database.exists_keypoints(index + 1):
-        return np.zeros((0, 2))
-    return np.asarray(database.read_keypoints(index + 1), np.float64)[:, :2]
+                with_parallax.add((i, j))
+            few = slice(None, None, -(-len(first) // _SAMPLE))
+            samples[i, j] = Matches(first[few].astype(np.float32), second[few].astype(np.float32), count)
+    return Overlaps(frozenset(pairs), frozenset(with_parallax), samples)
 
 
 def _unexplained(

@@ -130,9 +130,9 @@ def _vlad(descriptors: NDArray[np.float32], words: NDArray[np.float32]) -> NDArr
 
 
 def match_pairs(
-    database_path: Path, pairs: list[Pair], folder: Path, seed: int, threads: int, report: Callable[[int], None]
+    database_path: Path, pairs: list[Pair], folder: Path, threads: int, report: Callable[[int], None]
 ) -> None:
-    """Match the features of each pair and keep the matches that one motion explains, in the database."""
+    """Match the features of each pair, in the database; which matches one motion explains is left to `verify_pairs`."""
     import pycolmap
 
     listing = folder / "pairs.txt"
@@ -140,18 +140,35 @@ def match_pairs(
     matching = pycolmap.FeatureMatchingOptions()
     matching.use_gpu = False
     matching.num_threads = threads
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = seed
+    matching.skip_geometric_verification = True
     with pycolmap.Database.open(database_path) as database:
         run_cancellable(
             lambda token: pycolmap.match_image_pairs(
                 database_path,
                 matching_options=matching,
                 pairing_options=pycolmap.ImportedPairingOptions(match_list_path=listing),
-                verification_options=verification,
                 device=pycolmap.Device.cpu,
                 cancellation_token=token,
             ),
             watch=lambda: report(database.num_matched_image_pairs()),
         )
     report(len(pairs))
+
+
+def verify_pairs(database_path: Path, seed: int, threads: int, watch: Callable[[], None]) -> None:
+    """Keep, as the geometry of each pair that is matched, what one motion explains of its matches."""
+    import pycolmap
+
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    verifier = pycolmap.GeometricVerifierOptions()
+    verifier.num_threads = threads
+    run_cancellable(
+        lambda token: pycolmap.geometric_verification(
+            database_path,
+            verifier_options=verifier,
+            two_view_geometry_options=verification,
+            cancellation_token=token,
+        ),
+        watch=watch,
+    )

@@ -30,14 +30,16 @@ from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
 from recon.sfm.overlaps import Overlaps, read_overlaps
-from recon.sfm.pairs import choose_pairs, match_pairs
+from recon.sfm.pairs import choose_pairs, match_pairs, verify_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
+from recon.sfm.still_matches import move_with_the_scene, restore, take_out_still_matches
 from recon.sources.colmap_log import quiet_colmap
 
 __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
 
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 
+_STILL_THINGS = "what stands still in the pictures (text or a logo over the photos, a frame, a background that stays)"
 _FEWEST_FEATURES = 50
 """A photo with fewer features cannot be matched."""
 
@@ -96,6 +98,8 @@ class SfmResult:
     """Errors are so large, or points so few, that the cameras may be wrong as a whole."""
     assumed_lens: bool = False
     """The focal length is a guess: two photos do not tell it, and EXIF does not either."""
+    still_matches: float = 0.0
+    """Share of all matches left out because they stand still in the pictures: an overlay, or a still background."""
     other_models: tuple[tuple[str, ...], ...] = ()
     """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
     from_cache: bool = False
@@ -138,6 +142,11 @@ class SfmResult:
             f"{_listed(names)}; photos that show both would join them"
             for names in self.other_models
         ]
+        if self.still_matches:
+            lines.append(
+                f"{100 * self.still_matches:.2g} % of the matches are left out: they show {_STILL_THINGS}; "
+                "the cameras are those of what moves against it"
+            )
         if self.assumed_lens:
             lines.append(
                 "the focal length is assumed, for 2 photos without EXIF do not tell it: depth may be stretched; "
@@ -205,9 +214,18 @@ def structure_from_motion(
         )
         tell("matches", 0, len(pairs))
         seed = colmap_seed(options.seed)
-        match_pairs(database, pairs, folder, seed, threads, lambda done: tell("matches", done, len(pairs)))
+        match_pairs(database, pairs, folder, threads, lambda done: tell("matches", done, len(pairs)))
+
+        def verify() -> None:
+            verify_pairs(database, seed, threads, lambda: tell("matches", len(pairs), len(pairs)))
+
+        still = take_out_still_matches(database, photos, pairs)
+        verify()
+        if still.count and move_with_the_scene(database, photos, still):
+            restore(database, still)
+            verify()
         overlaps = read_overlaps(database, photos)
-        _check_overlaps(overlaps, count)
+        _check_overlaps(overlaps, count, still.share)
 
         tell("mapping", 0, count)
         models = build_models(
@@ -218,7 +236,7 @@ def structure_from_motion(
                 f"cameras cannot be found: {len(overlaps.pairs)} pairs of the {count} photos overlap, but no model of "
                 "them makes sense; give more photos, in smaller steps around the scene"
             )
-        model = read_model(models[0], photos)
+        model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
 
     if cache_folder is not None:
@@ -236,6 +254,7 @@ def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]
         sparse=model.sparse,
         reprojection_errors=model.reprojection_errors,
         doubtful=model.doubtful,
+        still_matches=model.still_matches,
         assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
         from_cache=from_cache,
@@ -265,16 +284,17 @@ def _check_features(features: NDArray[np.int64]) -> None:
         )
 
 
-def _check_overlaps(overlaps: Overlaps, count: int) -> None:
+def _check_overlaps(overlaps: Overlaps, count: int, still_matches: float) -> None:
+    beside = "" if not still_matches else f", beside {_STILL_THINGS}"
     if not overlaps.pairs:
         raise InputError(
-            f"cameras cannot be found: no two of the {count} photos show enough of the same things; "
+            f"cameras cannot be found: no two of the {count} photos show enough of the same things{beside}; "
             "give photos that overlap by half or more"
         )
     if not overlaps.with_parallax:
         raise InputError(
-            f"cameras cannot be found: the {count} photos overlap, but differ as if the camera had only turned on the "
-            "spot; move it sideways from photo to photo"
+            f"cameras cannot be found: the {count} photos overlap{beside}, but differ as if the camera had stood still "
+            "or only turned on the spot; move it sideways from photo to photo"
         )
 
 

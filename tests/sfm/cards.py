@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.sfm.structure_from_motion import SfmPhoto, prepare_photo
+from recon.sfm.structure_from_motion import SfmPhoto, SfmResult, prepare_photo
 from recon.sources.photo import Photo
 from tests.seeds import numpy_random
 
@@ -93,3 +93,19 @@ def shifted(by: NDArray[np.float64]) -> NDArray[np.float64]:
 def prepared(images: NDArray[np.uint8], exif_focal_35mm: float | None = None) -> list[SfmPhoto]:
     """Photos named 00, 01, …"""
     return [prepare_photo(Photo(f"{i:02d}", image, exif_focal_35mm)) for i, image in enumerate(images)]
+
+
+def largest_angle(found: SfmResult, truth: NDArray[np.float64]) -> float:
+    """Degrees between the relative rotations of any two registered photos and those of `truth` (N, 4, 4)."""
+    first, second = np.triu_indices(len(found.registered), 1)
+
+    def relative(cameras: NDArray[np.float64]) -> NDArray[np.float64]:
+        rotations = cameras[:, :3, :3]
+        return rotations[second] @ rotations[first].swapaxes(1, 2)
+
+    cameras = found.cameras.world_to_camera
+    assert cameras is not None
+    difference = relative(cameras) @ relative(truth[found.registered]).swapaxes(1, 2)
+    sine = np.linalg.norm(difference - difference.swapaxes(1, 2), axis=(1, 2)) / 8**0.5
+    cosine = (np.trace(difference, axis1=1, axis2=2) - 1) / 2
+    return float(np.degrees(np.arctan2(sine, cosine)).max())

@@ -86,7 +86,7 @@ def blank_photos() -> list[np.ndarray]:
     [
         (one_photo, "photos: one photo shows no depth to multi-view stereo, it takes several or a network; "),
         (photos_without_overlap, "no two of the 2 photos show enough of the same things; give photos that overlap"),
-        (a_turn_on_the_spot, "as if the camera had only turned on the spot; move it sideways from photo to photo"),
+        (a_turn_on_the_spot, "only turned on the spot; move it sideways from photo to photo"),
         (identical_photos, "from the same picture 3 times: give photos of one scene from different places"),
         (blank_photos, "0 of 3 photos show enough texture; give sharp, well exposed photos"),
     ],

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,7 @@ from recon.errors import InputError
 from recon.lens import distort
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.lenses import Lenses
-from recon.sfm.mapping import _lens_exists, _merit
+from recon.sfm.mapping import _lens_exists, _Merit
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sources.photo import Photo
@@ -194,24 +193,8 @@ def test_lenses_of_a_wrong_shape():
         Lenses(np.eye(3)[None], np.zeros((1, 4)), np.array([[4, 4]]))
 
 
-@dataclass(frozen=True)
-class Model:
-    """As much of a COLMAP model as its merit takes."""
-
-    photos: int
-    points: int
-    error: float
-
-    def num_reg_images(self) -> int:
-        return self.photos
-
-    def num_points3D(self) -> int:
-        return self.points
-
-    def compute_mean_reprojection_error(self) -> float:
-        return self.error
-
-
 def test_the_better_of_two_models():
-    worst_first = [Model(22, 26, 0.0), Model(5, 400, 0.3), Model(8, 400, 1.1), Model(8, 400, 0.3)]
-    assert sorted(worst_first, key=_merit) == worst_first
+    """Enough points, then photos that the matches confirm, then the error."""
+    worst_first = [(False, 22, 0.0), (True, 5, 0.3), (True, 8, 1.1), (True, 8, 0.3)]
+    merits = [_Merit(supported, confirmed, -error) for supported, confirmed, error in worst_first]
+    assert sorted(merits) == merits
