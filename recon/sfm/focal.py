@@ -48,27 +48,58 @@ def estimate_focals(database_path: Path, folder: Path, seed: int) -> None:
                 database.update_camera(camera)
 
 
-def copy_overlaps(database: pycolmap.Database, path: Path) -> None:
-    """Write everything but descriptors to a new database: calibration changes it, and they would make it large."""
+def copy_overlaps(database: pycolmap.Database, path: Path, own_cameras: bool = False) -> None:
+    """Write everything but descriptors to a new database: calibration changes it, and they would make it large.
+
+    With `own_cameras`, each photo gets a camera of its own, with the photo's id, that starts as the one it shared.
+    """
     import pycolmap
 
     with pycolmap.Database.open(path) as copy:
-        for camera in database.read_all_cameras():
+        cameras = {camera.camera_id: camera for camera in database.read_all_cameras()}
+        images = sorted(database.read_all_images(), key=lambda image: image.image_id)
+        frames, rigs = database.read_all_frames(), database.read_all_rigs()
+        if own_cameras:
+            cameras = {image.image_id: _copied(cameras[image.camera_id], image.image_id) for image in images}
+            rigs = [_rig_of(camera) for camera in cameras.values()]
+        for camera in cameras.values():
             copy.write_camera(camera, use_camera_id=True)
-        for rig in database.read_all_rigs():
+        for rig in rigs:
             copy.write_rig(rig, use_rig_id=True)
-        for image in database.read_all_images():
-            plain = pycolmap.Image(name=image.name, camera_id=image.camera_id)  # its frame follows
-            plain.image_id = image.image_id
+        for image in images:
+            plain = pycolmap.Image(name=image.name, camera_id=image.image_id if own_cameras else image.camera_id)
+            plain.image_id = image.image_id  # its frame follows
             copy.write_image(plain, use_image_id=True)
             if database.exists_keypoints(image.image_id):
                 copy.write_keypoints(image.image_id, database.read_keypoints(image.image_id))
-        for frame in database.read_all_frames():
+            if own_cameras:
+                frame = pycolmap.Frame()
+                frame.frame_id = frame.rig_id = image.image_id
+                frame.add_data_id(plain.data_id)
+                copy.write_frame(frame, use_frame_id=True)
+        for frame in [] if own_cameras else frames:
             copy.write_frame(frame, use_frame_id=True)
         for pair_id, geometry in zip(*database.read_two_view_geometries(), strict=True):
             pair = pycolmap.pair_id_to_image_pair(pair_id)
             copy.write_two_view_geometry(*pair, geometry)
             copy.write_matches(*pair, database.read_matches(*pair))
+
+
+def _copied(camera: pycolmap.Camera, camera_id: int) -> pycolmap.Camera:
+    import pycolmap
+
+    copy = pycolmap.Camera(camera.todict())
+    copy.camera_id = camera_id
+    return copy
+
+
+def _rig_of(camera: pycolmap.Camera) -> pycolmap.Rig:
+    import pycolmap
+
+    rig = pycolmap.Rig()
+    rig.rig_id = camera.camera_id
+    rig.add_ref_sensor(camera.sensor_id)
+    return rig
 
 
 def start_from(database_path: Path, focal: float) -> None:

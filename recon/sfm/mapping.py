@@ -14,11 +14,12 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.lens import distort
 from recon.sfm.agreement import agreement
 from recon.sfm.colmap import run_cancellable
-from recon.sfm.focal import estimate_focals, start_from
+from recon.sfm.focal import copy_overlaps, estimate_focals, start_from
 from recon.sfm.global_mapping import global_models
 from recon.sfm.lenses import Lenses
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.photos import SfmPhoto
+from recon.sfm.separate_lenses import lens_gains, with_own_centres
 from recon.sources.colmap import distortion_coefficients, sparse_points, world_to_camera
 from recon.sources.pixels import SHORTEST_FOCAL_35MM
 
@@ -69,6 +70,8 @@ _CONTRADICTED = 0.5
 """The same, below which a camera is wrong."""
 _UNCONFIRMED = 0.1
 """Share of photos that may be unconfirmed in a model that a second attempt does not better."""
+_FAR_SMALLER = 0.9
+"""Factor on the error by which lenses of their own must explain photos better."""
 _FEW_POINTS_PER_VIEW = 10
 """Models with fewer points per photo are doubtful too, and worse than any others."""
 _LARGE_ERROR = 2.0
@@ -119,6 +122,7 @@ def build_models(
     """
     models: list[pycolmap.Reconstruction] = []
     merits: dict[int, _Merit] = {}
+    lenses_tried = False
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     for number, attempt in enumerate(attempts):
         if attempt.focal is not None:
@@ -136,16 +140,75 @@ def build_models(
         placed = models[0].num_reg_images()
         enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
         unconfirmed = placed - best.confirmed
-        if placed < enough or not best.supported:
-            continue
-        if unconfirmed > (0 if number == 0 and count <= _PATIENCE else _UNCONFIRMED * placed):
-            continue
-        if count > _PATIENCE or -best.negative_error <= _SMALL_ERROR:
+        good = placed >= enough and best.supported
+        good &= unconfirmed <= (0 if number == 0 and count <= _PATIENCE else _UNCONFIRMED * placed)
+        good &= count > _PATIENCE or -best.negative_error <= _SMALL_ERROR
+        if count <= _PATIENCE and (good or not lenses_tried):
+            lenses_tried = True
+            other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, models[0], good, seed, report)
+            if other_lenses is not None:
+                models.insert(0, other_lenses)
+                break
+        if good:
             break
     report(count)
     if models:
         leave_out_contradicted(models[0], overlaps)
     return models
+
+
+def _with_lenses_of_their_own(
+    database_path: Path,
+    folder: Path,
+    overlaps: Overlaps,
+    model: pycolmap.Reconstruction,
+    good: bool,
+    seed: int,
+    report: Callable[[int], None],
+) -> pycolmap.Reconstruction | None:
+    """A model in which photos do not share lenses, where those shared do not explain them; None where they do.
+
+    Args:
+        database_path: what `model` is made from.
+        folder: for temporary files.
+        overlaps: of its photos.
+        model: with shared lenses.
+        good: there is no doubt about `model` but this.
+        seed: of everything random.
+        report: told how many photos are placed.
+    """
+    import pycolmap
+
+    gains = lens_gains(model)
+    better = None
+    shared = len({model.images[image_id].camera_id for image_id in model.reg_image_ids()}) < model.num_reg_images()
+    if shared and (gains.needs_focals or not (good or gains.needs_centres)):
+        apart = folder / "apart.db"
+        try:
+            with pycolmap.Database.open(database_path) as database:
+                copy_overlaps(database, apart, own_cameras=True)
+            count = len({index for pair in overlaps.pairs for index in pair})
+            found = _map(apart, folder, count, seed, 1, _ATTEMPTS[0], report)
+        finally:
+            apart.unlink(missing_ok=True)
+        for candidate in found:
+            if _makes_sense(candidate, overlaps) and _explains_more(candidate, better or model, overlaps):
+                better = candidate
+        if better is not None:
+            gains = lens_gains(better)
+    if gains.needs_centres:
+        centred = with_own_centres(better or model)
+        if _makes_sense(centred, overlaps) and _explains_more(centred, better or model, overlaps):
+            better = centred
+    return better
+
+
+def _explains_more(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction, overlaps: Overlaps) -> bool:
+    """Whether `model`, which has more parameters, explains more photos than `other`, or them far more exactly."""
+    ours, theirs = _merit(model, overlaps), _merit(other, overlaps)
+    if ours.supported and ours.confirmed == theirs.confirmed:
+        return -ours.negative_error < _FAR_SMALLER * -theirs.negative_error
+    return ours.supported and ours.confirmed > theirs.confirmed
 
 
 def _map(
