@@ -10,7 +10,7 @@ import numpy as np
 
 from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.geometry.cameras import warn_if_camera_to_world, warn_if_float32_is_too_coarse
+from recon.geometry.cameras import warn_if_float32_is_too_coarse
 from recon.messages import warn
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.cameras_file import CamerasFile
@@ -93,7 +93,6 @@ def take_cameras(source: Source, extrinsics: Any, intrinsics: Any, file: Path | 
     else:
         return KnownCameras(source)
     if cameras.world_to_camera is not None:
-        warn_if_camera_to_world(cameras.world_to_camera)
         warn_if_float32_is_too_coarse(cameras.world_to_camera)
     return KnownCameras(CalibratedSource(source, tuple(kept), cameras), tuple(dropped))
 

@@ -12,6 +12,7 @@ from recon.export import EXPORTERS
 from recon.run.find_cameras import KnownCameras, take_cameras
 from recon.run.plan import Plan
 from recon.run.wishes import check_cameras_suffice
+from recon.sources.camera_check import check_given_cameras
 from recon.sources.fitting import FittedPhoto
 from recon.sources.photo import Photo
 from recon.sources.photo_cameras import camera_of_photo, together
@@ -42,6 +43,8 @@ def load_views(plan: Plan, profile: Profile, found: KnownCameras | None) -> Load
     if plan.reads_exif:
         loaded = replace(loaded, views=loaded.views.with_cameras(together([own[name] for name in loaded.views.names])))
     cameras = loaded.views.cameras
+    if cameras.origin == "given":
+        check_given_cameras(loaded.views)
     check_cameras_suffice(profile, cameras, len(loaded.views), plan.formats)
     if cameras.intrinsics is not None:
         for name in plan.formats:
