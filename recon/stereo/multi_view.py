@@ -201,8 +201,12 @@ def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | N
 def _matcher(options: StereoOptions, pool: ThreadPoolExecutor) -> Matcher:
     if options.device == "cpu":
         return CpuMatcher(pool)
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:
+        if options.device == "cuda":
+            raise
+        return CpuMatcher(pool)  # torch is for the GPU alone
     if torch.cuda.is_available():
         return TorchMatcher(torch.device("cuda"))
     if options.device == "cuda":

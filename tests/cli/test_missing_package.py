@@ -9,6 +9,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from recon.cli.missing_package import what_to_install
@@ -54,6 +55,17 @@ def test_a_module_of_recon_itself_is_a_fault() -> None:
     assert what_to_install(ModuleNotFoundError("no name")) is None
 
 
+def without_torch(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program = f"{HIDE_TORCH}\nfrom recon.cli.main import main\nsys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", program, *command.split()],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
@@ -63,16 +75,26 @@ def test_a_module_of_recon_itself_is_a_fault() -> None:
         ("export-onnx --model da3mono-large -o a.onnx", 2, "the package 'torch', which is not installed"),
     ],
 )
-def test_without_torch(command: str, code: int, said: str, tmp_path: Path) -> None:
+def test_what_needs_torch(command: str, code: int, said: str, tmp_path: Path) -> None:
     save_photos(tmp_path / "photos", 2)
-    program = f"{HIDE_TORCH}\nfrom recon.cli.main import main\nsys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *command.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
+    done = without_torch(command, tmp_path)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == (1 if code else 0)
+
+
+def test_stereo_and_exports_need_no_torch(tmp_path: Path) -> None:
+    scene = REPOSITORY / "scenes" / "table"
+    photos = " ".join(str(path) for path in sorted((scene / "images").iterdir())[:3])
+    formats = "npz-glb-gs_ply-depth_vis"
+    run = without_torch(
+        f"run {photos} --model mvs --cameras {scene / 'cameras.json'} --process-res 98 --export {formats} --out o",
+        tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    assert (np.load(tmp_path / "o" / "exports" / "npz" / "results.npz")["depth"] > 0).mean() > 0.2
+    assert (tmp_path / "o" / "gs_ply" / "0000.ply").is_file()
+    assert without_torch("export o --to ply", tmp_path).returncode == 0
+    refused = without_torch(f"run {photos} --model mvs --device cuda", tmp_path)
+    assert refused.returncode == 2
+    assert "pip install torch" in refused.stderr
