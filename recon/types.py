@@ -65,6 +65,29 @@ class Gaussians:
         return round(self.harmonics.shape[2] ** 0.5) - 1
 
 
+def usable_pixels(
+    depth: FloatArray,
+    conf: FloatArray | None,
+    sky: NDArray[np.bool_] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    filled: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """(N, H, W) True where depth is a number that can be used, confidence is one, and no mask excludes it.
+
+    Arguments are the fields of `Prediction` of the same names; `sky` and `filled` exclude, `mask` lets through.
+    """
+    depth = depth.astype(np.float32, copy=False) if depth.dtype.itemsize < 4 else depth
+    usable: NDArray[np.bool_] = (depth >= SMALLEST_DEPTH) & (depth <= LARGEST_DEPTH)  # False for NaN
+    if conf is not None:
+        usable &= np.abs(conf) <= LARGEST_DEPTH
+    if mask is not None:
+        usable &= mask
+    for excluded in (sky, filled):
+        if excluded is not None:
+            usable &= ~excluded
+    return usable
+
+
 @dataclass(frozen=True)
 class MadeBy:
     """What made a depth map, which decides what its confidence means."""
@@ -186,16 +209,9 @@ class Prediction:
 
         Pixels that were filled in, and those of the sky, count only where asked for. Read-only.
         """
-        depth = self.depth.astype(np.float32, copy=False) if self.depth.dtype.itemsize < 4 else self.depth
-        usable: NDArray[np.bool_] = (depth >= SMALLEST_DEPTH) & (depth <= LARGEST_DEPTH)  # False for NaN
-        if self.conf is not None:
-            usable &= np.isfinite(self.conf)
-        if self.mask is not None:
-            usable &= self.mask
-        if self.filled is not None and not filled:
-            usable &= ~self.filled
-        if self.sky is not None and not sky:
-            usable &= ~self.sky
+        usable = usable_pixels(
+            self.depth, self.conf, None if sky else self.sky, self.mask, None if filled else self.filled
+        )
         usable.setflags(write=False)
         return usable
 

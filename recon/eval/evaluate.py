@@ -147,14 +147,13 @@ def _match(result: Result, truth: GroundTruth) -> list[int | None]:
 def _gather(result: Result, truth: GroundTruth, matches: Sequence[int | None], options: EvalOptions) -> _Matched:
     chosen = np.array([i for i, match in enumerate(matches) if match is not None])
     indices = np.array([match for match in matches if match is not None])
-    known = usable(result.depth[chosen])
-    if result.sky is not None:
-        known &= ~result.sky[chosen]
+    known = result.valid[chosen]
     if options.min_conf is not None and result.conf is not None:
-        known &= result.conf[chosen] >= options.min_conf
+        known = known & (result.conf[chosen] >= options.min_conf)
     views = replace(
         result,
         depth=np.where(known, result.depth[chosen], 0),
+        valid=known,
         image_names=tuple(result.image_names[i] for i in chosen) if result.image_names else (),
         conf=None if result.conf is None else result.conf[chosen],
         sky=None if result.sky is None else result.sky[chosen],

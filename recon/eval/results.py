@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.run.record import read_record, run_folder
-from recon.types import FEATURE_PREFIX, FloatArray, Gaussians
+from recon.types import FEATURE_PREFIX, FloatArray, Gaussians, usable_pixels
 
 _FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
 """By format, the one that holds more first."""
@@ -27,6 +27,8 @@ class Result:
     """The file."""
     depth: FloatArray
     """(N, H, W) in `units`."""
+    valid: NDArray[np.bool_]
+    """(N, H, W) True where there is depth, filled-in depth among it, and no sky."""
     units: str
     """relative, aligned or metric."""
     cameras_from: str | None = None
@@ -85,12 +87,9 @@ def _is_of_run(format_name: str, record: Mapping[str, Any] | None) -> bool:
 
 
 def _load(file: Path) -> dict[str, NDArray[Any]]:
-    from recon.export.npz import load_arrays
+    from recon.export.npz import checked_arrays
 
-    arrays = load_arrays(file, lambda name: name != "image" and not name.startswith(FEATURE_PREFIX))  # of no use here
-    if "depth" not in arrays or arrays["depth"].ndim != 3:
-        raise InputError(f"{file}: has no depth (N, H, W)")
-    return arrays
+    return checked_arrays(file, lambda name: name != "image" and not name.startswith(FEATURE_PREFIX))  # of no use here
 
 
 def _result(
@@ -110,6 +109,7 @@ def _result(
     result = Result(
         path=file,
         depth=arrays["depth"],
+        valid=usable_pixels(arrays["depth"], arrays.get("conf"), arrays.get("sky"), arrays.get("mask")),
         units=str(arrays["units"]) if "units" in arrays else "relative",
         cameras_from=cameras.get("extrinsics") if isinstance(cameras := record.get("cameras"), dict) else None,
         image_names=names,

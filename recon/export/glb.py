@@ -84,7 +84,7 @@ def place_in_gltf(
     low, centre, high = percentiles(moved, [5, 50, 95])  # each (3,)
     world_to_gltf[:3, 3] -= centre
     moved -= centre[:, None]
-    diagonal = float(np.linalg.norm(high - low))
+    diagonal = float(np.linalg.norm((high - low).astype(np.float64)))
     return np.ascontiguousarray(moved.T), world_to_gltf, diagonal if diagonal > 0 else 1.0
 
 

@@ -26,31 +26,52 @@ Keys of what a prediction does not have are left out. No value needs pickle.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recon.arrays import Arrays, Layout, check_layouts, read_arrays
 from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export.exporter import Exported, Exporter, NoOptions
-from recon.files import atomic_write, check_readable
+from recon.files import atomic_write
 from recon.messages import warn
-from recon.types import FEATURE_PREFIX, Gaussians, MadeBy, Prediction
+from recon.types import FEATURE_PREFIX, LARGEST_DEPTH, Gaussians, MadeBy, Prediction
 
-Arrays = dict[str, NDArray[Any]]
 _FEATURE_NAME = re.compile(FEATURE_PREFIX + "(0|[1-9][0-9]*)")
 MINI_NPZ_PATH = Path("exports") / "mini_npz" / "results.npz"
 NPZ_PATH = Path("exports") / "npz" / "results.npz"
 """Below the folder of a run."""
 GAUSSIAN_PREFIX = "gaussian_"
-_UNREADABLE = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What numpy and zipfile raise on damaged files; the last for a compression that zipfile does not know."""
+_MAP = "N H W"
+_finite = partial(Layout, "real", least=-LARGEST_DEPTH, most=LARGEST_DEPTH)
+LAYOUTS = {
+    "depth": Layout("real", _MAP),
+    "image": Layout("byte", "N H W 3"),
+    "conf": Layout("real", _MAP),
+    **{name: Layout("flag", _MAP) for name in ("sky", "mask", "filled")},
+    **{name: Layout("real", "N rows 4") for name in ("extrinsics", "exts")},  # a fourth row says nothing
+    **{name: Layout("real", "N 3 3") for name in ("intrinsics", "ixts")},
+    "original_sizes": Layout("whole", "N 2", least=1),
+    "processed_to_original": _finite("N 3 3"),
+    "original_intrinsics": _finite("N 3 3"),
+    "distortion": _finite("N 8"),
+    "image_names": Layout("text", "N"),
+    **{name: Layout("text", "") for name in ("units", "gaussian_source", "extrinsics_origin", "intrinsics_origin")},
+    "made_by": Layout("text", "2"),
+    "scale_factor": _finite(""),
+    "ref_view": Layout("whole", "", least=0),
+    "gaussian_means": Layout("real", "G 3", may_be_empty=True),
+    "gaussian_scales": Layout("real", "G 3", may_be_empty=True),
+    "gaussian_rotations": Layout("real", "G 4", may_be_empty=True),
+    "gaussian_harmonics": Layout("real", "G 3 coefficients", may_be_empty=True),
+    "gaussian_opacities": Layout("real", "G", may_be_empty=True),
+}
+"""Of every array but the features. Depth, confidence, cameras, features and Gaussians may hold any number: what cannot
+be used of them is no valid pixel, or refused by the formats that need it."""
 
 
 def write_mini(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
@@ -73,20 +94,41 @@ def read_npz(path: str | Path) -> Prediction:
     Raises InputError naming the file where it is missing, not an npz, damaged, without images, or inconsistent.
     """
     path = Path(path)
-    arrays = load_arrays(path)
-    for key in ("depth", "image"):
-        if key not in arrays:
-            hint = "; a mini_npz file holds no images, export again from the npz one" if key == "image" else ""
-            raise InputError(f"{path}: has no array {key!r}{hint}")
-    for key in ("depth", "conf", "extrinsics", "exts", "intrinsics", "ixts", "processed_to_original"):
-        if key in arrays and not np.issubdtype(arrays[key].dtype, np.floating):
-            raise InputError(f"{path}: array {key!r} must hold floating-point numbers, not {arrays[key].dtype}")
+    arrays = checked_arrays(path, needed=("depth", "image"))
     if "units" not in arrays:
         warn(f"{path} names no units: taken as relative")
     try:
-        return _prediction(arrays)
-    except (TypeError, ValueError, KeyError) as error:
+        prediction = _prediction(arrays)
+    except (TypeError, ValueError) as error:
         raise InputError(f"{path}: not a consistent result: {error}") from error
+    absurd = int(((prediction.depth > LARGEST_DEPTH) & np.isfinite(prediction.depth)).sum())
+    if absurd:
+        warn(f"{path}: {absurd} pixels are deeper than {LARGEST_DEPTH:g}: they count as without depth")
+    return prediction
+
+
+def checked_arrays(
+    path: Path, wanted: Callable[[str], bool] = lambda name: True, needed: tuple[str, ...] = ("depth",)
+) -> Arrays:
+    """The arrays of a run's result whose names are `wanted`, each of the type and shape that `LAYOUTS` says.
+
+    Raises InputError naming the file and the array; where one is missing that is `needed`, too.
+    """
+    arrays = read_arrays(path, wanted)
+    gaussian_names = tuple(GAUSSIAN_PREFIX + f.name for f in fields(Gaussians))
+    if any(name in arrays for name in gaussian_names):
+        needed = (*needed, *gaussian_names, "gaussian_source")
+    for name in needed:
+        if name not in arrays:
+            hint = "; a mini_npz file holds no images, export again from the npz one" if name == "image" else ""
+            raise InputError(f"{path}: has no array {name!r}{hint}")
+    layers = [name for name in arrays if _FEATURE_NAME.fullmatch(name)]
+    features = {name: Layout("real", f"N h{i} w{i} C{i}") for i, name in enumerate(layers)}
+    try:
+        check_layouts(arrays, {**LAYOUTS, **features})
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return arrays
 
 
 def _write(path: Path, arrays: Arrays) -> Exported:
@@ -131,21 +173,6 @@ def _full_arrays(prediction: Prediction) -> Arrays:
     return arrays
 
 
-def load_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Arrays:
-    """The arrays of an npz file whose names are `wanted`; no other is decoded.
-
-    Raises InputError naming the file where it is missing, not an npz, or damaged.
-    """
-    check_readable(path)
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: not an npz file, or cut short")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if wanted(name)}
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: damaged npz file: {error}") from error
-
-
 def _lenses(arrays: Arrays) -> Cameras | None:
     if "original_intrinsics" not in arrays:
         return None
@@ -160,11 +187,12 @@ def _lenses(arrays: Arrays) -> Cameras | None:
 
 def _prediction(arrays: Arrays) -> Prediction:
     gaussians, source = None, None
-    if any(name.startswith(GAUSSIAN_PREFIX) for name in arrays):
+    if "gaussian_means" in arrays:
         gaussians = Gaussians(**{f.name: arrays[GAUSSIAN_PREFIX + f.name] for f in fields(Gaussians)})
         source = arrays["gaussian_source"].item()
     # These names become file names: anything but a number after the prefix is not ours.
     features = {int(match[1]): arrays[name] for name in arrays if (match := _FEATURE_NAME.fullmatch(name))}
+    extrinsics = arrays.get("extrinsics", arrays.get("exts"))
     prediction = Prediction(
         depth=arrays["depth"],
         processed_images=arrays["image"],
@@ -173,7 +201,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         mask=arrays.get("mask"),
         filled=arrays.get("filled"),
         made_by=MadeBy(*arrays["made_by"].tolist()) if "made_by" in arrays else None,
-        extrinsics=arrays.get("extrinsics", arrays.get("exts")),
+        extrinsics=None if extrinsics is None else extrinsics[:, :3],
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
         gaussians=gaussians,
         gaussian_source=source,
@@ -187,7 +215,6 @@ def _prediction(arrays: Arrays) -> Prediction:
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
         features=features,
     )
-    for layer, value in features.items():
-        if value.size == 0:
-            raise ValueError(f"{FEATURE_PREFIX}{layer} is empty, of shape {value.shape}")
+    if prediction.ref_view is not None and prediction.ref_view >= len(prediction.depth):
+        raise ValueError(f"array 'ref_view' must be below {len(prediction.depth)}, got {prediction.ref_view}")
     return prediction

@@ -13,6 +13,10 @@ from recon.types import LARGEST_DEPTH, FloatArray, Prediction
 
 ASSUMED_HORIZONTAL_FIELD_OF_VIEW = 60.0
 """Degrees, for a single view without intrinsics."""
+_ROTATION_TOLERANCE = 0.01
+"""How far from orthonormal a rotation may be: those of networks are rounded, and no more."""
+_FOCAL_BOUNDS = (1e-6, 1e9)
+"""Pixels: between these the inverse of intrinsics, and points of any usable depth, fit float32."""
 
 
 def check_cameras(prediction: Prediction, what: str) -> None:
@@ -28,8 +32,17 @@ def check_cameras(prediction: Prediction, what: str) -> None:
         matrices = getattr(prediction, name)
         if matrices is not None and not (np.abs(matrices) <= LARGEST_DEPTH).all():  # False for NaN
             raise InputError(f"{what} needs finite cameras, and the {name} of this prediction are not")
-    if prediction.intrinsics is not None and (prediction.intrinsics[:, [0, 1], [0, 1]] <= 0).any():
-        raise InputError(f"{what} needs positive focal lengths, and the intrinsics have others")
+    if prediction.extrinsics is not None:
+        rotations = prediction.extrinsics[:, :, :3].astype(np.float64)
+        if (np.abs(rotations @ rotations.swapaxes(1, 2) - np.eye(3)) > _ROTATION_TOLERANCE).any():
+            raise InputError(f"{what} needs rigid cameras, and the extrinsics of this prediction hold other rotations")
+    if prediction.intrinsics is not None:
+        focal = prediction.intrinsics[:, [0, 1], [0, 1]]
+        if not ((focal >= _FOCAL_BOUNDS[0]) & (focal <= _FOCAL_BOUNDS[1])).all():
+            raise InputError(f"{what} needs positive focal lengths that can be used, and the intrinsics have others")
+        others_right = np.abs(prediction.intrinsics) <= _FOCAL_BOUNDS[1]
+        if not others_right.all() or (prediction.intrinsics[:, 2] != (0, 0, 1)).any():
+            raise InputError(f"{what} needs intrinsics with the last row (0, 0, 1) and numbers that can be used")
 
 
 def check_points(prediction: Prediction, what: str = "a point cloud") -> None:

@@ -154,7 +154,7 @@ def add_exports(
     for name, entry in entries.items():
         entry |= {
             "source": _relative(source, folder),
-            "options": settings_entry(options[name]),
+            "options": settings_entry(options[name]) if name in options else {},
             "warnings": list(warnings),
         }
     known = {"versions": versions(), "exports": {}} if record is None else record

@@ -25,6 +25,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recon.arrays import read_arrays
 from recon.cameras import CameraOrigin, Cameras, CameraScale
 from recon.errors import InputError, why
 from recon.files import atomic_write, read_json
@@ -288,12 +289,13 @@ def _origin_and_scale(content: Mapping[str, Any], path: Path) -> tuple[CameraOri
 
 def _load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], bool]:
     """The arrays that say something about cameras, and whether they are the results of a run."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            wanted = [key for key in file.files if key not in _BULKY and not key.startswith(_BULKY_PREFIXES)]
-            return {key: file[key] for key in wanted}, "depth" in file.files
-    except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
-        raise InputError(f"'{path}' is not a readable .npz file of plain arrays: {why(error)}") from error
+    names: set[str] = set()
+
+    def wanted(name: str) -> bool:
+        names.add(name)
+        return name not in _BULKY and not name.startswith(_BULKY_PREFIXES)
+
+    return read_arrays(path, wanted), "depth" in names
 
 
 def _read_npz(path: Path) -> CamerasFile:

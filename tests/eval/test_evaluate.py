@@ -324,7 +324,7 @@ def test_results_that_are_none(tmp_path: Path, truth: GroundTruth) -> None:
     with pytest.raises(InputError, match=r"damaged npz file.*compression"):
         read_result(folder)
     np.savez(path, depth=np.zeros((2, 3, 4)), extrinsics=np.zeros((5, 3, 4)))
-    with pytest.raises(InputError, match=r"extrinsics must have shape \(2, 3, 4\)"):
+    with pytest.raises(InputError, match=r"array 'extrinsics' must have shape .*N = 2"):
         read_result(path)
     path.write_bytes(whole)
     other = replace(read_result(path), image_names=("a.jpg", "b.jpg", "c.jpg", "d.jpg"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
+import trimesh
 
 from recon.errors import InputError
-from recon.export import export, read_npz
+from recon.export import EXPORTERS, check_options, export, read_npz
 from recon.messages import ReconWarning
 from recon.types import MadeBy
 
@@ -111,20 +114,20 @@ def test_files_that_are_not_results(full_file, tmp_path):
         ("depth", None, "has no array 'depth'"),
         ("image", None, "has no array 'image'"),
         ("gaussian_scales", None, "gaussian_scales"),
-        ("depth", lambda a: a[0], "depth must have shape"),
+        ("depth", lambda a: a[0], "array 'depth' must have shape"),
         ("depth", lambda a: a.astype(np.int32), "'depth' must hold floating-point numbers, not int32"),
-        ("conf", lambda a: a[:, :-1], "conf must have shape"),
-        ("image", lambda a: a.astype(np.float32), "processed_images must be uint8"),
-        ("sky", lambda a: a.astype(np.uint8), "sky must be bool"),
-        ("extrinsics", lambda a: a[:2], "extrinsics must have shape"),
+        ("conf", lambda a: a[:, :-1], "array 'conf' must have shape"),
+        ("image", lambda a: a.astype(np.float32), "array 'image' must hold .*uint8"),
+        ("sky", lambda a: a.astype(np.uint8), "array 'sky' must hold .*bool"),
+        ("extrinsics", lambda a: a[:2], "array 'extrinsics' must have shape"),
         ("extrinsics", lambda a: a.astype(str), "'extrinsics' must hold floating-point numbers"),
-        ("intrinsics", lambda a: a[:, :2], "intrinsics must have shape"),
+        ("intrinsics", lambda a: a[:, :2], "array 'intrinsics' must have shape"),
         ("units", lambda a: np.array("feet"), "units must be one of"),
-        ("units", lambda a: np.array(["metric", "metric"]), "not a consistent result"),
-        ("image_names", lambda a: a[:2], "image_names must have 3 names"),
-        ("feat_layer_3", lambda a: a[:1], "feat_layer_3 must have shape"),
-        ("gaussian_means", lambda a: a[:3], "scales must have shape"),
-        ("scale_factor", lambda a: np.zeros(3), "not a consistent result"),
+        ("units", lambda a: np.array(["metric", "metric"]), "array 'units' must have shape"),
+        ("image_names", lambda a: a[:2], "array 'image_names' must have shape .* N = 3"),
+        ("feat_layer_3", lambda a: a[:1], "array 'feat_layer_3' must have shape"),
+        ("gaussian_means", lambda a: a[:3], "array 'gaussian_scales' must have shape"),
+        ("scale_factor", lambda a: np.zeros(3), "array 'scale_factor' must have shape"),
         ("conf", lambda a: a.astype(object), "damaged npz file: Object arrays"),
     ],
 )
@@ -149,3 +152,72 @@ def test_keys_that_could_name_files_elsewhere_are_not_features(tmp_path):
         path, depth=depth, image=image, units="relative", **{"feat_layer_../../out": features, "feat_layer_3": features}
     )
     assert set(read_npz(path).aux) == {"feat_layer_3"}
+
+
+ABSURD = (np.nan, np.inf, -np.inf, 3e38, -3e38, 1e30, 1e17, 1e-45, 0.0, -1.0)
+REAL_ARRAYS = (
+    *("depth", "conf", "extrinsics", "intrinsics", "processed_to_original", "scale_factor", "feat_layer_3"),
+    *(f"gaussian_{name}" for name in ("means", "scales", "rotations", "harmonics", "opacities")),
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("where", ["first", "middle", "all"])
+@pytest.mark.parametrize("key", REAL_ARRAYS)
+def test_an_absurd_number_anywhere_is_left_out_or_named(key, where, make_prediction, tmp_path):
+    """Every format is written, or refused by a message: no traceback, and nothing but numbers in the files."""
+    export(make_prediction(height=14, width=28, gaussians=True, layers=(3,)), "npz", tmp_path)
+    arrays = load(tmp_path / "exports/npz/results.npz")
+    outcomes, refusals = [], []
+    for value in ABSURD:
+        changed = arrays[key].copy()
+        if where == "all":
+            changed[...] = value
+        else:
+            changed.flat[0 if where == "first" else changed.size // 2] = value
+        path = tmp_path / "changed.npz"
+        np.savez(path, **{**arrays, key: changed})
+        try:
+            prediction = read_npz(path)
+        except InputError as error:
+            refusals.append(str(error))
+            continue
+        for name in ("npz", "glb", "ply", "depth_vis", "gs_ply"):
+            try:
+                export(prediction, name, tmp_path / "out")
+                outcomes.append(True)
+            except InputError:
+                outcomes.append(False)
+        for name, options in check_options().items():
+            with contextlib.suppress(InputError):
+                EXPORTERS[name].check(prediction, options)
+        points = tmp_path / "out" / "points.ply"
+        if points.exists():
+            vertices = trimesh.load(points).vertices
+            assert np.isfinite(vertices).all()
+            points.unlink()
+    assert all(f"array '{key}'" in refusal for refusal in refusals)
+    assert any(outcomes) or key == "scale_factor" or where == "all"
+
+
+@pytest.mark.parametrize("key", [*REAL_ARRAYS, "image", "sky", "units", "image_names", "original_sizes", "ref_view"])
+@pytest.mark.parametrize("shape", ["scalar", "one more side", "empty"])
+def test_an_array_of_another_shape_is_named(key, shape, full_file, tmp_path):
+    arrays = load(full_file)
+    value = arrays[key]
+    changed = {"scalar": value.ravel()[0], "one more side": value[None], "empty": value.ravel()[:0]}[shape]
+    if changed.shape == value.shape:
+        return  # a scalar it has always been
+    path = tmp_path / "changed.npz"
+    np.savez(path, **{**arrays, key: changed})
+    with pytest.raises(InputError, match=f"array '{key}' must have shape"):
+        read_npz(path)
+
+
+def test_a_depth_beyond_all_bounds_is_counted(make_prediction, tmp_path):
+    depth = make_prediction().depth.copy()
+    depth[0, 0, :3] = 3e38
+    export(make_prediction(depth=depth), "npz", tmp_path)
+    with pytest.warns(ReconWarning, match=r"3 pixels are deeper"):
+        prediction = read_npz(tmp_path / "exports/npz/results.npz")
+    assert prediction.valid.sum() == depth.size - 3
