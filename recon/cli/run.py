@@ -21,8 +21,11 @@ class RunSettings(InferenceOptions, EstimatorOptions, FormatKwargs, FormatsOptio
 
     out: Path | None = option(
         None,
-        help="Folder for the results [by the input, under outputs]. Files of an earlier run with the same names are "
-        "replaced.",
+        help="Folder for the results [by the input, under outputs]. Files that an earlier run wrote there are "
+        "replaced or removed, all others left alone.",
+    )
+    fresh: bool = option(
+        False, help="Compute everything anew, instead of going on from what an earlier run into the folder has kept."
     )
     config: str | None = option(
         None,
@@ -89,6 +92,8 @@ def run(settings: RunSettings) -> None:
                 "inputs": [path.absolute() for path in inputs],  # to be found from any working folder
             },
             said=said,
+            reuse=True,
+            fresh=settings.fresh,
             progress=progress,
         )
     print_summary(out, result)

@@ -7,15 +7,22 @@ from dataclasses import replace
 from recon.choices import ExportChoices
 from recon.errors import InputError
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
-from recon.types import Prediction
+from recon.types import Gaussians, Prediction
+
+
+def depth_splat_options(choices: ExportChoices) -> DepthSplatOptions:
+    """What `choices` say about splats from depth."""
+    return DepthSplatOptions(budget=choices.gs_budget, include_filled=choices.include_filled)
+
+
+def splats_from_depth(prediction: Prediction, choices: ExportChoices) -> Gaussians:
+    """Splats from the depth of a prediction. Raises InputError as `recon.refine.from_depth`."""
+    return from_depth(prediction, depth_splat_options(choices))
 
 
 def add_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:
     """The prediction with splats from its depth. Raises InputError as `recon.refine.from_depth`."""
-    gaussians = from_depth(
-        prediction, DepthSplatOptions(budget=choices.gs_budget, include_filled=choices.include_filled)
-    )
-    return replace(prediction, gaussians=gaussians, gaussian_source="depth")
+    return replace(prediction, gaussians=splats_from_depth(prediction, choices), gaussian_source="depth")
 
 
 def with_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:

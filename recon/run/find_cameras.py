@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from recon.progress import TellPart
     from recon.sfm.structure_from_motion import SfmResult
 
-CACHE_FOLDER = "cache"
-"""Under the folder of a run: what structure from motion found, by the content of the photos."""
+
+@dataclass(frozen=True)
+class FoundCameras:
+    """What structure from motion made of the photos of a source."""
+
+    result: SfmResult
+    chosen: tuple[int, ...]
+    """Of each photo with a camera, its index in the source."""
+    dropped: tuple[tuple[str, str], ...]
+    """Name of each photo left out, and why."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,6 @@ class KnownCameras:
             "doubtful": result.doubtful,
             "assumed_lens": result.assumed_lens,
             "still_matches": result.still_matches,
-            "from_cache": result.from_cache,
         }
 
 
@@ -97,16 +104,29 @@ def take_cameras(source: Source, extrinsics: Any, intrinsics: Any, file: Path | 
     return KnownCameras(CalibratedSource(source, tuple(kept), cameras), tuple(dropped))
 
 
-def find_cameras(
-    source: Source, *, strict: bool, seed: int, export_dir: Path | None, progress: TellPart | None = None
-) -> KnownCameras:
+def kept_classes() -> tuple[type, ...]:
+    """What `FoundCameras` consists of, for the store."""
+    from recon.geometry.sparse_points import SparsePoints
+    from recon.sfm.lenses import Lenses
+    from recon.sfm.structure_from_motion import SfmResult
+
+    return FoundCameras, SfmResult, Lenses, SparsePoints, Cameras
+
+
+def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:
+    """Put the cameras `found` to the photos of `source` that they belong to."""
+    result = found.result
+    calibrated = CalibratedSource(source, found.chosen, result.original_cameras, result.sparse)
+    return KnownCameras(calibrated, found.dropped, result)
+
+
+def find_cameras(source: Source, strict: bool = False, seed: int = 0, progress: TellPart | None = None) -> FoundCameras:
     """Structure from motion of all usable photos.
 
     Args:
         source: the photos.
         strict: stop at a photo that cannot be read, or whose camera is not found.
         seed: of everything random.
-        export_dir: folder of the run, which keeps the outcome for the next run; None keeps nothing.
         progress: told how far each of its stages is.
 
     Raises:
@@ -115,9 +135,8 @@ def find_cameras(
     from recon.sfm.structure_from_motion import SfmOptions, prepare_photo, structure_from_motion
 
     loaded = load_each(source, prepare_photo, strict)
-    cache_folder = None if export_dir is None else export_dir / CACHE_FOLDER
     options = SfmOptions(ordered=source.ordered, seed=seed)
-    result = structure_from_motion(loaded.photos, options, cache_folder, progress)
+    result = structure_from_motion(loaded.photos, options, progress=progress)
     if strict and result.unregistered_names:
         names = ", ".join(result.unregistered_names)
         raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")
@@ -129,8 +148,7 @@ def find_cameras(
         warn(f"left out: {reason}")
         dropped.append((name, reason))
     chosen = tuple(loaded.kept[index] for index in result.registered.tolist())
-    calibrated = CalibratedSource(source, chosen, result.original_cameras, result.sparse)
-    return KnownCameras(calibrated, tuple(dropped), result)
+    return FoundCameras(result, chosen, tuple(dropped))
 
 
 def camera_entry(prediction: Prediction, found: KnownCameras | None) -> dict[str, Any]:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from recon.cameras import Cameras
 from recon.choices import InferenceOptions
+from recon.digests import digest
 from recon.estimate.depth_check import check_depth
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Estimator, Profile, Wishes
 from recon.export import Exported, Overrides
 from recon.messages import collect_warnings
+from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
-from recon.refine.splat import add_gaussians
-from recon.run.find_cameras import find_cameras
+from recon.refine.splat import splats_from_depth
+from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents, splats_decided_by
+from recon.run.find_cameras import KnownCameras, find_cameras, kept_classes, known_cameras
 from recon.run.load_views import load_views
-from recon.run.plan import GivenCameras, plan_run
+from recon.run.plan import GivenCameras, Plan, plan_run
+from recon.run.record import versions
+from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
-from recon.run.write_exports import write_exports, write_run_record
+from recon.run.store import Store
+from recon.run.wishes import check_cameras_suffice
+from recon.run.write_exports import WrittenFormat, describe_result, write_exports
 from recon.sources.fitting import Views
 from recon.sources.source import PhotoSource
-from recon.types import Prediction
+from recon.types import Gaussians, MadeBy, Prediction
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,9 @@ class Reconstruction:
     record_path: Path | None = None
     """`run.json`; None without an export folder."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """How long each stage took."""
+    """How long each stage took; of one that was reused, how long it took to find what was kept."""
+    reused: tuple[str, ...] = ()
+    """The stages whose outcome was there already."""
     warnings: tuple[str, ...] = ()
     """Of making the model ready and of the run, in order."""
 
@@ -56,6 +67,8 @@ def reconstruct(
     export_kwargs: Overrides | None = None,
     settings: Mapping[str, Any] | None = None,
     said: Sequence[str] = (),
+    reuse: bool = False,
+    fresh: bool = False,
     progress: Listener | None = None,
 ) -> Reconstruction:
     """Run the whole way from photos to files.
@@ -69,56 +82,110 @@ def reconstruct(
             (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by EXIF,
             which are assumed where an estimator that predicts no cameras gets photos without.
         options: see `InferenceOptions`.
-        export_dir: folder for the files and `run.json`; None writes nothing. Files of an earlier run with the same
-            names are replaced one by one, others are left alone.
+        export_dir: folder for the files, `run.json`, and what the next run can reuse; None writes nothing. Files that
+            an earlier run lists in its `run.json` are replaced one by one, and removed where this run does not write
+            them; all others are left alone.
         export_format: format names joined with `-`.
         export_kwargs: `{format: {option: value}}`, over what `options` says.
         settings: further settings to note in `run.json`.
         said: what was warned of before and belongs to the run.
+        reuse: take over what an earlier run into the folder kept, where all that decides it is the same: the same
+            command after a kill, or one with other formats. For an estimator whose `describe` tells everything that
+            decides what it gives; cameras found in the photos are reused either way.
+        fresh: compute everything anew all the same.
         progress: told of each stage as it begins, and of its parts.
 
     Raises:
         InputError: a wish that cannot be met, before anything costly is done as far as it can be known by then.
     """
-    profile = estimator.profile
-    given = GivenCameras(extrinsics, intrinsics, cameras)
-    plan = plan_run(profile, image, given, options, export_dir, export_format, export_kwargs)
-    stages = Stages(plan.stages)
-    with collect_warnings() as warnings, listen(progress):
+    plan = plan_run(
+        estimator.profile,
+        image,
+        GivenCameras(extrinsics, intrinsics, cameras),
+        options,
+        export_dir,
+        export_format,
+        export_kwargs,
+    )
+    settings = {**(settings or {}), "export": export_format, "export_kwargs": export_kwargs}
+    with collect_warnings() as warnings, listen(progress), _record(plan, estimator, settings) as record:
+        stages = Stages(plan.stages, _store(plan, fresh), record)
+        photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.finds_cameras) else {}
         found = None
         if plan.finds_cameras:
-            found = stages.run(
-                "cameras",
-                find_cameras,
-                plan.source,
-                strict=options.strict,
-                seed=options.seed,
-                export_dir=plan.folder,
-                progress=tell,
+            found = stages.kept(
+                ("cameras",),
+                cameras_decided_by(plan, photos),
+                lambda: stages.run("cameras", find_cameras, plan.source, options.strict, options.seed, tell),
             )
-        loaded = stages.run("load", load_views, plan, profile, found)
-        views = loaded.views
-        prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
-        prediction = stages.run("align", _align, prediction, views, profile, options)
+        known = None if found is None else known_cameras(plan.source, found)
+        depth = stages.kept(
+            ("load", "predict", "align"),
+            depth_decided_by(plan, photos, found, estimator) if reuse else None,
+            lambda: _depth(plan, estimator, known, stages),
+        )
+        check_cameras_suffice(estimator.profile, depth.cameras, len(depth.prediction.depth), plan.formats)
+        prediction = depth.prediction
         if plan.splats_from == "depth":
-            prediction = stages.run("splat", add_gaussians, prediction, options)
-        if plan.folder is None:
-            return Reconstruction(prediction, seconds=stages.seconds, warnings=(*estimator.warnings, *said, *warnings))
-        exported = write_exports(prediction, plan, plan.folder, stages)
-    all_warnings = (*estimator.warnings, *said, *warnings)
-    path = write_run_record(
-        plan.folder,
-        model=estimator.describe(),
-        settings={**(settings or {}), "export": export_format, "export_kwargs": export_kwargs},
-        plan=plan,
-        found=found,
-        loaded=loaded,
-        prediction=prediction,
-        exported=exported,
-        warnings=all_warnings,
-        seconds=stages.seconds,
-    )
-    return Reconstruction(prediction, exported, path, stages.seconds, all_warnings)
+            splats = stages.kept(
+                ("splat",),
+                splats_decided_by(plan, depth.prediction) if reuse else None,
+                lambda: stages.run("splat", splats_from_depth, depth.prediction, options),
+            )
+            prediction = replace(prediction, gaussians=splats, gaussian_source="depth")
+        exported: dict[str, Exported] = {}
+        if record is not None and plan.folder is not None:
+            result = digest(depth.prediction)
+            exported = write_exports(prediction, result, plan, plan.folder, stages, record, reuse)
+            record.remove_earlier_files()
+        all_warnings = (*estimator.warnings, *said, *warnings)
+        path = None
+        if record is not None:
+            path = record.finish(
+                **describe_result(prediction, known),
+                dropped_images=[{"name": name, "reason": reason} for name, reason in depth.dropped],
+                warnings=all_warnings,
+            )
+    return Reconstruction(prediction, exported, path, stages.seconds, tuple(stages.reused), all_warnings)
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """What the stages from the photos to the aligned prediction give; kept as one."""
+
+    prediction: Prediction
+    cameras: Cameras
+    """Given or found; intrinsics in pixels of the processed images."""
+    dropped: tuple[tuple[str, str], ...]
+    """Name of each image left out, and why."""
+
+
+def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages: Stages) -> _Depth:
+    loaded = stages.run("load", load_views, plan, estimator.profile, known)
+    views = loaded.views
+    prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
+    prediction = stages.run("align", _align, prediction, views, estimator.profile, plan.options)
+    return _Depth(prediction, views.cameras, loaded.dropped)
+
+
+def _record(
+    plan: Plan, estimator: Estimator, settings: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[RunRecord | None]:
+    if plan.folder is None:
+        return contextlib.nullcontext()
+    about = {
+        "versions": versions(),
+        "model": estimator.describe(),
+        "settings": {**settings, **settings_entry(plan.options)},
+    }
+    return RunRecord(plan.folder, about)
+
+
+def _store(plan: Plan, fresh: bool) -> Store | None:
+    if plan.folder is None:
+        return None
+    of_cameras = kept_classes() if plan.finds_cameras else ()
+    return Store(plan.folder, (_Depth, Prediction, Gaussians, MadeBy, Cameras, WrittenFormat, *of_cameras), fresh)
 
 
 def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:

@@ -1,7 +1,12 @@
 """`run.json`: how the files beside it came to be.
 
+The file is written as a run begins and replaced as a whole, after each stage, until the run ends.
+
 | key | contents |
 | --- | --- |
+| state | `running`, `done`, `failed` or `interrupted`; a run that was killed stays `running`. Before `done`, the keys |
+| | below are there as far as they are known |
+| error | of a run that failed or was interrupted: why |
 | versions | of recon, torch, numpy and Python |
 | model | preset, engine, weights (source, seed, file, sha256, repo, revision, licence), precision, device; of |
 | | multi-view stereo instead: name and options |
@@ -10,7 +15,7 @@
 | ref_view | index of the reference view among `images`; null where none was chosen |
 | gaussians | source (`head` or `depth`) and count; null where there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
-| | under that name what structure from motion found, which is kept for other runs in `cache/` beside this file |
+| | under that name what structure from motion found |
 | quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |
 | | found; filled, with depth that was filled in; sky (null where neither is known of) |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
@@ -18,9 +23,14 @@
 | | taken. This file can be given as known cameras |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
-| seconds | how long each stage took |
+| seconds | how long each stage took, of those done |
+| reused | names of the stages whose outcome was kept from before and taken over |
+| result | hash of depth and cameras: exports of one result belong together |
 | exports | for each format: its files (path, bytes), details (scale of 16-bit depth images, point counts), seconds |
 | | and, where `recon export` made it later: source (the npz), options, warnings |
+| earlier | before the first file of a run is written: the record of the complete run whose files lie there |
+| earlier_files | until a run is done: files (path, bytes) of earlier runs that still lie there, which it replaces or |
+| | removes as it ends |
 
 Paths are relative to the file's folder where they lie in it. There is no NaN: a number that is not finite is null.
 """
@@ -41,11 +51,14 @@ from numpy.typing import NDArray
 from recon.errors import InputError, why
 from recon.export import Exported, TypedOptions
 from recon.files import atomic_write
+from recon.messages import warn
 from recon.options import settings_entry
 from recon.types import Prediction
 from recon.version import __version__
 
 FILE_NAME = "run.json"
+DONE = "done"
+"""The state of a run that is complete."""
 
 
 def versions() -> dict[str, str]:
@@ -120,11 +133,33 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
 
 
 def discard_record(folder: Path) -> None:
-    """Remove the `run.json` of an earlier run; InputError where that cannot be done."""
+    """Remove the `run.json` in `folder`; InputError where that cannot be done."""
     try:
         (folder / FILE_NAME).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"cannot replace {folder / FILE_NAME}: {error.strerror or error}") from error
+
+
+def state_of(record: Mapping[str, Any]) -> str:
+    """What the record says of its run; records of before there were states are of complete runs."""
+    return str(record.get("state", DONE))
+
+
+def record_of_files(folder: Path) -> dict[str, Any] | None:
+    """The record that the files in `folder` go by; None where there is none.
+
+    Of a run that is not complete, with a warning: the complete one before it, as long as that one's files are all
+    there; else what the run itself has written so far. Raises InputError as `read_record`.
+    """
+    record = read_record(folder)
+    if record is None or state_of(record) == DONE:
+        return record
+    said = f"the last run into {folder} is not complete ({state_of(record)})"
+    if isinstance(record.get("earlier"), dict):
+        warn(f"{said}: the files there are those of the run before")
+        return dict(record["earlier"])
+    warn(f"{said}: of its files only those that run.json lists are its own; the same command again completes it")
+    return record
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

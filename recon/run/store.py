@@ -1,7 +1,7 @@
 """The outcomes of a run's stages, kept under the run's folder, so that the same command goes on after a kill.
 
 Each is one file, `cache/STAGE-KEY.npz`: arrays as they are, and beside them, as JSON text, everything else and the
-warnings of the stage. The key is a hash of all that decides the outcome (`recon.run.digests`); the sources of this
+warnings of the stage. The key is a hash of all that decides the outcome (`recon.digests`); the sources of this
 package are part of every key.
 """
 
@@ -18,10 +18,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from recon.digests import digest, program_digest
 from recon.errors import InputError
 from recon.files import atomic_write
 from recon.messages import collect_warnings, warn
-from recon.run.digests import digest, program_digest
 from recon.run.packing import pack, unpack
 
 Outcome = TypeVar("Outcome")
@@ -52,22 +52,28 @@ class Store:
         self._fresh = fresh
         self._can_be_written = True
 
-    def outcome(self, stage: str, decided_by: Any, make: Callable[[], Outcome], usable: Any = None) -> Kept[Outcome]:
+    def outcome(
+        self,
+        stage: str,
+        decided_by: Any,
+        make: Callable[[], Outcome],
+        usable: Callable[[Outcome], bool] = lambda outcome: True,
+    ) -> Kept[Outcome]:
         """What `make` gives: found again where it was kept for the same `decided_by`, else made and kept.
 
         Found or made, it is the same to the bit, and the warnings of making it are given either way.
 
         Args:
             stage: its name.
-            decided_by: all that decides the outcome beside this package; what `recon.run.digests.digest` takes.
+            decided_by: all that decides the outcome beside this package; what `recon.digests.digest` takes.
             make: called without arguments.
-            usable: called with an outcome that was found: whether it still holds. None: it does.
+            usable: called with an outcome that was found: whether it still holds.
         """
         path = self._folder / f"{_file_name(stage)}-{digest(program_digest(), stage, decided_by)}.npz"
         found = None if self._fresh else self._read(path)
         if found is not None:
             outcome, warnings = found
-            if usable is None or usable(outcome):
+            if usable(outcome):
                 with contextlib.suppress(OSError):
                     os.utime(path)  # the last used are the ones that stay
                 for message in warnings:

@@ -2,69 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from recon.digests import digest, file_content
 from recon.export import EXPORTERS, Exported, export
-from recon.options import settings_entry
+from recon.files import file_digest
+from recon.options import Options
 from recon.run.find_cameras import KnownCameras, camera_entry
 from recon.run.plan import Plan
-from recon.run.record import discard_record, export_entries, image_entries, quality_entry, versions, write_record
+from recon.run.record import export_entries, image_entries, quality_entry
+from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
 from recon.types import Prediction
 
-if TYPE_CHECKING:
-    from recon.sources.views import LoadedViews
+
+@dataclass(frozen=True)
+class WrittenFormat:
+    """What an exporter wrote, as the store keeps it: the files themselves stay where they are."""
+
+    files: tuple[tuple[str, str], ...]
+    """Path under the folder of the run, and SHA-256, of each file in the order written."""
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, exported: Exported, folder: Path) -> WrittenFormat:
+        """With the hashes of the files as they are."""
+        files = tuple((path.relative_to(folder).as_posix(), file_digest(path)) for path in exported.files)
+        return cls(files, exported.details)
+
+    def is_there(self, folder: Path) -> bool:
+        """Whether all files under `folder` still are as they were written."""
+        try:
+            return all(file_digest(folder / path) == content for path, content in self.files)
+        except OSError:
+            return False
+
+    def exported(self, folder: Path, seconds: float) -> Exported:
+        """As the exporter returned it."""
+        return Exported(tuple(folder / path for path, _ in self.files), self.details, seconds)
 
 
-def write_exports(prediction: Prediction, plan: Plan, folder: Path, stages: Stages) -> dict[str, Exported]:
-    """Write every format of the plan under `folder`, each a stage of its own.
+def write_exports(
+    prediction: Prediction, result: str, plan: Plan, folder: Path, stages: Stages, record: RunRecord, reuse: bool
+) -> dict[str, Exported]:
+    """Write every format of the plan under `folder`, each a stage of its own, and note each in the record.
 
-    Raises InputError where the prediction cannot be written in one of them, before the first file is written.
+    Args:
+        prediction: what to write.
+        result: hash of its depth and cameras.
+        plan: the formats and their options.
+        folder: of the run.
+        stages, record: of the run.
+        reuse: leave files as they are that an earlier run wrote of the same prediction with the same options.
+
+    Raises:
+        InputError: the prediction cannot be written in one of the formats; no file has been touched.
     """
     for name in plan.formats:
         EXPORTERS[name].check(prediction, plan.format_options[name])
-    discard_record(folder)  # from here on the record of an earlier run would describe files that are no more
+    record.begin_files(result, plan.formats)
+    content = digest(prediction) if reuse else None
     exported: dict[str, Exported] = {}
+
+    def write(name: str) -> WrittenFormat:
+        written = stages.run(f"export {name}", export, prediction, [name], folder, plan.format_options)[name]
+        return WrittenFormat.of(written, folder)
+
     for name in plan.formats:
-        exported |= stages.run(f"export {name}", export, prediction, [name], folder, plan.format_options)
+        stage = f"export {name}"
+        if content is None:
+            exported |= stages.run(stage, export, prediction, [name], folder, plan.format_options)
+        else:
+            written = stages.kept(
+                (stage,),
+                {"prediction": content, "options": _with_contents(plan.format_options[name])},
+                functools.partial(write, name),
+                lambda kept: kept.is_there(folder),
+            )
+            exported[name] = written.exported(folder, stages.seconds[stage])
+        record.add(exports=export_entries({name: exported[name]}, folder))
     return exported
 
 
-def write_run_record(
-    folder: Path,
-    *,
-    model: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    plan: Plan,
-    found: KnownCameras | None,
-    loaded: LoadedViews,
-    prediction: Prediction,
-    exported: Mapping[str, Exported],
-    warnings: tuple[str, ...],
-    seconds: Mapping[str, float],
-) -> Path:
-    """Write `run.json`; see `recon.run.record` for what is in it. `model` is what the estimator says of itself."""
-    return write_record(
-        folder,
-        {
-            "versions": versions(),
-            "model": model,
-            "settings": {**settings, **settings_entry(plan.options)},
-            "units": prediction.units,
-            "scale_factor": prediction.scale_factor,
-            "ref_view": prediction.ref_view,
-            "gaussians": _gaussians_entry(prediction),
-            "quality": quality_entry(prediction),
-            "cameras": camera_entry(prediction, found),
-            "images": image_entries(prediction),
-            "dropped_images": [{"name": name, "reason": reason} for name, reason in loaded.dropped],
-            "warnings": warnings,
-            "seconds": seconds,
-            "exports": export_entries(exported, folder),
-        },
-    )
+def _with_contents(options: Options) -> dict[str, Any]:
+    """The options of a format; of files, also their content."""
+    values = vars(options)
+    return {**values, "files": {name: file_content(value) for name, value in values.items() if isinstance(value, Path)}}
+
+
+def describe_result(prediction: Prediction, known: KnownCameras | None) -> dict[str, Any]:
+    """What `run.json` says about a prediction; `known` are the cameras found in the photos, where they were."""
+    return {
+        "units": prediction.units,
+        "scale_factor": prediction.scale_factor,
+        "ref_view": prediction.ref_view,
+        "gaussians": _gaussians_entry(prediction),
+        "quality": quality_entry(prediction),
+        "cameras": camera_entry(prediction, known),
+        "images": image_entries(prediction),
+    }
 
 
 def _gaussians_entry(prediction: Prediction) -> dict[str, Any] | None:

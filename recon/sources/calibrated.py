@@ -54,6 +54,10 @@ class CalibratedSource:
         """As those of the photos."""
         return self.photos.folders
 
+    def content(self, index: int) -> str:
+        """As of the photos."""
+        return self.photos.content(self.chosen[index])
+
     def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
         """The upright original as it was taken."""
         return self.photos.read(self.chosen[index], admit)

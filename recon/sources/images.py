@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from recon.digests import digest, file_content
 from recon.errors import InputError
 from recon.messages import warn
 from recon.names import natural_key, normalise_name
@@ -74,6 +75,18 @@ class ImageSource:
     def folders(self) -> tuple[Path, ...]:
         """Those given, and those that photos lie in."""
         return tuple(dict.fromkeys((*self.given_folders, *(path.parent for path in self.paths if path is not None))))
+
+    def content(self, index: int) -> str:
+        """As `recon.sources.source.Source.content`: of a file its bytes, else what was given."""
+        picture = self.items[index].picture
+        if isinstance(picture, Path):
+            return file_content(picture)
+        if isinstance(picture, Image.Image):
+            try:
+                return digest(self.read(index))
+            except InputError as error:
+                return f"unreadable: {error}"
+        return digest(picture)
 
     def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
         """As `recon.sources.source.Source.read`."""

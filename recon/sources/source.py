@@ -49,6 +49,10 @@ class Source(Protocol):
     def folders(self) -> tuple[Path, ...]:
         """Where photos were looked for, or lie: no place for results."""
 
+    def content(self, index: int) -> str:
+        """Hash of what photo number `index` is decoded from, which need not be decoded for it; several may be asked
+        for at once, in threads. One that cannot be read has one too."""
+
     def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
         """Decode photo number `index`; several may be read at once, in threads.
 

@@ -86,6 +86,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "mixed_sizes": ("--mixed-sizes error", "error"),
     "export_feat_layers": ("--export-feat-layers 3 --export-feat-layers 4", (3, 4)),
     "strict": ("--strict", True),
+    "fresh": ("--fresh", True),
     "conf_thresh_percentile": ("--conf-thresh-percentile 10", 10.0),
     "conf_drop_percent": ("--conf-drop-percent 15", 15.0),
     "include_filled": ("--include-filled", True),

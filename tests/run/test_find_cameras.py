@@ -49,7 +49,7 @@ def finds(monkeypatch: pytest.MonkeyPatch):
     """Function that makes structure from motion find the photos of these indices."""
 
     def prepare(registered: list[int], **more: Any) -> None:
-        def fake(given, options, cache_folder, progress):
+        def fake(given, options, progress):
             progress("features", 1, len(given))
             return found(tuple(photo.name for photo in given), registered, **more)
 

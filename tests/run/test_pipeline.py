@@ -381,9 +381,10 @@ class TestFiles:
         )
         record = json.loads((tmp_path / "run.json").read_text(), parse_constant=_no_constants)
         assert list(record) == [
-            *("versions", "model", "settings", "units", "scale_factor", "ref_view", "gaussians", "quality", "cameras"),
-            *("images", "dropped_images", "warnings", "seconds", "exports"),
+            *("state", "versions", "model", "settings", "units", "scale_factor", "ref_view", "gaussians", "quality"),
+            *("cameras", "images", "dropped_images", "warnings", "seconds", "reused", "result", "exports"),
         ]
+        assert record["state"] == "done"
         assert record["model"]["preset"] == "da3-small"
         assert record["model"]["weights"]["source"] == "random"
         assert record["settings"]["process_res"] == WIDTH
@@ -421,11 +422,11 @@ class TestFiles:
         assert overrides == {"glb": {"num_max_points": 200}}
 
     def test_a_second_run_replaces_its_files_and_leaves_others(self, tmp_path: Path) -> None:
-        reconstruct(fake_model(), photos(2), options=SMALL, export_dir=tmp_path, export_format="npz-ply")
-        old_ply = (tmp_path / "points.ply").read_bytes()
+        reconstruct(fake_model(), photos(2), options=SMALL, export_dir=tmp_path, export_format="npz-depth_vis")
+        (tmp_path / "depth_vis" / "notes.txt").write_text("the user's")
         reconstruct(fake_model(), photos(3), options=SMALL, export_dir=tmp_path, export_format="npz")
         assert len(read_npz(tmp_path / "exports" / "npz" / "results.npz").depth) == 3
-        assert (tmp_path / "points.ply").read_bytes() == old_ply
+        assert [path.name for path in (tmp_path / "depth_vis").iterdir()] == ["notes.txt"]
         assert list(json.loads((tmp_path / "run.json").read_text())["exports"]) == ["npz"]
 
     def test_what_is_read_back_is_what_was_predicted(self, tmp_path: Path) -> None:
@@ -456,7 +457,9 @@ class TestFiles:
         monkeypatch.setitem(EXPORTERS, "ply", replace(EXPORTERS["ply"], write=interrupted))
         with pytest.raises(KeyboardInterrupt):
             reconstruct(fake_model(), photos(1), options=SMALL, export_dir=tmp_path, export_format="mini_npz-ply")
-        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["results.npz"]
+        assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"results.npz", "run.json"}
+        record = json.loads((tmp_path / "run.json").read_text())
+        assert (record["state"], list(record["exports"])) == ("interrupted", ["mini_npz"])
 
     def test_progress_is_told_of_each_stage(self, tmp_path: Path) -> None:
         stages: list[tuple[str, int, int]] = []
@@ -520,9 +523,7 @@ class TestBadPhotoAmongOthers:
             assert len(reconstruct(fake_model(), folder, options=SMALL).prediction.depth) == 2
 
 
-def test_a_run_that_fails_midway_leaves_no_record_of_the_earlier_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_fails_midway_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reconstruct(fake_model(), photos(1), options=SMALL, export_dir=tmp_path, export_format="mini_npz")
     assert (tmp_path / "run.json").exists()
 
@@ -532,7 +533,8 @@ def test_a_run_that_fails_midway_leaves_no_record_of_the_earlier_one(
     monkeypatch.setitem(EXPORTERS, "ply", replace(EXPORTERS["ply"], write=fails))
     with pytest.raises(InputError, match="disk is full"):
         reconstruct(fake_model(), photos(1), options=SMALL, export_dir=tmp_path, export_format="mini_npz-ply")
-    assert not (tmp_path / "run.json").exists()
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["state"], record["error"], list(record["exports"])) == ("failed", "the disk is full", ["mini_npz"])
 
 
 @pytest.mark.parametrize("kind", ["any_view", "nested"])

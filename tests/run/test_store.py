@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from recon.cameras import Cameras
+from recon.digests import digest, program_digest
 from recon.messages import collect_warnings, warn
-from recon.run.digests import digest, program_digest
 from recon.run.packing import pack, unpack
 from recon.run.store import FOLDER, SHARED_STAGES, Store
 from recon.types import Gaussians, Prediction

@@ -154,7 +154,7 @@ def test_a_network_takes_the_same_cameras_from_the_cache(folder: Path, capsys: p
     record = run_record()
     assert record["units"] == "aligned"
     assert record["model"]["preset"] == "da3-small"
-    assert record["cameras"]["sfm"]["from_cache"] is True
+    assert record["reused"] == ["cameras"]
     by_network = np.load("outputs/photos/exports/mini_npz/results.npz")["extrinsics"]
     np.testing.assert_array_equal(by_network, by_stereo)
 

@@ -35,6 +35,14 @@ def digest(*parts: Any) -> str:
     return hashed.hexdigest()[:32]
 
 
+def file_content(path: Path) -> str:
+    """Hash of the bytes of a file; of one that cannot be read, why."""
+    try:
+        return file_digest(path)
+    except OSError as error:
+        return f"unreadable: {error.strerror or error}"
+
+
 @functools.cache
 def program_digest() -> str:
     """Hash of the sources of this package, of its presets, and of the versions of the packages it computes with.
@@ -42,7 +50,7 @@ def program_digest() -> str:
     An update of any of them makes everything anew.
     """
     hashed = hashlib.sha256()
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
     for root, pattern in ((package, "**/*.py"), (configs_folder(), "models/*.yaml")):
         for path in sorted(root.glob(pattern)):
             _feed(hashed, (path.relative_to(root).as_posix(), file_digest(path)))

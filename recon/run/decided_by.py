@@ -1,0 +1,60 @@
+"""What decides the outcome of each stage of a run, for the store: the content of files, never their dates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon.digests import file_content
+from recon.estimate.estimator import Estimator
+from recon.refine.splat import depth_splat_options
+from recon.run.find_cameras import FoundCameras
+from recon.run.plan import Plan
+from recon.sources.source import Source
+from recon.types import Prediction
+
+
+def photo_contents(source: Source) -> dict[str, Any]:
+    """Name and hash of the content of each photo, and what is known of them beside; nothing is decoded."""
+    indices = range(len(source.names))
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        contents = list(pool.map(source.content, indices))
+    return {
+        "photos": list(zip(source.names, contents, strict=True)),
+        "known": (source.ordered, source.cameras, source.points, source.depths),
+    }
+
+
+def cameras_decided_by(plan: Plan, photos: Mapping[str, Any]) -> dict[str, Any]:
+    """Of structure from motion."""
+    return {"photos": photos, "strict": plan.options.strict, "seed": plan.options.seed}
+
+
+def depth_decided_by(
+    plan: Plan, photos: Mapping[str, Any], found: FoundCameras | None, estimator: Estimator
+) -> dict[str, Any]:
+    """Of the stages from the photos to the aligned prediction, with an estimator that says all about itself."""
+    options, given = plan.options, plan.cameras
+    return {
+        "photos": photos,
+        "strict": options.strict,
+        "mixed_sizes": options.mixed_sizes,
+        "fit": (estimator.profile.fit, options.process_res, options.process_res_method),
+        "extrinsics": None if given.extrinsics is None else np.asarray(given.extrinsics, np.float64),
+        "intrinsics": None if given.intrinsics is None else np.asarray(given.intrinsics, np.float64),
+        "camera_source": None if given.source is None else (str(given.source), file_content(Path(given.source))),
+        "found": found,
+        "estimator": (estimator.profile.name, estimator.describe(), tuple(estimator.warnings)),
+        "wishes": plan.wishes,
+        "align": (options.align_to_input_ext_scale, options.seed),
+    }
+
+
+def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
+    """Of splats from the depth of a prediction."""
+    return {"prediction": prediction, "options": depth_splat_options(plan.options)}

@@ -1,0 +1,170 @@
+"""`run.json` of a run while it goes on, and the files of earlier runs that it replaces or removes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypedDict
+
+from recon.errors import InputError
+from recon.files import remove_abandoned
+from recon.messages import warn
+from recon.run.record import DONE, FILE_NAME, discard_record, read_record, state_of, write_record
+
+
+class FileEntry(TypedDict):
+    """A file as `run.json` lists it."""
+
+    path: str
+    """Relative to the folder of the run where it lies in it."""
+    bytes: int
+
+
+class RunRecord:
+    """A context in which a run goes on: its record says `running`, and how it ended when the block ends.
+
+    Until the first file is written, the record of the last complete run is kept inside, for its files are all there:
+    a run that fails or is interrupted before puts it back, and one of wrong input into a new folder leaves nothing.
+    """
+
+    def __init__(self, folder: Path, content: Mapping[str, Any]) -> None:
+        """Of a run into `folder`; `content` is what its record says from the beginning."""
+        self._folder = folder
+        self._content: dict[str, Any] = {**content, "warnings": [], "seconds": {}, "reused": [], "exports": {}}
+        self._before = _record_before(folder)
+        self._left = list(listed_files(self._before))
+        """Files of earlier runs."""
+        self._files_begun = False
+        self._new_folder = not folder.exists()
+
+    def __enter__(self) -> RunRecord:
+        if self._before is not None:
+            remove_abandoned(self._folder, deep=True)
+        self._write("running")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        with contextlib.suppress(InputError, OSError):  # the error itself is what there is to say
+            if self._complete_before is not None:
+                write_record(self._folder, self._complete_before)
+            elif isinstance(error, InputError) and not self._files_begun:
+                discard_record(self._folder)
+                if self._new_folder:
+                    self._folder.rmdir()  # unless something has been kept in it
+            else:
+                failed = isinstance(error, Exception)
+                self._content["error"] = " ".join(str(error).split()) or type(error).__name__
+                self._write("failed" if failed else "interrupted")
+
+    def stage_done(self, seconds: Mapping[str, float], reused: Sequence[str]) -> None:
+        """Note the stages done: how long each took, and the names of those whose outcome was there already."""
+        self._content |= {"seconds": dict(seconds), "reused": list(reused)}
+        self._write("running")
+
+    def begin_files(self, result: str, formats: Sequence[str]) -> None:
+        """From here on files of `result` (a hash of depth and cameras) are written, in these formats.
+
+        Exports of the same result in other formats, which an earlier run wrote and nobody changed, are of this one too.
+        """
+        before, self._before, self._files_begun = self._before, None, True
+        self._content["result"] = result
+        if before is not None and before.get("result") == result:
+            same = {
+                name: entry
+                for name, entry in before["exports"].items()
+                if name not in formats and all(_is_unchanged(self._folder, file) for file in entry["files"])
+            }
+            self._content["exports"] = same
+        self._write("running")
+
+    def add(self, **entries: Any) -> None:
+        """Note entries; those of `exports` beside what is there."""
+        exports = {**self._content["exports"], **entries.pop("exports", {})}
+        self._content |= {**entries, "exports": exports}
+        self._write("running")
+
+    def remove_earlier_files(self) -> None:
+        """Remove what earlier runs wrote and this one did not write again; what was changed since is named and left."""
+        written = {file["path"] for file in listed_files(self._content)}
+        _remove(self._folder, [file for file in self._left if file["path"] not in written])
+        self._left = []
+
+    def finish(self, **entries: Any) -> Path:
+        """Note the last entries, and that the run is done. Returns the record's path."""
+        self._content |= entries
+        return self._write(DONE)
+
+    @property
+    def _complete_before(self) -> dict[str, Any] | None:
+        return self._before if self._before is not None and state_of(self._before) == DONE else None
+
+    def _write(self, state: str) -> Path:
+        content: dict[str, Any] = {"state": state, **self._content}
+        if state != DONE:
+            if self._complete_before is not None:
+                content["earlier"] = self._complete_before
+            written = {file["path"] for file in listed_files(self._content)}
+            content["earlier_files"] = [file for file in self._left if file["path"] not in written]
+        last = ("warnings", "seconds", "reused", "result", "exports", "earlier", "earlier_files")
+        in_order = {name: content.pop(name) for name in last if name in content}
+        return write_record(self._folder, {**content, **in_order})
+
+
+def listed_files(record: Mapping[str, Any] | None) -> Iterator[FileEntry]:
+    """Every file that a record lists as written: by its run, and by earlier ones whose files still lie there."""
+    if record is None:
+        return
+    owners = [record, *(photo for photo in record.get("photos", []) if isinstance(photo, Mapping))]
+    lists = [entry.get("files", []) for owner in owners for entry in owner.get("exports", {}).values()]
+    seen: set[str] = set()
+    for file in [*(file for files in lists for file in files), *record.get("earlier_files", [])]:
+        if file["path"] not in seen:
+            seen.add(file["path"])
+            yield file
+
+
+def _record_before(folder: Path) -> dict[str, Any] | None:
+    """What is known of earlier runs: the last complete one, or what is left of several."""
+    try:
+        found = read_record(folder)
+        list(listed_files(found))
+    except (InputError, AttributeError, KeyError, TypeError) as error:
+        warn(f"{folder / FILE_NAME} is replaced: it is not the record of a run, so files beside it stay ({error})")
+        return None
+    if found is not None and state_of(found) != DONE and isinstance(found.get("earlier"), dict):
+        return dict(found["earlier"])  # nothing has been written since
+    return found
+
+
+def _is_unchanged(folder: Path, file: FileEntry) -> bool:
+    path = folder / file["path"]
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve()) and not Path(file["path"]).is_absolute()
+        return inside and path.is_file() and path.stat().st_size == file["bytes"]
+    except OSError:
+        return False
+
+
+def _remove(folder: Path, files: Sequence[FileEntry]) -> None:
+    """Remove files of earlier runs, as they were written, and the folders that they leave empty."""
+    changed = []
+    for file in files:
+        path = folder / file["path"]
+        if _is_unchanged(folder, file):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                for parent in path.parents:
+                    if parent == folder:
+                        break
+                    parent.rmdir()  # fails where something is left in it
+        elif not Path(file["path"]).is_absolute() and path.is_file():
+            changed.append(file["path"])
+    if changed:
+        names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        warn(f"left of an earlier run, for they have changed since, and not of this one: {names}")
