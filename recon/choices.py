@@ -20,6 +20,9 @@ RasterizerName = Literal["auto", "cpu", "gsplat"]
 """What renders splats; see `recon.splats.rendering`."""
 OutputKind = Literal["depth", "disparity"]
 """What a network's map holds: `depth` (near is small) or `disparity` (near is large, zero is infinitely far)."""
+OnnxNormalise = Literal["outside", "inside", "inside-255"]
+"""Where photos are normalised for an ONNX file: by this program, or by the file itself, which then takes RGB from 0 to
+1 (to 255 where its graph shows that), or from 0 to 255; see `recon.models.onnx.model_info`."""
 Provider = Literal["auto", "cpu", "cuda", "coreml", "tensorrt"]
 """Where an ONNX file runs; see `recon.models.onnx.session`."""
 DepthFile = Literal["png", "npy"]
@@ -119,6 +122,12 @@ class OnnxFileOptions(Options):
     output_kind: OutputKind | None = option(
         None,
         help="What an ONNX file's output is, where neither the file nor its name says: depth or disparity.",
+        used_by=(ONNX_FILE,),
+    )
+    onnx_normalise: OnnxNormalise | None = option(
+        None,
+        help="inside: the ONNX file normalises photos itself, from 0 to 1 (to 255 where its graph shows that); "
+        "inside-255: from 0 to 255; outside: it does not [as the file says, else outside].",
         used_by=(ONNX_FILE,),
     )
     provider: Provider = option(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from recon.choices import OutputKind, Provider
+from recon.choices import OnnxNormalise, OutputKind, Provider
 from recon.errors import InputError
 from recon.estimate.depth_check import check_depth
 from recon.estimate.onnx_file import OnnxEstimator
@@ -31,11 +31,14 @@ class MonocularModel:
         *,
         output_kind: OutputKind | None = None,
         model: str | None = None,
+        normalise: OnnxNormalise | None = None,
         provider: Provider = "auto",
         threads: int | None = None,
     ) -> None:
         """Open a file; arguments and errors as of `recon.estimate.onnx_file.OnnxEstimator`."""
-        self.estimator = OnnxEstimator(path, output_kind=output_kind, model=model, provider=provider, threads=threads)
+        self.estimator = OnnxEstimator(
+            path, output_kind=output_kind, model=model, normalise=normalise, provider=provider, threads=threads
+        )
 
     @property
     def path(self) -> Path:

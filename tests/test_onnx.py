@@ -35,6 +35,16 @@ def predict(path: Path, image: np.ndarray, **options: object) -> Prediction:
     return MonocularModel(path, **options).predict(image, focal=FOCAL)  # type: ignore[arg-type]
 
 
+def inside(full: int, layout: str, dtype: str) -> list[tuple[str, np.ndarray]]:
+    """ImageNet's normalisation of images from 0 to `full` as the first operators of a graph."""
+    shape = (1, 3, 1, 1) if layout == "NCHW" else (3,)
+    mean = np.array([0.485, 0.456, 0.406]).reshape(shape).astype(dtype)
+    std = np.array([0.229, 0.224, 0.225]).reshape(shape).astype(dtype)
+    if full == 1:
+        return [("Sub", mean), ("Mul", (1 / std).astype(dtype))]
+    return [("Div", np.array(255, dtype)), ("Sub", mean), ("Div", std)]
+
+
 class TestMaps:
     @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
     @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float16", 2e-3)])
@@ -80,6 +90,61 @@ class TestMaps:
         prediction = predict(write_graph(tmp_path / "graph.onnx", metadata=metadata), photo(70, 42))
         expected = expected_map(prediction.processed_images[0], mean, std)
         np.testing.assert_allclose(prediction.depth[0], expected, rtol=1e-5)
+
+    @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 5e-3)])
+    @pytest.mark.parametrize("full", [1, 255])
+    @pytest.mark.parametrize("start_as", ["initializers", "nodes", "reshaped"])
+    def test_a_normalisation_inside(
+        self, layout: str, dtype: str, tolerance: float, full: int, start_as: str, tmp_path: Path
+    ) -> None:
+        """The file takes what it expects, by the constants in its graph: RGB from 0 to 1, or to 255."""
+        start = inside(full, layout, dtype)
+        path = write_graph(
+            tmp_path / "graph.onnx",
+            layout=layout,
+            dtype=dtype,
+            start=start,
+            start_as=start_as,
+            metadata=stated("depth"),
+        )
+        picture = photo(70, 42)
+        with pytest.warns(ReconWarning, match=r"graph\.onnx: its graph begins as a normalisation.*--onnx-normalise"):
+            twice = predict(path, picture)
+        prediction = predict(path, picture, normalise="inside")
+        expected = expected_map(prediction.processed_images[0])
+        np.testing.assert_allclose(prediction.depth[0], expected, rtol=tolerance)
+        assert np.abs(twice.depth[0] / expected - 1).mean() > 0.05
+        np.testing.assert_array_equal(predict(path, picture, normalise="outside").depth, twice.depth)
+        if full == 255:
+            named = predict(path, picture, normalise="inside-255")
+            np.testing.assert_array_equal(named.depth, prediction.depth)
+
+    @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+    def test_bytes_are_normalised_by_the_file(self, layout: str, tmp_path: Path) -> None:
+        path = write_graph(
+            tmp_path / "graph.onnx",
+            layout=layout,
+            dtype="uint8",
+            start=inside(255, layout, "float32"),
+            metadata=stated("depth"),
+        )
+        model = MonocularModel(path)
+        prediction = model.predict(photo(70, 42), focal=FOCAL)
+        np.testing.assert_allclose(prediction.depth[0], expected_map(prediction.processed_images[0]), rtol=1e-5)
+        assert model.info.normalise == "inside-255"
+        with pytest.raises(InputError, match=r"graph\.onnx: input 'image' takes bytes"):
+            MonocularModel(path, normalise="outside")
+
+    def test_a_normalisation_that_the_file_and_the_user_place_differently(self, tmp_path: Path) -> None:
+        metadata = stated("depth", normalisation=normalisation([0.5] * 3, [0.5] * 3))
+        path = write_graph(tmp_path / "graph.onnx", metadata=metadata)
+        with pytest.warns(ReconWarning, match="normalise says inside, and the file itself"):
+            prediction = predict(path, photo(70, 42), normalise="inside")
+        expected = expected_map(prediction.processed_images[0], [0.0] * 3, [1.0] * 3)
+        np.testing.assert_allclose(prediction.depth[0], expected, rtol=1e-6)
+        with pytest.raises(InputError, match="normalise must be one of outside, inside, inside-255, not 'in'"):
+            MonocularModel(path, normalise="in")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("size", [(504, 504), (518, 518)])
     def test_the_two_files_that_are_published_most(self, size: tuple[int, int], tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def _open_onnx(path: Path, settings: EstimatorOptions) -> OnnxEstimator:
         path,
         output_kind=settings.output_kind,
         model=None if settings.model == AUTO else settings.model,
+        normalise=settings.onnx_normalise,
         provider=settings.provider,
         threads=settings.threads,
     )

@@ -12,16 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.choices import ONNX_FILE, OutputKind, Provider
+from recon.choices import ONNX_FILE, OnnxNormalise, OutputKind, Provider
 from recon.errors import InputError
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
 from recon.estimate.single_view import SingleViewMaps, single_view_prediction
 from recon.messages import collect_warnings
+from recon.models.onnx.input_values import input_values
 from recon.models.onnx.model_info import SOURCE_KEY, ModelInfo, read_info
 from recon.models.onnx.session import open_session
 from recon.progress import TellPart
-from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, Views, normalise
-from recon.types import FloatArray, MadeBy, Prediction
+from recon.sources.fitting import Views
+from recon.types import MadeBy, Prediction
 
 _FAILURES = (
     "the file may be damaged, or its half precision may have overflowed (export it in float32), "
@@ -38,6 +39,7 @@ class OnnxEstimator:
         *,
         output_kind: OutputKind | None = None,
         model: str | None = None,
+        normalise: OnnxNormalise | None = None,
         provider: Provider = "auto",
         threads: int | None = None,
     ) -> None:
@@ -47,6 +49,9 @@ class OnnxEstimator:
             path: ONNX, its external data beside it.
             output_kind: `depth` or `disparity`, where the file does not say and is none of the known ones.
             model: preset that the file holds, where it does not say; decides on metres.
+            normalise: `inside` for a file that normalises photos itself and takes RGB from 0 to 1 (to 255 where its
+                graph shows that), `inside-255` for one that takes RGB from 0 to 255, `outside` for one that does not.
+                By default it is as the file says, or else outside.
             provider: where it runs; `auto` is CUDA where onnxruntime has it, else the CPU.
             threads: of one operator on the CPU; all cores by default.
 
@@ -58,7 +63,7 @@ class OnnxEstimator:
         self.path = Path(path).expanduser()
         with collect_warnings() as warnings:
             self._session = open_session(self.path, provider, threads)
-            self.info: ModelInfo = read_info(self._session, self.path, output_kind, model)
+            self.info: ModelInfo = read_info(self._session, self.path, output_kind, model, normalise)
         self.warnings: Sequence[str] = tuple(warnings)
         self._threads = threads
 
@@ -119,7 +124,13 @@ class OnnxEstimator:
                 "licence": info.licence,
                 "exported_from_sha256": info.metadata.get(SOURCE_KEY),
             },
-            "input": {"name": info.input_name, "layout": info.layout, "dtype": info.input_dtype, "size": info.size},
+            "input": {
+                "name": info.input_name,
+                "layout": info.layout,
+                "dtype": info.input_dtype,
+                "size": info.size,
+                "normalised": info.normalise,
+            },
             "output": {"name": info.output_name, "kind": info.output_kind, "known_from": info.known_from},
             "providers": self._session.get_providers(),
             "threads": self._threads,
@@ -129,7 +140,7 @@ class OnnxEstimator:
         """(outputs, B, H, W) of at most `batch` images, which are filled up to just as many."""
         count, height, width, _ = images.shape
         filled = images if count == batch else np.concatenate([images, np.repeat(images[-1:], batch - count, axis=0)])
-        values = self._input_values(filled)
+        values = input_values(filled, self.info)
         try:
             outputs = self._session.run(names, {self.info.input_name: values})
         except Exception as error:  # onnxruntime's errors have no base class of their own
@@ -141,17 +152,6 @@ class OnnxEstimator:
                 expected = " or ".join(str(shape) for shape in shapes)
                 raise InputError(f"{self.path}: output '{name}' has shape {output.shape}; it must be {expected}")
         return np.stack([output.reshape(batch, height, width)[:count].astype(np.float32) for output in outputs])
-
-    def _input_values(self, images: NDArray[np.uint8]) -> FloatArray:
-        """Standardised and laid out as the file takes them."""
-        values = normalise(images)
-        if self.info.mean is not IMAGENET_MEAN or self.info.std is not IMAGENET_STD:
-            # ((x - mean_i) / std_i) back to x, and on to (x - mean) / std.
-            values *= (IMAGENET_STD / self.info.std)[:, None, None]
-            values += ((IMAGENET_MEAN - self.info.mean) / self.info.std)[:, None, None]
-        if self.info.layout == "NHWC":
-            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))  # (B, 3, H, W) -> (B, H, W, 3)
-        return values.astype(self.info.input_dtype, copy=False)
 
 
 def _mirrored(image: NDArray[np.uint8], left: int, top: int, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from recon.run.pipeline import reconstruct
 from recon.sources.cameras_file import write_cameras
 from recon.sources.photo import Photo
 from tests.known_cameras import cameras_of
-from tests.models.onnx.graphs import expected_map, stated, write_graph
+from tests.models.onnx.graphs import SCALE, SHIFT, expected_map, stated, write_graph
 from tests.models.tiny import TINY, tiny_network
 from tests.seeds import numpy_random
 from tests.without_torch import HIDE_TORCH
@@ -268,6 +268,7 @@ class TestWrongWish:
             ({"device": "cuda"}, "device is for a network in torch"),
             ({"onnx": None, "provider": "cpu"}, "provider is for an ONNX file"),
             ({"onnx": None, "output_kind": "depth"}, "output_kind is for an ONNX file"),
+            ({"onnx": None, "onnx_normalise": "inside"}, "onnx_normalise is for an ONNX file"),
             ({"export": "obj"}, "unknown export format 'obj'"),
             ({"export": "feat_vis"}, "feat_vis needs the features"),
             ({"focal": -1.0}, "focal must be above 0"),
@@ -378,3 +379,15 @@ def test_onnx_is_imported_for_onnx_files_only() -> None:
     program = "import recon.run.mono, sys; sys.exit(any(name.startswith('recon.models.onnx.') for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
     assert done.returncode == 0
+
+
+def test_a_file_that_normalises_photos_itself(tmp_path: Path) -> None:
+    start = [("Div", np.array(255, np.float32)), ("Sub", np.array([0.5], np.float32))]
+    graph = write_graph(tmp_path / "graph.onnx", start=start, metadata=stated("depth"))
+    Image.new("RGB", (84, 84), (51, 102, 204)).save(tmp_path / "a.png")
+    run(tmp_path / "a.png", graph, tmp_path / "out", export="", focal=90.0, onnx_normalise="inside")
+    depth = np.load(tmp_path / "out" / "a" / "depth.npy")
+    np.testing.assert_allclose(depth, SHIFT + SCALE * ((0.2 + 0.4 + 0.8) / 3 - 0.5), rtol=1e-5)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["settings"]["onnx_normalise"] == "inside"
+    assert record["model"]["input"]["normalised"] == "inside-255"

@@ -5,7 +5,7 @@ Metadata, all optional, as this project's export writes it:
 | key | contents |
 | --- | --- |
 | recon.output_kind | depth or disparity |
-| recon.normalisation | `{"mean": [r, g, b], "std": [r, g, b]}` of RGB in [0, 1]; ImageNet's by default |
+| recon.normalisation | `{"mean": [r, g, b], "std": [r, g, b]}` of RGB in [0, 1], for photos; ImageNet's by default |
 | recon.model | preset; decides on metres and on the size that photos are shown at |
 | recon.licence, recon.source_sha256, recon.weights | of the weights; the last says where they are from |
 | recon.opset, recon.precision | ONNX operator set; fp32 or fp16 |
@@ -23,10 +23,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.choices import OutputKind
+from recon.choices import OnnxNormalise, OutputKind
 from recon.errors import InputError
 from recon.messages import warn
 from recon.models.conventions import DA2, DA2_METRIC, DA3_METRIC, DA3_MONO, Conventions, conventions_of
+from recon.models.onnx.graph_start import read_graph_start
 from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, PATCH
 
 OUTPUT_KIND_KEY = "recon.output_kind"
@@ -41,6 +42,7 @@ PRECISION_KEY = "recon.precision"
 Layout = Literal["NCHW", "NHWC"]
 
 _FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+_INPUTS = {**_FLOATS, "tensor(uint8)": "uint8"}
 _MAP_NAMES = ("depth", "predicted_depth", "disparity")
 _SKY_NAME = "sky"
 
@@ -51,7 +53,7 @@ class ModelInfo:
 
     input_name: str
     layout: Layout
-    input_dtype: Literal["float32", "float16"]
+    input_dtype: Literal["float32", "float16", "uint8"]
     size: tuple[int, int] | None
     """Width and height of a fixed input; None where they may vary."""
     batch: int | None
@@ -67,7 +69,9 @@ class ModelInfo:
     mean: NDArray[np.float32]
     """(3,) per channel, subtracted from RGB in [0, 1]."""
     std: NDArray[np.float32]
-    """(3,) per channel, divided by after that."""
+    """(3,) per channel, divided by after that. With a mean of 0, 1 gives RGB in [0, 1], and 1 / 255 in 0 to 255."""
+    normalise: OnnxNormalise
+    """Where photos are normalised: by this program, or by the file, which then takes RGB as it is."""
     model: str | None
     """Preset that the file holds, where that is known."""
     metadata: Mapping[str, str]
@@ -112,7 +116,13 @@ _KNOWN_NAMES = (
 """By the name of the file or of its graph, in lower case. The first that fits counts."""
 
 
-def read_info(session: Any, path: Path, output_kind: OutputKind | None, model: str | None) -> ModelInfo:
+def read_info(
+    session: Any,
+    path: Path,
+    output_kind: OutputKind | None,
+    model: str | None,
+    normalise: OnnxNormalise | None = None,
+) -> ModelInfo:
     """Describe an open session.
 
     What the output means is known from, in this order: `model` and `output_kind`, the file's metadata as this project
@@ -123,25 +133,29 @@ def read_info(session: Any, path: Path, output_kind: OutputKind | None, model: s
         path: of its file, for messages and for its name.
         output_kind: what the user says the output is.
         model: preset that the user says the file holds.
+        normalise: where the user says that photos are normalised. None: as the file's metadata says, else outside; a
+            warning tells where the graph begins as a normalisation does.
 
     Raises:
         InputError: not one image in and one map out, a size that no network takes, or an output of unknown meaning.
     """
     if output_kind not in (None, *get_args(OutputKind)):
         raise InputError(f"output_kind must be one of {', '.join(get_args(OutputKind))}, not {output_kind!r}")
+    if normalise not in (None, *get_args(OnnxNormalise)):
+        raise InputError(f"normalise must be one of {', '.join(get_args(OnnxNormalise))}, not {normalise!r}")
     (image,) = _only_input(session.get_inputs(), path)
     layout, batch, size = _read_shape(image.name, image.shape, path)
-    if image.type not in _FLOATS:
-        raise InputError(f"{path}: input '{image.name}' takes {image.type}; it must take float or float16")
+    if image.type not in _INPUTS:
+        raise InputError(f"{path}: input '{image.name}' takes {image.type}; it must take float, float16 or uint8")
     output = _map_output(session.get_outputs(), path)
     rank = len(output.shape) if output.shape else None
     described = session.get_modelmeta()
     metadata = dict(described.custom_metadata_map)
-    mean, std = _read_normalisation(metadata.get(NORMALISATION_KEY), path)
+    normalised, mean, std = _normalisation(normalise, metadata.get(NORMALISATION_KEY), image, path)
     info = ModelInfo(
         input_name=image.name,
         layout=layout,
-        input_dtype=_FLOATS[image.type],  # type: ignore[arg-type]
+        input_dtype=_INPUTS[image.type],  # type: ignore[arg-type]
         size=size,
         batch=batch,
         output_name=output.name,
@@ -151,6 +165,7 @@ def read_info(session: Any, path: Path, output_kind: OutputKind | None, model: s
         known_from="",
         mean=mean,
         std=std,
+        normalise=normalised,
         model=metadata.get(MODEL_KEY) if model is None else model,
         metadata=metadata,
     )
@@ -206,6 +221,35 @@ def _map_output(outputs: Sequence[Any], path: Path) -> Any:
     if output.type not in _FLOATS:
         raise InputError(f"{path}: output '{output.name}' gives {output.type}; it must give float or float16")
     return output
+
+
+def _normalisation(
+    asked: OnnxNormalise | None, stated: str | None, image: Any, path: Path
+) -> tuple[OnnxNormalise, NDArray[np.float32], NDArray[np.float32]]:
+    """Where photos are normalised, and the mean and deviation that this program has to apply.
+
+    `stated` is what the metadata says, `image` the session's input.
+    """
+    start = read_graph_start(path, image.name)
+    takes_bytes = _INPUTS[image.type] == "uint8"
+    if takes_bytes:
+        if asked == "outside":
+            raise InputError(f"{path}: input '{image.name}' takes bytes, so the file itself has to normalise them")
+        asked = "inside-255"
+    if asked in ("inside", "inside-255"):
+        if stated is not None and not takes_bytes:
+            warn(f"{path}: normalise says {asked}, and the file itself (metadata) that photos are normalised before")
+        if asked == "inside" and start.takes_bytes:
+            asked = "inside-255"
+        scale = 1 / 255 if asked == "inside-255" else 1
+        return asked, np.zeros(3, np.float32), np.full(3, scale, np.float32)
+    if asked is None and stated is None and start.operators:
+        done = ", ".join(dict.fromkeys(start.operators))
+        warn(
+            f"{path}: its graph begins as a normalisation does ({done} of the image and constants), so that photos are "
+            "perhaps normalised twice: say --onnx-normalise inside, or outside if it is as it should be"
+        )
+    return "outside", *_read_normalisation(stated, path)
 
 
 def _read_normalisation(text: str | None, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

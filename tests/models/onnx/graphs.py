@@ -7,7 +7,7 @@ bright that is disparity, in one whose near parts are dark it is depth.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,22 +35,45 @@ def write_graph(
     external_data: bool = False,
     fixed_output: tuple[int, ...] | None = None,
     shift: float = SHIFT,
+    start: Sequence[tuple[str, np.ndarray]] = (),
+    start_as: str = "initializers",
 ) -> Path:
     """Write a graph of one input and one output, in the ways that files differ.
 
     `size` (width, height) and `batch` are dynamic where None; further inputs are added to the image; `rank` 4 is
-    (N, 1, H, W), 3 is (N, H, W), 2 is (H, W); `fixed_output` crops the map to a shape of its own.
+    (N, 1, H, W), 3 is (N, H, W), 2 is (H, W); `fixed_output` crops the map to a shape of its own. `start` is
+    done to the image first: operators with constants, which stand among the `initializers`, in `nodes` of their own, or
+    are `reshaped` before.
     """
-    element = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}[dtype]
+    element = {
+        "float32": TensorProto.FLOAT,
+        "float16": TensorProto.FLOAT16,
+        "uint8": TensorProto.UINT8,
+        "int64": TensorProto.INT64,
+    }[dtype]
     width, height = ("width", "height") if size is None else size
     count = "batch" if batch is None else batch
     shape = [count, channels, height, width] if layout == "NCHW" else [count, height, width, channels]
     names = [input_name, *(f"more_{index}" for index in range(1, inputs))]
     nodes = []
+    starts: list[TensorProto] = []
     current = input_name
-    if dtype == "uint8":
+    if dtype in ("uint8", "int64"):
         nodes.append(helper.make_node("Cast", [current], ["cast"], to=TensorProto.FLOAT))
         current = "cast"
+    for index, (operator, constant) in enumerate(start):
+        stored = numpy_helper.from_array(constant, f"start_{index}")
+        name = stored.name
+        if start_as == "initializers":
+            starts.append(stored)
+        else:
+            nodes.append(helper.make_node("Constant", [], [name], value=stored))
+        if start_as == "reshaped":
+            starts.append(numpy_helper.from_array(np.array(constant.shape, np.int64), f"{name}_shape"))
+            nodes.append(helper.make_node("Reshape", [name, f"{name}_shape"], [f"{name}_new"]))
+            name = f"{name}_new"
+        nodes.append(helper.make_node(operator, [current, name], [f"started_{index}"]))
+        current = f"started_{index}"
     for name in names[1:]:
         nodes.append(helper.make_node("Add", [current, name], [f"with_{name}"]))
         current = f"with_{name}"
@@ -95,7 +118,7 @@ def write_graph(
             helper.make_tensor_value_info(output_name if i == 0 else f"{output_name}_{i}", float_type, out_shape)
             for i in range(outputs)
         ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [*starts, *(numpy_helper.from_array(value, name) for name, value in constants.items())],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(model, dict(metadata or {}))

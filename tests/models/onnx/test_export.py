@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from recon.errors import InputError, MissingExtraError
 from recon.estimate.network import NetworkEstimator
@@ -22,6 +23,7 @@ from recon.models.onnx import export, export_file
 from recon.models.onnx.export import OnnxFile, export_onnx
 from recon.models.onnx.export_check import MAX_ERROR_FP16, ExportError, check_file, relative_error
 from recon.models.onnx.export_graphs import graph_of
+from recon.models.onnx.graph_start import GraphStart, read_graph_start
 from recon.models.onnx.options import OnnxOptions
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
@@ -213,6 +215,41 @@ class TestRunningThem:
         assert info.metadata == disparity.metadata
         assert MonocularModel(mono.path).info.sky_output_name == "sky"
 
+    def test_photos_are_normalised_once(self, disparity: OnnxFile, mono: OnnxFile, tmp_path: Path) -> None:
+        """No false alarm where the file's metadata is lost, and none of half precision."""
+        half = export_onnx(tiny_model("single_view"), tmp_path / "half.onnx", OnnxOptions(size=SIZE, fp16=True))
+        for file in (disparity, mono, half):
+            assert MonocularModel(file.path).info.normalise == "outside"
+            (image,) = onnx.load(file.path).graph.input
+            assert read_graph_start(file.path, image.name) == GraphStart()
+
+    @pytest.mark.parametrize("dynamo", [True, False])
+    def test_a_network_that_others_export_with_their_normalisation(self, dynamo: bool, tmp_path: Path) -> None:
+        class WithNormalisation(nn.Module):
+            def __init__(self, full: float) -> None:
+                super().__init__()
+                self.full = full
+                self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+                self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+                self.network = nn.Conv2d(3, 1, 3, padding=1)
+
+            def forward(self, image: torch.Tensor) -> torch.Tensor:
+                return self.network((image / self.full - self.mean) / self.std) * 2.0 + 7.0
+
+        for full in (1.0, 255.0):
+            path = tmp_path / f"{full}.onnx"
+            torch.onnx.export(
+                WithNormalisation(full).eval(),
+                (torch.rand(1, 3, 28, 28),),
+                path,
+                input_names=["image"],
+                dynamo=dynamo,
+                external_data=False,
+            )
+            start = read_graph_start(path, "image")
+            assert set(start.operators) >= {"Sub", "Div"}
+            assert start.takes_bytes == (full == 255)
+
     def test_a_file_of_several_views_is_refused(self, any_view: OnnxFile) -> None:
         with pytest.raises(InputError, match="not for single photos"):
             MonocularModel(any_view.path)
@@ -381,7 +418,7 @@ class TestCommand:
         monkeypatch.setattr(ready, "ready_model", lambda *_, **__: tiny_model("disparity"))
         monkeypatch.setattr(export, "MAX_ERROR", 0.0)
         arguments = ["export-onnx", "--model", "depth-anything-v2-small", "--size", "28", "28"]
-        code = cli.main([*arguments, "-o", str(tmp_path / "small.onnx")])
+        code = cli([*arguments, "-o", str(tmp_path / "small.onnx")])
         assert code == 1
         assert "is not kept" in capsys.readouterr().err
         assert not list(tmp_path.iterdir())

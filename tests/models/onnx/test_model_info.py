@@ -60,9 +60,9 @@ class TestShapes:
         with pytest.raises(InputError, match="neither its second nor its last axis is RGB"):
             info_of(tmp_path / "x.onnx", channels=1)
 
-    def test_bytes_in(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"takes tensor\(uint8\); it must take float or float16"):
-            info_of(tmp_path / "x.onnx", dtype="uint8")
+    def test_numbers_that_are_no_image(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"takes tensor\(int64\); it must take float, float16 or uint8"):
+            info_of(tmp_path / "x.onnx", dtype="int64")
 
     def test_output_of_the_wrong_rank(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"output 'depth' has shape .*; a map must be \(N, H, W\)"):
