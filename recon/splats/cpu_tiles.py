@@ -99,7 +99,8 @@ def _radix_sort(pairs: NDArray[np.uint64], spare: NDArray[np.uint64], ends: NDAr
         shift = np.uint64(bit)
         if (differing >> shift) & mask == np.uint64(0):
             continue
-        ends[:] = 0
+        for digit in range(len(ends)):
+            ends[digit] = 0
         for pair in source:
             ends[int((pair >> shift) & mask)] += 1
         place = 0
@@ -114,7 +115,8 @@ def _radix_sort(pairs: NDArray[np.uint64], spare: NDArray[np.uint64], ends: NDAr
         source, target = target, source
         swapped = not swapped
     if swapped:
-        pairs[:] = spare
+        for place in range(len(pairs)):
+            pairs[place] = spare[place]
 
 
 @compiled()

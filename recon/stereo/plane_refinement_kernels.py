@@ -69,9 +69,11 @@ def refine_band(  # type: ignore[no-untyped-def]
     height, width = reference.shape
     size = (height, width)
     sources = len(warp)
-    window = np.zeros((4, taps.shape[1]), np.float32)  # columns, rows, weights (sum 1), grey levels around 0
-    window[:2] = taps
-    radius = taps.max()
+    window = np.empty((4, taps.shape[1]), np.float32)  # columns, rows, weights (sum 1), grey levels around 0
+    radius = np.float32(0)
+    for k in range(taps.shape[1]):
+        window[0, k], window[1, k], window[2, k], window[3, k] = taps[0, k], taps[1, k], np.float32(0), np.float32(0)
+        radius = max(radius, taps[0, k], taps[1, k])
     found = np.empty(sources, np.float32)
     moments = np.empty((sources, _MOMENTS), np.float32)
     normal = np.empty(9, np.float32)
@@ -232,7 +234,8 @@ def _gauss_newton(quads, warp, size, x, y, plane, window, level, limits, found, 
     for source in range(len(found)):
         found[source] = _moments(quads, warp, size, source, x, y, plane, window, level, limits, moments)
         best = max(best, found[source])
-    normal[:] = np.float32(0)
+    for k in range(len(normal)):
+        normal[k] = np.float32(0)
     for source in range(len(found)):
         if found[source] > np.float32(WORTH_FITTING) * best:
             _add_equations(moments, source, level, limits.noise, found[source], normal)

@@ -100,7 +100,8 @@ def _sweep_band(  # type: ignore[no-untyped-def]
     combined = np.empty((3, rows, width), np.float32)
     for plane in range(len(inverse_depths)):
         now = plane % 3
-        leading[now] = np.float32(NO_SCORE)
+        for place in range(agreeing):
+            _fill(leading[now, place], np.float32(NO_SCORE))
         for source in range(len(quads)):
             _sample_plane(
                 quads[source],
@@ -116,7 +117,7 @@ def _sweep_band(  # type: ignore[no-untyped-def]
                 sampled,
                 inside,
             )
-            sums[:] = np.float32(0)
+            _fill(sums, np.float32(0))
             for j in range(padded_rows):
                 _add_row(sampled[j], values[j], np.float32(1), radius, sums)
                 row = j - 2 * radius
@@ -144,11 +145,20 @@ def _sweep_band(  # type: ignore[no-untyped-def]
                 )
 
 
+@compiled()
+def _fill(rows, value):  # type: ignore[no-untyped-def]
+    """Numba takes seconds to compile an assignment to a whole slice: it brings the text of its error message."""
+    for row in rows:
+        for x in range(len(row)):
+            row[x] = value
+
+
 @compiled(fastmath=FASTMATH)
 def _window_moments(values, radius, noise, mean, deviation):  # type: ignore[no-untyped-def]
     """Mean and standard deviation (noise included) of the reference over the window of each pixel of the band."""
     rows, width = mean.shape
-    sums = np.zeros((3, width + 2 * radius), np.float32)
+    sums = np.empty((3, width + 2 * radius), np.float32)
+    _fill(sums, np.float32(0))
     wide = np.empty((3, width), np.float32)
     area = np.float32((2 * radius + 1) ** 2)
     for j in range(rows + 2 * radius):
@@ -296,7 +306,8 @@ def _across(sums, radius, wide):  # type: ignore[no-untyped-def]
         for x in range(radius):
             source[x] = source[radius]
             source[radius + width + x] = source[radius + width - 1]
-        target[:] = source[:width]
+        for x in range(width):
+            target[x] = source[x]
         for offset in range(1, 2 * radius, 2):
             _add_two(source[offset : offset + width], source[offset + 1 : offset + 1 + width], target)
 
@@ -331,7 +342,9 @@ def _insert(candidate, place):  # type: ignore[no-untyped-def]
 @compiled(fastmath=FASTMATH)
 def _average(leading, combined):  # type: ignore[no-untyped-def]
     share = np.float32(1) / np.float32(len(leading))
-    combined[:] = leading[0] * share
+    first = leading[0]
+    for x in range(len(combined)):
+        combined[x] = first[x] * share
     for place in range(1, len(leading)):
         row = leading[place]
         for x in range(len(combined)):
