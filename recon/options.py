@@ -239,10 +239,10 @@ def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
 
 
-def meant(name: object, known: Iterable[str]) -> str:
-    """What to say of an unknown name: the known one that it resembles, else all of them."""
+def meant(name: object, known: Iterable[str], likeness: float = 0.6) -> str:
+    """What to say of an unknown name: the known one that it resembles, by more than 0 to 1, else all of them."""
     known = list(known)
-    close = get_close_matches(str(name), known, n=1)
+    close = get_close_matches(str(name), known, n=1, cutoff=likeness)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
 
 

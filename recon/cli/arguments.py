@@ -84,7 +84,7 @@ def _positionals(command: Command, texts: list[str]) -> dict[str, Any]:
 
 
 def _hint(flag: str, flags: list[str], command: Command) -> str:
-    hint = meant(flag, flags)
+    hint = meant(flag, flags, likeness=0.75)
     return hint.replace("'", "") if hint.startswith("did") else f"recon {command.name} --help lists them"
 
 
@@ -98,7 +98,10 @@ class _Parser(argparse.ArgumentParser):
     """Raises InputError where argparse would print a usage and exit."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(message.removeprefix("argument "))
+        flag, colon, said = message.removeprefix("argument ").partition(": ")
+        if said.startswith("ignored explicit argument"):  # of a switch
+            flag, said = flag.partition("/")[0], "takes no value"
+        raise InputError(f"{flag}{colon}{said}")
 
 
 def _parser(command: Command, *, for_help: bool) -> argparse.ArgumentParser:

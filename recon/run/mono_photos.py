@@ -18,6 +18,7 @@ from recon.run.record import FILE_NAME
 from recon.sources.images import list_images
 from recon.sources.loading import Loaded, load_each
 from recon.sources.photo import Photo
+from recon.sources.unread import refuse_unread
 
 _READERS = 4
 
@@ -38,10 +39,15 @@ class MonoPhoto:
 
 
 def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
-    """The photos one by one, folders opened up, nothing read yet. Raises InputError where there are none."""
+    """The photos one by one, folders opened up, nothing decoded yet.
+
+    Raises InputError where there are none, and for what is none: as `recon.sources.source.open_source`.
+    """
     photos: list[tuple[Path | Photo, str]] = []
     for source in sources:
         path = None if isinstance(source, Photo) else source.expanduser()
+        if path is not None:
+            refuse_unread(path, alone=len(sources) == 1)
         if isinstance(source, Photo):
             photos.append((source, normalise_name(source.name)))
         elif path is not None and path.is_dir():

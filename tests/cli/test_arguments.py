@@ -72,7 +72,8 @@ def test_arguments(arguments: str, expected: dict[str, Any]) -> None:
         ("--size 3 b", "--size must be a whole number, got 'b'"),
         ("--mode medium", "--mode must be one of slow, fast, got 'medium'"),
         ("--blocks 3 --blocks x", "--blocks must be a whole number, got 'x'"),
-        ("--draw-all=no", "--draw-all"),
+        ("--draw-all=no", "--draw-all: takes no value"),
+        ("--spin 3", "has no option --spin; recon try --help"),
     ],
 )
 def test_what_is_refused(arguments: str, message: str) -> None:

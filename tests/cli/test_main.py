@@ -647,8 +647,14 @@ class TestMono:
 
     def test_wrong_input_is_one_line(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["mono"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        (folder / "photos.zip").write_bytes(b"PK\5\6" + bytes(18))
+        assert main(["mono", "photos.zip"]) == 2  # before a model is looked for
+        assert "photos.zip: an archive (ZIP)" in capsys.readouterr().err
+        assert main(["mono", "absent"]) == 2
+        assert "'absent' does not exist" in capsys.readouterr().err
         assert main(["mono", "photos", "--onnx", "photos/0.png"]) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 class TestEval:
