@@ -45,7 +45,7 @@ class Format:
 
     def refusal(self, path: Path) -> str:
         """One line on why the file cannot be used as a photo, and what to do."""
-        what = "which is no photo that can be read" if self.kind == "photo" else "not a photo"
+        what = "which cannot be read" if self.kind == "photo" else "not a photo"
         return f"'{path}' is {self.name}, {what}: {self.remedy.format(name=path.name)}"
 
 
