@@ -128,6 +128,9 @@ class Estimator(Protocol):
     def warnings(self) -> Sequence[str]:
         """What was warned of while it was made ready."""
 
+    def prepare(self) -> None:
+        """Do what takes time and needs no views, beside other work; else the first `estimate` does it."""
+
     def estimate(
         self,
         views: Views,

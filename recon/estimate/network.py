@@ -75,6 +75,9 @@ class NetworkEstimator:
         """Called as `recon.models.networks.AnyViewNetwork.forward`."""
         return self.ready.network
 
+    def prepare(self) -> None:
+        """Nothing: a network is ready."""
+
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""
         return self.ready.describe()

@@ -107,6 +107,9 @@ class OnnxEstimator:
         maps = np.concatenate(parts, axis=1)[:, :, top : top + height, left : left + width]  # (outputs, N, H, W)
         return SingleViewMaps(maps[0], maps[1] if len(maps) > 1 else None)
 
+    def prepare(self) -> None:
+        """Nothing: a network is ready."""
+
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""
         import onnxruntime

@@ -39,6 +39,12 @@ class StereoEstimator:
     """What was warned of while it was chosen."""
     profile: Profile = PROFILE
 
+    def prepare(self) -> None:
+        """Compile the loops."""
+        from recon.stereo.compile_ahead import compile_ahead
+
+        compile_ahead(self.options)
+
     def estimate(
         self,
         views: Views,

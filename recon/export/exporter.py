@@ -74,6 +74,8 @@ class Exporter(Generic[FormatOptions]):
     """Raise InputError where this prediction, which has what is needed, cannot be written; write nothing."""
     check_intrinsics: Callable[[FloatArray, FormatOptions], None] = lambda intrinsics, options: None
     """Raise InputError where (N, 3, 3) intrinsics that the user gave, in pixels of the originals, cannot be used."""
+    prepare: Callable[[FormatOptions], None] = lambda options: None
+    """Do what takes time and needs no prediction, beside other work; else `write` does it."""
 
     def check(self, prediction: Prediction, options: FormatOptions) -> None:
         """Raise InputError where this prediction cannot be written in this format; write nothing."""

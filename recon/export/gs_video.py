@@ -110,6 +110,13 @@ class GsVideoOptions(Options):
         return "none" if self.color_mode == "RGB" else self.vis_depth or "none"
 
 
+def prepare(options: GsVideoOptions) -> None:
+    """Compile the loops that render."""
+    from recon.splats.compile_ahead import compile_ahead
+
+    compile_ahead(options.rasterizer)
+
+
 def check(prediction: Prediction, options: GsVideoOptions) -> None:
     """Raise InputError where Gaussians or cameras cannot be rendered, or the rasterizer asked for cannot run."""
     from recon.splats.rendering import choose_rasterizer
@@ -275,4 +282,4 @@ def _frame(view: RenderedView, layout: str, disparities: tuple[float, float]) ->
     return np.concatenate([picture, colored], axis=1 if layout == "hcat" else 0)
 
 
-GS_VIDEO = Exporter("gs_video", GsVideoOptions, write, Needs(gaussians=True), check, check_skew)
+GS_VIDEO = Exporter("gs_video", GsVideoOptions, write, Needs(gaussians=True), check, check_skew, prepare)

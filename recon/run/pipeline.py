@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,16 @@ from recon.digests import digest
 from recon.estimate.depth_check import check_depth
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Estimator, Profile, Wishes
-from recon.export import Exported, Overrides
+from recon.export import EXPORTERS, Exported, Overrides
 from recon.messages import collect_warnings
 from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
 from recon.refine.splat import splats_from_depth
 from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents, splats_decided_by
-from recon.run.find_cameras import KnownCameras, find_cameras, kept_classes, known_cameras
+from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras
 from recon.run.load_views import load_views
+from recon.run.meanwhile import meanwhile
 from recon.run.plan import GivenCameras, Plan, plan_run
 from recon.run.record import versions
 from recon.run.run_record import RunRecord
@@ -116,7 +118,7 @@ def reconstruct(
             found = stages.kept(
                 ("cameras",),
                 cameras_decided_by(plan, photos),
-                lambda: stages.run("cameras", find_cameras, plan.source, options.strict, options.seed, tell),
+                lambda: _find_cameras(plan, estimator, stages),
             )
         known = None if found is None else known_cameras(plan.source, found)
         depth = stages.kept(
@@ -158,6 +160,13 @@ class _Depth:
     """Given or found; intrinsics in pixels of the processed images."""
     dropped: tuple[tuple[str, str], ...]
     """Name of each image left out, and why."""
+
+
+def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCameras:
+    """By structure from motion, while what comes later is made ready."""
+    exporters = ((EXPORTERS[name], plan.format_options[name]) for name in plan.formats)
+    with meanwhile([estimator.prepare, *(partial(each.prepare, options) for each, options in exporters)]):
+        return stages.run("cameras", find_cameras, plan.source, plan.options.strict, plan.options.seed, tell)
 
 
 def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages: Stages) -> _Depth:

@@ -25,6 +25,7 @@ from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.rasterizer import Rasterizer, RenderedView, RenderSettings
 from recon.splats.rendering import RASTERIZERS, Rendering, choose_rasterizer, iter_render, render
 from recon.types import Gaussians
+from tests.new_process import run_python
 from tests.seeds import numpy_random
 from tests.splats.brute_force import brute_force
 from tests.splats.scenes import Scene, random_camera, random_gaussians, random_scenes
@@ -419,10 +420,6 @@ def test_another_rasterizer_is_one_line_in_the_table(monkeypatch: pytest.MonkeyP
 
 def test_names_of_rasterizers_are_those_users_choose_from() -> None:
     assert set(get_args(recon.choices.RasterizerName)) == {"auto", *RASTERIZERS}
-
-
-def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_import_is_light_and_compiles_nothing() -> None:
