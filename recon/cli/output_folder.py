@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from recon.files import read_json
 
 OUTPUTS = Path("outputs")
 
@@ -33,7 +34,7 @@ def default_folder(inputs: Sequence[Path], ending: str = "") -> Path:
 def _is_for(folder: Path, inputs: Sequence[Path]) -> bool:
     """Whether the results in `folder` are of these inputs, as its `run.json` says, or nobody's."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "run.json")
         recorded = record["settings"]["inputs"]
         return [_place(Path(text)) for text in recorded] == [_place(path) for path in inputs]
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from recon.errors import InputError, why
+from recon.files import read_text
 from recon.options import Options, meant, options_of
 from recon.paths import configs_folder
 
@@ -21,7 +22,7 @@ def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, 
     """
     path = _find(name_or_path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        values = yaml.safe_load(read_text(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {why(error)}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 from torch import nn
 
 from recon.errors import CheckpointError, InputError
-from recon.files import atomic_write
+from recon.files import atomic_write, read_json
 from recon.models.checkpoint_folders import SNAPSHOTS, find_snapshot, find_weights
 from recon.models.hub import CONFIG_FILE, WEIGHTS_FILE, download_file, is_cached
 from recon.models.presets import Preset, load_preset, preset_names
@@ -157,7 +157,7 @@ def _hub_repository(repo: str, revision: str | None, token: str | None, progress
 def _read_preset_name(config: Path, shown: str) -> str:
     """The `model_name` of a config file; everything else in it is ignored. `shown` names the file in errors."""
     try:
-        entries = json.loads(config.read_text(encoding="utf-8"))
+        entries = read_json(config)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{shown} cannot be read as JSON: {error}") from error
     name = entries.get("model_name") if isinstance(entries, dict) else None

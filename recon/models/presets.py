@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recon.errors import InputError
+from recon.files import read_text
 from recon.paths import configs_folder
 
 PATCH_SIZE = 14
@@ -136,7 +137,7 @@ def load_preset(name: str) -> Preset:
         raise InputError(f"unknown model {name!r}; the presets are {', '.join(sorted(files))}")
     import yaml
 
-    entry = yaml.safe_load(files[name].read_text(encoding="utf-8"))
+    entry = yaml.safe_load(read_text(files[name]))
     return Preset(
         name=name,
         summary=entry["summary"],

@@ -8,7 +8,6 @@ which nothing but tensors is unpickled, alone or within a training checkpoint; a
 from __future__ import annotations
 
 import contextlib
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from recon.errors import CheckpointError, InputError
-from recon.files import atomic_write
+from recon.files import atomic_write, read_json
 
 KEY_PREFIX = "model."
 
@@ -228,7 +227,7 @@ def shard_paths(index: Path) -> list[Path]:
     """The weights files that an index names, each once, in its folder. CheckpointError where it cannot be read, or
     where one of them is missing."""
     try:
-        names = list(dict.fromkeys(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = list(dict.fromkeys(read_json(index)["weight_map"].values()))
         shards = [index.parent / Path(name).name for name in names]
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} cannot be read as an index of weights files: {error}") from error

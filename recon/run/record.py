@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError, why
 from recon.export import Exported, TypedOptions
-from recon.files import atomic_write
+from recon.files import atomic_write, read_json
 from recon.messages import warn
 from recon.options import settings_entry
 from recon.types import Prediction
@@ -168,7 +168,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not the record of a run ({why(error)}); move it away") from error
     if not isinstance(found, dict) or not isinstance(found.get("exports"), dict):

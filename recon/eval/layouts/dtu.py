@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.eval.layouts.layout import Layout, image_size, read_pfm, read_png
 from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
+from recon.files import read_text
 
 FULL_WIDTH = 1600
 TRAIN_WIDTH = 160
@@ -91,7 +92,7 @@ def _positions(images: Path) -> dict[str, int]:
 def _read_camera(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """World to camera (4, 4), and intrinsics (3, 3) as stored."""
     try:
-        words = path.read_text(encoding="utf-8").split()
+        words = read_text(path).split()
         extrinsic, intrinsic = words.index("extrinsic") + 1, words.index("intrinsic") + 1
         return (
             np.array(words[extrinsic : extrinsic + 16], np.float64).reshape(4, 4),

@@ -7,7 +7,6 @@ held_out/*.jpg, cameras.json    photos for novel views; depth in held_out/depth/
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.eval.layouts.layout import Layout, image_size, read_png
 from recon.eval.truth import DepthFile, GroundTruth
+from recon.files import read_json
 from recon.sources.cameras_file import read_cameras
 from recon.sources.images import list_images
 
@@ -60,7 +60,7 @@ def read(folder: Path) -> GroundTruth:
 
 def _depth_scale(path: Path) -> float:
     try:
-        scale = float(json.loads(path.read_text(encoding="utf-8"))["depth_scale"])
+        scale = float(read_json(path)["depth_scale"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"'{path}' does not say depth_scale: {error!r}") from error
     if not scale > 0:

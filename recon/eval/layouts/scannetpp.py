@@ -14,7 +14,6 @@ another. The iPhone's slight distortion is left out.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.eval.layouts.layout import Layout, pinhole_part, read_millimetres, to_distorted
 from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
+from recon.files import read_json
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.sources.colmap import open_colmap
 
@@ -59,7 +59,7 @@ def _is_part(part: Path) -> bool:
 def _read_dslr(part: Path) -> GroundTruth:
     path = part / TRANSFORMS
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path)
         frames = sorted([*content["frames"], *content.get("test_frames", [])], key=lambda f: str(f["file_path"]))
         names = [Path(frame["file_path"]).name for frame in frames]
         camera_to_nerfstudio = np.array([frame["transform_matrix"] for frame in frames], np.float64).reshape(-1, 4, 4)
