@@ -30,6 +30,9 @@ class TestFolderNames:
             (["run.json.jpg"], ["run.json.jpg"]),
             (["a.jpg", "a.png", "a.jpg.png"], ["0000-a.jpg", "0001-a.png", "0002-a.jpg.png"]),
             (["/data/day/a.jpg", "0001"], ["a", "0001"]),
+            (["x/a.jpg", "y/a.jpg", "y/a.png"], ["x/a", "y/a.jpg", "y/a.png"]),
+            (["a.jpg", "a/b.jpg"], ["0000-a.jpg", "0001-b.jpg"]),
+            (["../a.jpg", "x/../../b.jpg", ".."], ["a", "b", "photo"]),
         ],
     )
     def test_are_short_and_no_two_alike(self, names: list[str], expected: list[str]) -> None:

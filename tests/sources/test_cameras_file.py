@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.sources.cameras_file import read_cameras, read_render_cameras, write_cameras
+from recon.sources.cameras_file import CamerasFile, read_cameras, read_render_cameras, write_cameras
 from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.photo import Photo
 from tests.known_cameras import cameras_of
@@ -181,6 +182,16 @@ def test_bad_json_is_named(tmp_path: Path, content: object, message: str) -> Non
         ({"extrinsics": np.full((3, 4, 4), "x")}, "must be 4×4 numbers"),
         ({"extrinsics": np.array([None, None, None])}, "damaged npz file"),
         ({"something": np.zeros(3)}, "holds neither extrinsics"),
+        ({"extrinsics": np.float64(3)}, "extrinsics in .* must be 4×4 per image, got a single number"),
+        ({"extrinsics": np.zeros(16)}, "must be 4×4 per image"),
+        ({"extrinsics": np.zeros((3, 4, 4)), "intrinsics": np.float32(1)}, "intrinsics in .* must be 3×3 per image"),
+        ({"extrinsics": np.zeros((3, 4, 4)), "image_names": np.array("a.jpg")}, "image_names in .* one name per image"),
+        (
+            {"extrinsics": np.zeros((3, 4, 4)), "original_sizes": np.zeros((3, 3), int)},
+            "original_sizes in .* per image",
+        ),
+        ({"intrinsics": np.zeros((3, 3, 3)), "distortion": np.zeros((3, 7))}, "distortion in .* must be 8 per image"),
+        ({"extrinsics": np.zeros((3, 4, 4)), "distortion": np.zeros((3, 8))}, "distortion without intrinsics"),
         ({"extrinsics": np.zeros((2, 4, 4)), "image_names": np.array(NAMES)}, "has 2 extrinsics for 3 images"),
     ],
 )
@@ -199,6 +210,60 @@ def test_damaged_npz_is_named(tmp_path: Path, extrinsics: np.ndarray) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"cameras\.npz: not an npz file"):
             read_cameras(path, NAMES)
+
+
+def test_a_byte_order_mark_is_no_part_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.json"
+    path.write_text(json.dumps(frames()), encoding="utf-8-sig")
+    np.testing.assert_array_equal(read_cameras(path, ["a.jpg"]).world_to_camera, np.eye(4)[None])
+
+
+@pytest.mark.parametrize("part", ["world_to_camera", "intrinsics", "distortion"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_never_written(
+    tmp_path: Path, part: str, bad: float, extrinsics: np.ndarray, intrinsics: np.ndarray
+) -> None:
+    parts = {"world_to_camera": extrinsics, "intrinsics": intrinsics, "distortion": np.zeros((3, 8))}
+    spoilt = parts[part].copy()
+    spoilt[1].flat[2] = bad
+    path = tmp_path / "cameras.json"
+    with pytest.raises(InputError, match=rf"{part} of '{NAMES[1]}' for .*cameras\.json' must be finite"):
+        write_cameras(path, NAMES, Cameras(**{**parts, part: spoilt}))
+    assert not path.exists()
+
+
+def test_everything_about_cameras_comes_back(tmp_path: Path, extrinsics: np.ndarray, intrinsics: np.ndarray) -> None:
+    distortion = np.random.default_rng(3).normal(size=(3, 8))
+    cameras = Cameras(extrinsics, intrinsics, np.array(SIZES), distortion, "sfm", "metric")
+    path = tmp_path / "cameras.json"
+    write_cameras(path, NAMES, cameras)
+    again = read_cameras(path, NAMES)
+    for part in ("world_to_camera", "intrinsics", "sizes", "distortion"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(cameras, part))
+    assert (again.origin, again.scale) == ("sfm", "metric")
+    path.write_text(json.dumps({**frames(), "scale": "feet"}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"cameras\.json': scale must be one of free, given, metric"):
+        read_cameras(path, ["a.jpg"])
+
+
+def test_opencvs_shorter_distortion_is_completed(tmp_path: Path, intrinsics: np.ndarray) -> None:
+    for count in (4, 5):
+        short = np.random.default_rng(3).normal(size=(3, count))
+        np.savez(tmp_path / "c.npz", intrinsics=intrinsics, distortion=short)
+        found = read_cameras(tmp_path / "c.npz", NAMES).distortion
+        assert found is not None
+        np.testing.assert_array_equal(found[:, :count], short)
+        assert not found[:, count:].any()
+
+
+def test_one_reading_serves_any_number_of_images(tmp_path: Path, extrinsics: np.ndarray) -> None:
+    path = tmp_path / "cameras.json"
+    write_cameras(path, NAMES, cameras_of(SIZES, extrinsics, None))
+    file = CamerasFile.read(path)
+    path.unlink()
+    for index, name in enumerate(NAMES):
+        np.testing.assert_array_equal(file.of(NAMES, kept=[index]).world_to_camera, extrinsics[[index]])
+        assert file.missing([name, "other.jpg"]) == [1]
 
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:

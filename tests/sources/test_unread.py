@@ -1,0 +1,124 @@
+"""What cannot be read yet is named for what it is, by its content, with what to do instead."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recon.errors import InputError
+from recon.sources.source import open_source
+
+
+def photo(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (42, 28)).save(path)
+    return path
+
+
+def zipped(path: Path, names: list[str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"content")
+    return path
+
+
+def written(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def colmap(folder: Path) -> Path:
+    for name in ("cameras", "images", "points3D"):
+        written(folder / f"{name}.txt", "# nothing\n")
+    return folder
+
+
+def polycam(folder: Path) -> Path:
+    photo(folder / "keyframes" / "images" / "1.jpg")
+    return folder
+
+
+def record3d(folder: Path) -> Path:
+    photo(folder / "rgbd" / "1.jpg")
+    written(folder / "metadata", "{}")
+    return folder
+
+
+def finished_run(folder: Path) -> Path:
+    photo(folder / "scene.jpg")
+    written(folder / "exports" / "npz" / "results.npz", "")
+    return written(folder / "run.json", "{}").parent
+
+
+def result(path: Path) -> Path:
+    np.savez(path, depth=np.zeros((1, 2, 2)), image=np.zeros((1, 2, 2, 3), np.uint8))
+    return path
+
+
+def only_video(folder: Path) -> Path:
+    written(folder / "Clip 1.MOV", "content")
+    return folder
+
+
+NERFSTUDIO = {"frames": [{"file_path": "images/1.jpg", "transform_matrix": np.eye(4).tolist()}]}
+CAMERAS = {"frames": [{"image": "1.jpg", "world_to_camera": np.eye(4).tolist()}]}
+
+CASES = {
+    "video": (lambda p: written(p / "Clip.MP4", "x"), r"Clip\.MP4: a video; .*ffmpeg -i Clip\.MP4"),
+    "video by content": (lambda p: _mp4(p / "photo.jpg"), r"photo\.jpg: a video; .*ffmpeg -i photo\.jpg"),
+    "zip": (lambda p: zipped(p / "photos.zip", ["a/1.jpg", "a/2.HEIC", "notes.txt"]), r"\(ZIP\) with 2 photos.*Unpack"),
+    "zip by content": (lambda p: zipped(p / "photo.jpg", ["1.jpg"]), r"an archive \(ZIP\) with 1 photos"),
+    "polycam zip": (lambda p: zipped(p / "scan.zip", ["keyframes/images/1.jpg"]), "Polycam.*keyframes/images"),
+    "record3d": (lambda p: zipped(p / "scan.r3d", ["rgbd/0.jpg", "metadata"]), "Record3D.*rgbd"),
+    "nerfstudio zip": (
+        lambda p: zipped(p / "scan.zip", ["images/1.jpg", "transforms.json"]),
+        "nerfstudio scene.*Unpack",
+    ),
+    "transforms": (lambda p: written(p / "transforms.json", NERFSTUDIO), "a nerfstudio scene.*folder of images"),
+    "transforms with a byte-order mark": (
+        lambda p: written(p / "transforms.json", "\ufeff" + json.dumps(NERFSTUDIO)),
+        "a nerfstudio scene",
+    ),
+    "cameras": (lambda p: written(p / "cameras.json", CAMERAS), "a file of cameras.*--cameras"),
+    "record": (lambda p: written(p / "run.json", {"versions": {}, "exports": {}}), "the record of a run.*recon export"),
+    "broken json": (lambda p: written(p / "a.json", "{"), "no readable JSON"),
+    "colmap": (lambda p: colmap(p / "sparse"), "a COLMAP model.*folder of its images.*--cameras"),
+    "polycam folder": (lambda p: polycam(p / "scan"), "Polycam.*keyframes/images"),
+    "record3d folder": (lambda p: record3d(p / "scan"), "Record3D.*rgbd"),
+    "run folder": (lambda p: finished_run(p / "outputs"), "the folder of a run.*recon export"),
+    "result": (lambda p: result(p / "results.npz"), "the result of a run.*recon export"),
+    "arrays": (lambda p: zipped(p / "a.npz", ["x.npy"]), "archive of NumPy arrays"),
+    "ply": (lambda p: written(p / "points.ply", "ply\nformat ascii 1.0\n"), "a PLY file"),
+    "text": (lambda p: written(p / "notes.txt", "hello"), "text, not a photo"),
+    "nothing": (lambda p: p / "absent.jpg", "does not exist; give an image file or a folder"),
+    "folder with a video": (lambda p: only_video(p / "clips"), r"holds no images .* a video, Clip 1\.MOV.*ffmpeg"),
+}
+
+
+def _mp4(path: Path) -> Path:
+    path.write_bytes(b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(64))
+    return path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_is_named_with_a_remedy(case: str, tmp_path: Path) -> None:
+    make, said = CASES[case]
+    path = make(tmp_path)  # type: ignore[no-untyped-call]
+    with pytest.raises(InputError, match=said) as raised:
+        open_source(path)
+    assert "\n" not in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_among_photos_a_scene_or_video_is_refused_and_a_bad_photo_is_not(tmp_path: Path) -> None:
+    good = photo(tmp_path / "good.jpg")
+    for make in (CASES["video"][0], CASES["transforms"][0], CASES["zip"][0], CASES["colmap"][0]):
+        with pytest.raises(InputError, match="photos and folders of photos are read"):
+            open_source([good, make(tmp_path)])  # type: ignore[no-untyped-call]
+    assert open_source([good, written(tmp_path / "bad.png", "text")]).names == ("good.jpg", "bad.png")
