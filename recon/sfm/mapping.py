@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,15 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.lens import distort
 from recon.sfm.agreement import agreement
 from recon.sfm.colmap import run_cancellable
-from recon.sfm.focal import copy_overlaps, estimate_focals, start_from
+from recon.sfm.focal import (
+    FAR_FROM_EXIF,
+    copy_overlaps,
+    correct_exif_of_pair,
+    estimate_focals,
+    exif_focals,
+    forget_exif,
+    start_from,
+)
 from recon.sfm.global_mapping import global_models
 from recon.sfm.lenses import Lenses
 from recon.sfm.overlaps import Overlaps
@@ -120,41 +128,81 @@ def build_models(
     Returns models of at least two photos, from all ways, the best first; none where no model makes sense. `report` is
     told how many of the `count` photos are placed.
     """
-    models: list[pycolmap.Reconstruction] = []
-    merits: dict[int, _Merit] = {}
+    candidates = _Candidates(overlaps)
     lenses_tried = False
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
+    if count < LENS_FROM:
+        correct_exif_of_pair(database_path, seed)
+    exif = exif_focals(database_path)
     for number, attempt in enumerate(attempts):
         if attempt.focal is not None:
             start_from(database_path, attempt.focal)
         elif count >= LENS_FROM and not attempt.all_at_once:
             estimate_focals(database_path, folder, seed)
-        for model in _map(database_path, folder, count, seed + number, threads, attempt, report):
-            if _makes_sense(model, overlaps):
-                models.append(model)
-                merits[id(model)] = _merit(model, overlaps)
-        models.sort(key=lambda model: merits[id(model)], reverse=True)
-        if not models:
+        candidates.add(_map(database_path, folder, count, seed + number, threads, attempt, report))
+        if not candidates.models:
             continue
-        best = merits[id(models[0])]
-        placed = models[0].num_reg_images()
-        enough = count if attempt.all_at_once and count <= _PATIENCE else count / 2
-        unconfirmed = placed - best.confirmed
-        good = placed >= enough and best.supported
-        good &= unconfirmed <= (0 if number == 0 and count <= _PATIENCE else _UNCONFIRMED * placed)
-        good &= count > _PATIENCE or -best.negative_error <= _SMALL_ERROR
+        best = candidates.models[0]
+        if count >= LENS_FROM and _is_against_exif(best, exif):
+            exif.clear()
+            forget_exif(database_path)
+            estimate_focals(database_path, folder, seed)
+            for again in _ATTEMPTS[:2]:
+                candidates.add(_map(database_path, folder, count, seed, threads, again, report))
+                if candidates.is_good(count, first_attempt=True):
+                    break
+            best = candidates.models[0]
+        good = candidates.is_good(count, first_attempt=number == 0)
         if count <= _PATIENCE and (good or not lenses_tried):
             lenses_tried = True
-            other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, models[0], good, seed, report)
+            other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, best, good, seed, report)
             if other_lenses is not None:
-                models.insert(0, other_lenses)
+                candidates.models.insert(0, other_lenses)
                 break
         if good:
             break
     report(count)
-    if models:
-        leave_out_contradicted(models[0], overlaps)
-    return models
+    if candidates.models:
+        leave_out_contradicted(candidates.models[0], overlaps)
+    return candidates.models
+
+
+class _Candidates:
+    """The models of all attempts so far that make sense, the best first."""
+
+    def __init__(self, overlaps: Overlaps) -> None:
+        self.models: list[pycolmap.Reconstruction] = []
+        self._overlaps = overlaps
+        self._merits: dict[int, _Merit] = {}
+
+    def add(self, models: Sequence[pycolmap.Reconstruction]) -> None:
+        for model in models:
+            if _makes_sense(model, self._overlaps):
+                self.models.append(model)
+                self._merits[id(model)] = _merit(model, self._overlaps)
+        self.models.sort(key=lambda model: self._merits[id(model)], reverse=True)
+
+    def is_good(self, count: int, first_attempt: bool) -> bool:
+        """Whether no further attempt is needed for `count` photos; the first has to be better, for it leaves out more.
+
+        A small error alone is no proof: it is that of the points that were kept.
+        """
+        merit, placed = self._merits[id(self.models[0])], self.models[0].num_reg_images()
+        demanding = first_attempt and count <= _PATIENCE
+        if not merit.supported or placed < (count if demanding else count / 2):
+            return False
+        if placed - merit.confirmed > (0 if demanding else _UNCONFIRMED * placed):
+            return False
+        return count > _PATIENCE or -merit.negative_error <= _SMALL_ERROR
+
+
+def _is_against_exif(model: pycolmap.Reconstruction, exif: Mapping[int, float]) -> bool:
+    """Whether a camera has another focal length than EXIF says, by camera ids: it may have started too far away."""
+    used = {model.images[image_id].camera_id for image_id in model.reg_image_ids()}
+    return any(
+        abs(np.log(model.cameras[camera_id].mean_focal_length() / exif[camera_id])) > np.log(FAR_FROM_EXIF)
+        for camera_id in used & exif.keys()
+    )
 
 
 def _with_lenses_of_their_own(

@@ -15,7 +15,7 @@ from recon.sources.pixels import believable_focal, focal_in_pixels
 MAX_FEATURE_SIDE = 1600
 """Longer side, in pixels, of the pictures that features are searched in; larger photos are shrunk to it."""
 
-_ASSUMED_FOCAL = 1.0
+ASSUMED_FOCAL = 1.0
 """Focal length to start from where EXIF says nothing, in units of the longer side: 53° across it."""
 
 
@@ -48,7 +48,7 @@ class SfmPhoto:
         """Focal length in pixels of `gray`: by EXIF, else a common one."""
         width, height = self.original_size
         if self.exif_focal_35mm is None:
-            return _ASSUMED_FOCAL * max(width, height) * self.scale
+            return ASSUMED_FOCAL * max(width, height) * self.scale
         return focal_in_pixels(self.exif_focal_35mm, width, height) * self.scale
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,9 +24,11 @@ from recon.files import temporary_folder
 from recon.geometry.sparse_points import SparsePoints
 from recon.options import Options, option
 from recon.progress import TellPart
+from recon.sfm.bundle import adjust
 from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
+from recon.sfm.focal import FAR_FROM_EXIF
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
 from recon.sfm.overlaps import Overlaps, read_overlaps
@@ -40,6 +42,10 @@ __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo"
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 
 _STILL_THINGS = "what stands still in the pictures (text or a logo over the photos, a frame, a background that stays)"
+_REFINED_UP_TO = 100
+"""Photos: smaller sets from which matches were left out are refined robustly, for a few such matches always stay."""
+_USUAL_FOCALS = (0.4, 4.0)
+"""In units of the longer side, 14 to 144 mm on 35 mm film: others are what a camera that hardly moves ends in too."""
 _FEWEST_FEATURES = 50
 """A photo with fewer features cannot be matched."""
 
@@ -100,6 +106,8 @@ class SfmResult:
     """The focal length is a guess: two photos do not tell it, and EXIF does not either."""
     still_matches: float = 0.0
     """Share of all matches left out because they stand still in the pictures: an overlay, or a still background."""
+    exif_focals: NDArray[np.float64] | None = None
+    """(M,) focal lengths by EXIF, in pixels of the originals; NaN where it does not say. None: not known."""
     other_models: tuple[tuple[str, ...], ...] = ()
     """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
     from_cache: bool = False
@@ -114,6 +122,23 @@ class SfmResult:
         """Names of the photos without a camera in the model used."""
         placed = set(self.registered.tolist())
         return tuple(name for index, name in enumerate(self.image_names) if index not in placed)
+
+    @property
+    def against_exif(self) -> tuple[str, ...]:
+        """Names of the registered photos whose focal length is far from what EXIF says."""
+        if self.exif_focals is None:
+            return ()
+        ratio = np.abs(np.log(self.lenses.intrinsics[:, 0, 0] / self.exif_focals))
+        return tuple(self.registered_names[view] for view in np.flatnonzero(ratio > np.log(FAR_FROM_EXIF)).tolist())
+
+    @property
+    def unusual_focals(self) -> tuple[float, float] | None:
+        """Shortest and longest focal length, in units of the longer side, if EXIF is silent and few lenses have it."""
+        silent = np.ones(len(self.registered), bool) if self.exif_focals is None else np.isnan(self.exif_focals)
+        focals = (self.lenses.intrinsics[:, 0, 0] / self.lenses.sizes.max(axis=1))[silent]
+        if len(focals) == 0 or (focals.min() >= _USUAL_FOCALS[0] and focals.max() <= _USUAL_FOCALS[1]):
+            return None
+        return float(focals.min()), float(focals.max())
 
     @property
     def original_cameras(self) -> Cameras:
@@ -152,7 +177,23 @@ class SfmResult:
                 "the focal length is assumed, for 2 photos without EXIF do not tell it: depth may be stretched; "
                 "give a third photo"
             )
-        if self.doubtful:
+        if self.against_exif:
+            views = [self.registered_names.index(name) for name in self.against_exif]
+            assert self.exif_focals is not None
+            ratio = float(np.median(self.lenses.intrinsics[views, 0, 0] / self.exif_focals[views]))
+            lines.append(
+                f"EXIF and the photos disagree: the focal length is {ratio:.2g} times what EXIF says of "
+                f"{_listed(self.against_exif)}; the photos are cropped, or EXIF is wrong; theirs is used, not EXIF's"
+            )
+        unusual = self.unusual_focals
+        if unusual is not None:
+            shortest, longest = unusual
+            lines.append(
+                "the cameras are doubtful: their focal length came out at "
+                f"{shortest:.2g} to {longest:.2g} times the longer side, which few cameras have; "
+                "photos from places further apart, or with EXIF, would settle it"
+            )
+        elif self.doubtful:
             lines.append(
                 f"the cameras are doubtful: {len(self.sparse)} points support them, off by "
                 f"{np.nanmean(self.reprojection_errors):.1f} pixels on average; too few details, too little parallax "
@@ -236,6 +277,8 @@ def structure_from_motion(
                 f"cameras cannot be found: {len(overlaps.pairs)} pairs of the {count} photos overlap, but no model of "
                 "them makes sense; give more photos, in smaller steps around the scene"
             )
+        if still.count and models[0].num_reg_images() <= _REFINED_UP_TO:
+            adjust(models[0])
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
 
@@ -246,7 +289,11 @@ def structure_from_motion(
 
 def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], from_cache: bool) -> SfmResult:
     names = tuple(photo.name for photo in photos)
-    return SfmResult(
+    exif = [
+        np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
+        for photo in (photos[index] for index in model.registered.tolist())
+    ]
+    result = SfmResult(
         image_names=names,
         registered=model.registered,
         cameras=Cameras(model.extrinsics, model.lenses.pinhole_intrinsics),
@@ -255,10 +302,12 @@ def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]
         reprojection_errors=model.reprojection_errors,
         doubtful=model.doubtful,
         still_matches=model.still_matches,
+        exif_focals=np.array(exif),
         assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
         from_cache=from_cache,
     )
+    return result if result.unusual_focals is None else replace(result, doubtful=True)
 
 
 def _check_photos(photos: Sequence[SfmPhoto]) -> None:

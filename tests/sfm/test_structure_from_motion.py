@@ -220,6 +220,31 @@ def test_an_exif_focal_length_is_where_the_search_starts(photos: list[SfmPhoto])
     assert found.warnings() == ()
 
 
+@pytest.mark.parametrize("exif", [20.0, 100.0])
+def test_two_photos_refute_a_wrong_exif_focal_length(exif: float, photos: list[SfmPhoto], truth: np.ndarray):
+    """Right is 32.45 mm."""
+    found = structure_from_motion([replace(photo, exif_focal_35mm=exif) for photo in photos[2:6:3]])
+    assert found.lenses.intrinsics[0, 0, 0] == pytest.approx(300, rel=0.1)
+    assert misfit(extrinsics(found), truth[2:6:3]).rotation < 0.5
+    assert found.against_exif == ("02", "05")
+    assert "EXIF and the photos disagree" in found.warnings()[0]
+
+
+def test_many_photos_refute_a_wrong_exif_focal_length(photos: list[SfmPhoto], truth: np.ndarray):
+    found = structure_from_motion([replace(photo, exif_focal_35mm=100.0) for photo in photos[:5]])
+    assert found.lenses.intrinsics[0, 0, 0] == pytest.approx(300, rel=0.02)
+    assert found.against_exif == ("00", "01", "02", "03", "04")
+
+
+def test_a_focal_length_that_few_cameras_have_is_said_to_be_doubtful(result: SfmResult):
+    assert result.unusual_focals is None
+    lenses = replace(result.lenses, intrinsics=result.lenses.intrinsics * [[8], [8], [1]])
+    tele = replace(result, lenses=lenses)
+    assert tele.unusual_focals == pytest.approx((7.5, 7.5), rel=0.02)
+    assert "7.5 times the longer side" in tele.warnings()[0]
+    assert replace(tele, exif_focals=np.full(8, 2400.0)).unusual_focals is None
+
+
 def test_two_photos_suffice(photos: list[SfmPhoto], truth: np.ndarray):
     found = structure_from_motion(photos[2:6:3])
     assert found.registered.tolist() == [0, 1]
