@@ -62,25 +62,33 @@ def adjust(
 def with_own_cameras(model: pycolmap.Reconstruction, points: Iterable[int] | None = None) -> pycolmap.Reconstruction:
     """A copy of `model` in which each photo has a camera of its own, whose id is the photo's.
 
-    With `points`, only those with these ids are copied; the others' features become unobserved.
+    Only features that see points are copied, with `points` only those that see the points with these ids.
     """
     import pycolmap
 
+    chosen = [model.points3D[point_id] for point_id in (model.points3D if points is None else points)]
+    features: dict[int, list[pycolmap.Point2D]] = {image_id: [] for image_id in model.reg_image_ids()}
+    tracks = []
+    for point in chosen:
+        track = pycolmap.Track()
+        for element in point.track.elements:
+            seen_by = features[element.image_id]
+            track.add_element(element.image_id, len(seen_by))
+            seen_by.append(pycolmap.Point2D(model.images[element.image_id].points2D[element.point2D_idx].xy))
+        tracks.append(track)
+
     copy = pycolmap.Reconstruction()
-    for image_id in model.reg_image_ids():
+    for image_id in features:
         camera = pycolmap.Camera(model.cameras[model.images[image_id].camera_id].todict())
         camera.camera_id = image_id
         copy.add_camera_with_trivial_rig(camera)
-    for image_id in model.reg_image_ids():
+    for image_id, seen in features.items():
         image = model.images[image_id]
-        features = pycolmap.Point2DList([pycolmap.Point2D(feature.xy) for feature in image.points2D])
-        own = pycolmap.Image(name=image.name, points2D=features, camera_id=image_id, image_id=image_id)
+        own = pycolmap.Image(
+            name=image.name, points2D=pycolmap.Point2DList(seen), camera_id=image_id, image_id=image_id
+        )
         copy.add_image_with_trivial_frame(own, image.cam_from_world())
-    for point_id in model.points3D if points is None else points:
-        point = model.points3D[point_id]
-        track = pycolmap.Track()
-        for element in point.track.elements:
-            track.add_element(element.image_id, element.point2D_idx)
+    for point, track in zip(chosen, tracks, strict=True):
         copy.add_point3D(point.xyz, track, np.zeros(3, np.uint8))
     copy.update_point_3d_errors()
     return copy

@@ -17,7 +17,7 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import SfmModel
 from recon.sfm.photos import SfmPhoto
 
-_FORMAT = 4
+_FORMAT = 5
 """To be raised with every change that makes equal input yield another outcome."""
 
 Outcome = tuple[SfmModel, list[list[int]]]
