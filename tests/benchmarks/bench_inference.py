@@ -1,8 +1,8 @@
 """Our `inference()` against the reference's, with the same weights and images, in one run.
 
-    python -m tests.benchmarks.bench_inference [--model da3-small --views 4] [--device cuda]
+    python -m tests.benchmarks.bench_inference [--model da3-small --views 4] [--device cuda] [--busy 2]
 
-Speed is measured in this process, the sides taking turns. Peak memory is that of a process of its own for each side,
+With `--busy N`, N other processes compute all the time, and speed alone is measured. Speed is measured in this process, the sides taking turns. Peak memory is that of a process of its own for each side,
 start-up time likewise. Needs the reference package (`pip install -e '.[reference]'` and
 `pip install --no-deps depth-anything-3==0.1.1`).
 """
@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from tests.benchmarks.busy import busy_processes
 
 HEIGHT, WIDTH = 378, 504
 DEFAULT_CASES = (("da3-small", 4), ("da3-base", 2))
@@ -136,6 +138,19 @@ def measure_start(name: str) -> float:
     return time.perf_counter() - start
 
 
+def report_busy(name: str, views: int, device: str, repeats: int, busy: int, console: Console) -> None:
+    """Measure the speed of one case beside `busy` other processes and print it."""
+    with busy_processes(busy):
+        speed = measure_speed(name, views, device, repeats)
+    network = speed["reference network, fp32"]["seconds"]
+    table = Table(title=f"{name}, {views} views, {device}, beside {busy} busy processes", title_justify="left")
+    for heading in ("", "seconds", "of the fp32 network's"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for side, values in speed.items():
+        table.add_row(side, f"{values['seconds']:.2f}", f"{values['seconds'] / network:.2f}x")
+    console.print(table)
+
+
 def report(name: str, views: int, device: str, repeats: int, console: Console) -> None:
     """Measure one case and print its table."""
     speed = measure_speed(name, views, device, repeats)
@@ -166,11 +181,15 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--busy", type=int, default=0, help="other processes that compute meanwhile")
     arguments = parser.parse_args()
     cases = [(arguments.model, arguments.views)] if arguments.model else DEFAULT_CASES
     console = Console(width=120)
     for name, views in cases:
-        report(name, views, arguments.device, arguments.repeats, console)
+        if arguments.busy:
+            report_busy(name, views, arguments.device, arguments.repeats, arguments.busy, console)
+        else:
+            report(name, views, arguments.device, arguments.repeats, console)
 
 
 if __name__ == "__main__":
