@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.bench_inference [--model da3-small --views 4] [--device cuda] [--busy 2]
 
-With `--busy N`, N other processes compute all the time, and speed alone is measured. Speed is measured in this process, the sides taking turns. Peak memory is that of a process of its own for each side,
-start-up time likewise. Needs the reference package (`pip install -e '.[reference]'` and
-`pip install --no-deps depth-anything-3==0.1.1`).
+With `--busy N`, N other processes compute all the time, and speed alone is measured. Otherwise speed is that in this
+process, the sides taking turns; peak memory is that of a process of its own for each side, start-up time likewise; and
+our network's rate of floating-point operations is held against that of torch's best matrix product. Needs the reference
+package (`pip install -e '.[reference]'` and `pip install --no-deps depth-anything-3==0.1.1`).
 """
 
 from __future__ import annotations
@@ -138,6 +139,34 @@ def measure_start(name: str) -> float:
     return time.perf_counter() - start
 
 
+def measure_share_of_best_product(name: str, views: int, repeats: int) -> tuple[float, float]:
+    """Rate of our network's forward pass on a CPU, and of the fastest of some square matrix products, in GFLOP/s."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from recon.models.memory import reuse_freed_memory
+
+    def rate(flops: float, work: Callable[[], object]) -> float:
+        times = []
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return flops / min(times[1:]) / 1e9
+
+    network = recon_model(name, "cpu", "fp32").model
+    images = torch.randn(1, views, 3, HEIGHT, WIDTH)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():  # the counter sees this thread alone
+        network(images)
+    with torch.inference_mode(), reuse_freed_memory(images.device):
+        of_network = rate(counter.get_total_flops(), lambda: network(images))
+        best = 0.0
+        for side in (1024, 2048, 4096):
+            a, b = torch.randn(side, side), torch.randn(side, side)
+            best = max(best, rate(2 * side**3, lambda a=a, b=b: a @ b))  # type: ignore[misc]
+    return of_network, best
+
+
 def report_busy(name: str, views: int, device: str, repeats: int, busy: int, console: Console) -> None:
     """Measure the speed of one case beside `busy` other processes and print it."""
     with busy_processes(busy):
@@ -172,6 +201,9 @@ def report(name: str, views: int, device: str, repeats: int, console: Console) -
             f"{memory[side] / shipped_memory:.2f}x",
         )
     console.print(table)
+    if device == "cpu":
+        rate, best = measure_share_of_best_product(name, views, repeats)
+        console.print(f"{rate:.0f} GFLOP/s, {rate / best:.0%} of torch's best matrix product ({best:.0f})")
     console.print(f"start to ready model, {name}: {measure_start(name):.2f} s\n")
 
 
