@@ -1,0 +1,42 @@
+"""A run that was killed goes on with the same command, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recon.paths import scenes_folder
+from tests.benchmarks.kill_runs import Killed, kill_once, undisturbed
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes cannot be killed so"),
+]
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A run of a few seconds: five photos of a sample scene at half their size."""
+    photos = tmp_path_factory.mktemp("photos")
+    for path in sorted((scenes_folder() / "table" / "images").iterdir())[:5]:
+        with Image.open(path) as image:
+            image.reduce(2).save(photos / path.name, quality=95, exif=image.getexif())
+    return [str(photos), "--model", "mvs", "--process-res", "140", "--export", "npz-ply-gs_ply-depth_vis"]
+
+
+def test_killed_runs_end_with_the_same_files(arguments: list[str], tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    seconds = undisturbed(arguments, whole)
+    moments = random.Random(0)
+    killed: list[Killed] = []
+    while len(killed) < 4:
+        one = kill_once(arguments, tmp_path / f"{len(killed)}-{moments.random()}", moments.uniform(0, seconds), whole)
+        killed += [] if one is None else [one]
+    assert [one.differences for one in killed] == [()] * 4
+    for one in killed:  # what was done before the stage that was killed need not be done again
+        assert "align" not in one.done or "cameras" in one.reused
+        assert "splat" not in one.done or "align" in one.reused
