@@ -32,7 +32,7 @@ def export_again(settings: ExportSettings) -> None:
     from recon.export.option_texts import parse_export_kwargs
     from recon.refine.splat import with_gaussians
     from recon.run.option_use import check_use, parts_of_export
-    from recon.run.record import add_exports, read_record, run_folder
+    from recon.run.record import add_exports, record_of_files, run_folder
 
     formats = parse_formats(settings.to)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
@@ -40,8 +40,8 @@ def export_again(settings: ExportSettings) -> None:
     check_use(settings, parts_of_export(formats), export_kwargs)
     result = _stored_result(settings.result)
     out = settings.out if settings.out is not None else run_folder(result)
-    record = read_record(out)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
+        record = record_of_files(out)
         progress.begin(f"read {result.name}")
         prediction = read_npz(result)
         if formats_that_need("gaussians", formats):

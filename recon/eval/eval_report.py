@@ -13,7 +13,7 @@ from recon.eval.ground_truth import is_ground_truth, read_ground_truth
 from recon.eval.results import read_result
 from recon.eval.truth import GroundTruth
 from recon.files import atomic_write
-from recon.run.record import read_record, run_folder, to_json
+from recon.run.record import record_of_files, run_folder, to_json
 from recon.version import __version__
 
 FILE_NAME = "eval.json"
@@ -66,7 +66,7 @@ def compare(results: Mapping[str, Path], truth: Path | None = None, options: Eva
 def truth_of_run(path: Path) -> Path | None:
     """The folder with ground truth that the photos of a run lie in, by its `run.json`; None where there is none."""
     given = path.expanduser()
-    record = read_record(given if given.is_dir() else run_folder(given))
+    record = record_of_files(given if given.is_dir() else run_folder(given))
     inputs = (record or {}).get("settings", {}).get("inputs", [])
     for text in inputs if isinstance(inputs, list) else []:
         photos = Path(str(text)).expanduser().absolute()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.run.record import read_record, run_folder
+from recon.run.record import DONE, listed_files, read_record, record_of_files, run_folder, state_of
 from recon.types import FEATURE_PREFIX, FloatArray, Gaussians, usable_pixels
 
 _FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
@@ -62,11 +62,18 @@ def read_result(path: str | Path) -> Result:
     given = Path(path).expanduser()
     file = _file_of_run(given) if given.is_dir() else given
     if file is None or not file.is_file():
+        if not given.is_dir():
+            raise InputError(f"no such result: {given}; run with --export mini_npz")
         where = f"'{given}' holds no exports/npz/results.npz and no exports/mini_npz/results.npz"
-        raise InputError(f"{where if given.is_dir() else f'no such result: {given}'}; run with --export mini_npz")
+        record = read_record(given)
+        if record is not None and state_of(record) != DONE:
+            raise InputError(f"{where} of its last run, which is not complete ({state_of(record)}): run it again")
+        raise InputError(f"{where}; run with --export mini_npz")
     arrays = _load(file)
     folder = run_folder(file)
-    record = read_record(folder) or {}
+    record = record_of_files(folder) or {}
+    if record and state_of(record) != DONE and not _lists(record, folder, file):
+        record = {}  # of another result
     images = [image for image in record.get("images", []) if isinstance(image, dict)]
     try:
         return _result(file, arrays, images, record, folder)
@@ -76,7 +83,7 @@ def read_result(path: str | Path) -> Result:
 
 def _file_of_run(folder: Path) -> Path | None:
     """The fullest `results.npz` of the last run into `folder`."""
-    record = read_record(folder)
+    record = record_of_files(folder)
     written = (folder / name for format_name, name in _FILES.items() if _is_of_run(format_name, record))
     return next((file for file in written if file.is_file()), None)
 
@@ -84,6 +91,10 @@ def _file_of_run(folder: Path) -> Path | None:
 def _is_of_run(format_name: str, record: Mapping[str, Any] | None) -> bool:
     """Whether files of that format belong to the run of the record, rather than to an earlier one; True without one."""
     return record is None or format_name in record["exports"]
+
+
+def _lists(record: Mapping[str, Any], folder: Path, file: Path) -> bool:
+    return any((folder / one["path"]).resolve() == file.resolve() for one in listed_files(record, of_earlier=False))
 
 
 def _load(file: Path) -> dict[str, NDArray[Any]]:

@@ -43,7 +43,8 @@ from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
 from recon.run.mono_settings import MonoSettings
-from recon.run.record import discard_record, export_entries, image_entries, versions, write_record
+from recon.run.record import export_entries, image_entries, versions
+from recon.run.run_record import RunRecord
 from recon.sources.images import check_folders_apart
 from recon.sources.photo import Photo
 from recon.sources.photo_cameras import PhotoCameras
@@ -52,6 +53,8 @@ from recon.types import Prediction, Units
 Item = TypeVar("Item")
 
 DEFAULT_MODEL = "da3mono-large"
+_SECONDS_BETWEEN_RECORDS = 1.0
+"""While many photos are written, `run.json` follows this often."""
 PHOTO_DEPTH = "photo_depth"
 """What `depth.png` and `depth.npy` are called among the exports."""
 
@@ -95,7 +98,8 @@ def run_mono(
 
     Args:
         settings: what to do; its `out` is for who calls this.
-        out: folder of the run. Files of an earlier run with the same names are replaced.
+        out: folder of the run. Files that an earlier run lists in its `run.json` are replaced, or removed where this
+            run does not write them.
         photos: further photos, after `settings.inputs`.
         estimator: one that is open already, instead of the one that the settings name.
         export_kwargs: `{format: {option: value}}`.
@@ -121,7 +125,7 @@ def run_mono(
     names = [photo.name for photo in listed]
     clock = _Clock()
 
-    with collect_warnings() as warnings, listen(progress):
+    with collect_warnings() as warnings, listen(progress), contextlib.ExitStack() as run:
         with clock("model"):
             opened = open_estimator(settings) if estimator is None else estimator
         profile = opened.profile
@@ -131,7 +135,12 @@ def run_mono(
         def prepare(photo: Photo, index: int) -> SinglePhoto:
             return fit_single(profile, photo, cameras, names, index, settings.process_res, settings.process_res_method)
 
-        discard_record(out)  # from here on the record of an earlier run would describe files that are no more
+        about = {
+            "versions": versions(),
+            "model": opened.describe(),
+            "settings": {**settings_entry(settings), "export_kwargs": export_kwargs},
+        }
+        record = run.enter_context(RunRecord(out, about))
         reader = PhotoReader(listed, prepare, strict=settings.strict)
         results: list[PhotoResult] = []
         for batch in clock.each("read", reader.batches(settings.batch_size)):
@@ -146,20 +155,21 @@ def run_mono(
                         told = str(error) if names[index] in str(error) else f"'{names[index]}': {error}"
                         reader.leave_out(index, InputError(told))
                         continue
+                    if not record.files_begun:
+                        record.begin_files()
                     results.append(writer.write(whole, listed[index], batch[index].camera))
-
-    all_warnings = tuple(dict.fromkeys((*opened.warnings, *warnings)))
-    record = {
-        "versions": versions(),
-        "model": opened.describe(),
-        "settings": {**settings_entry(settings), "export_kwargs": export_kwargs},
-        "photos": [result.entry for result in results],
-        "dropped_images": [{"name": name, "reason": reason} for name, reason in reader.dropped],
-        "warnings": all_warnings,
-        "seconds": clock.seconds,
-        "exports": {},
-    }
-    return MonoRun(tuple(results), reader.dropped, write_record(out, record), clock.seconds, all_warnings)
+                    record.add(photos=[result.entry for result in results], every=_SECONDS_BETWEEN_RECORDS)
+        if results:
+            record.add(photos=[result.entry for result in results])
+            record.remove_earlier_files()
+        all_warnings = tuple(dict.fromkeys((*opened.warnings, *warnings)))
+        path = record.finish(
+            photos=[result.entry for result in results],
+            dropped_images=[{"name": name, "reason": reason} for name, reason in reader.dropped],
+            warnings=all_warnings,
+            seconds=clock.seconds,
+        )
+    return MonoRun(tuple(results), reader.dropped, path, clock.seconds, all_warnings)
 
 
 def open_estimator(settings: MonoSettings) -> Estimator:

@@ -40,10 +40,10 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,14 @@ from recon.version import __version__
 FILE_NAME = "run.json"
 DONE = "done"
 """The state of a run that is complete."""
+
+
+class FileEntry(TypedDict):
+    """A file as `run.json` lists it."""
+
+    path: str
+    """Relative to the folder of the run where it lies in it."""
+    bytes: int
 
 
 def versions() -> dict[str, str]:
@@ -160,6 +168,25 @@ def record_of_files(folder: Path) -> dict[str, Any] | None:
         return dict(record["earlier"])
     warn(f"{said}: of its files only those that run.json lists are its own; the same command again completes it")
     return record
+
+
+def listed_files(record: Mapping[str, Any] | None, of_earlier: bool = True) -> Iterator[FileEntry]:
+    """Every file, once, that a record lists as written by its run; and `of_earlier` ones, whose files still lie there.
+
+    Raises KeyError, TypeError or AttributeError where it is not the record of a run.
+    """
+    if record is None:
+        return
+    owners = [record, *record.get("photos", [])]
+    lists = [entry.get("files", []) for owner in owners for entry in owner.get("exports", {}).values()]
+    seen: set[str] = set()
+    for file in [
+        *(file for files in lists for file in files),
+        *(record.get("earlier_files", []) if of_earlier else []),
+    ]:
+        if file["path"] not in seen:
+            seen.add(file["path"])
+            yield file
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

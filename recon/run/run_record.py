@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any
 
 from recon.errors import InputError
 from recon.files import remove_abandoned
 from recon.messages import warn
-from recon.run.record import DONE, FILE_NAME, discard_record, read_record, state_of, write_record
-
-
-class FileEntry(TypedDict):
-    """A file as `run.json` lists it."""
-
-    path: str
-    """Relative to the folder of the run where it lies in it."""
-    bytes: int
+from recon.run.record import (
+    DONE,
+    FILE_NAME,
+    FileEntry,
+    discard_record,
+    listed_files,
+    read_record,
+    state_of,
+    write_record,
+)
 
 
 class RunRecord:
@@ -37,6 +39,7 @@ class RunRecord:
         self._left = list(listed_files(self._before))
         """Files of earlier runs."""
         self._files_begun = False
+        self._written = 0.0
         self._new_folder = not folder.exists()
 
     def __enter__(self) -> RunRecord:
@@ -67,14 +70,15 @@ class RunRecord:
         self._content |= {"seconds": dict(seconds), "reused": list(reused)}
         self._write("running")
 
-    def begin_files(self, result: str, formats: Sequence[str]) -> None:
-        """From here on files of `result` (a hash of depth and cameras) are written, in these formats.
+    def begin_files(self, result: str | None = None, formats: Sequence[str] = ()) -> None:
+        """From here on files are written: of `result`, a hash of depth and cameras, in `formats`; or of single photos.
 
         Exports of the same result in other formats, which an earlier run wrote and nobody changed, are of this one too.
         """
         before, self._before, self._files_begun = self._before, None, True
-        self._content["result"] = result
-        if before is not None and before.get("result") == result:
+        if result is not None:
+            self._content["result"] = result
+        if before is not None and result is not None and before.get("result") == result:
             same = {
                 name: entry
                 for name, entry in before["exports"].items()
@@ -83,11 +87,17 @@ class RunRecord:
             self._content["exports"] = same
         self._write("running")
 
-    def add(self, **entries: Any) -> None:
-        """Note entries; those of `exports` beside what is there."""
+    @property
+    def files_begun(self) -> bool:
+        """Whether `begin_files` has been called."""
+        return self._files_begun
+
+    def add(self, every: float = 0.0, **entries: Any) -> None:
+        """Note entries, those of `exports` beside what is there; `every` so many seconds the file is written again."""
         exports = {**self._content["exports"], **entries.pop("exports", {})}
         self._content |= {**entries, "exports": exports}
-        self._write("running")
+        if time.monotonic() >= self._written + every:
+            self._write("running")
 
     def remove_earlier_files(self) -> None:
         """Remove what earlier runs wrote and this one did not write again; what was changed since is named and left."""
@@ -113,20 +123,9 @@ class RunRecord:
             content["earlier_files"] = [file for file in self._left if file["path"] not in written]
         last = ("warnings", "seconds", "reused", "result", "exports", "earlier", "earlier_files")
         in_order = {name: content.pop(name) for name in last if name in content}
-        return write_record(self._folder, {**content, **in_order})
-
-
-def listed_files(record: Mapping[str, Any] | None) -> Iterator[FileEntry]:
-    """Every file that a record lists as written: by its run, and by earlier ones whose files still lie there."""
-    if record is None:
-        return
-    owners = [record, *(photo for photo in record.get("photos", []) if isinstance(photo, Mapping))]
-    lists = [entry.get("files", []) for owner in owners for entry in owner.get("exports", {}).values()]
-    seen: set[str] = set()
-    for file in [*(file for files in lists for file in files), *record.get("earlier_files", [])]:
-        if file["path"] not in seen:
-            seen.add(file["path"])
-            yield file
+        path = write_record(self._folder, {**content, **in_order})
+        self._written = time.monotonic()
+        return path
 
 
 def _record_before(folder: Path) -> dict[str, Any] | None:
@@ -142,13 +141,14 @@ def _record_before(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def _is_unchanged(folder: Path, file: FileEntry) -> bool:
+def _is_in(folder: Path, file: FileEntry) -> bool:
+    """Whether it is there, and lies in the folder of the run."""
     path = folder / file["path"]
-    try:
-        inside = path.resolve().is_relative_to(folder.resolve()) and not Path(file["path"]).is_absolute()
-        return inside and path.is_file() and path.stat().st_size == file["bytes"]
-    except OSError:
-        return False
+    return not Path(file["path"]).is_absolute() and path.is_file() and path.resolve().is_relative_to(folder.resolve())
+
+
+def _is_unchanged(folder: Path, file: FileEntry) -> bool:
+    return _is_in(folder, file) and (folder / file["path"]).stat().st_size == file["bytes"]
 
 
 def _remove(folder: Path, files: Sequence[FileEntry]) -> None:
@@ -163,7 +163,7 @@ def _remove(folder: Path, files: Sequence[FileEntry]) -> None:
                     if parent == folder:
                         break
                     parent.rmdir()  # fails where something is left in it
-        elif not Path(file["path"]).is_absolute() and path.is_file():
+        elif _is_in(folder, file):
             changed.append(file["path"])
     if changed:
         names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")

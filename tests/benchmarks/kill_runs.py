@@ -69,7 +69,7 @@ def kill_once(arguments: Sequence[str], place: Path, after: float, whole: Path) 
         return None
     record = _record(place / OUT)
     differences = half_written(place / OUT, whole / OUT)
-    if record is not None and record["state"] != "running":
+    if record is not None and record["state"] not in ("running", "done"):
         differences.append(f"run.json says {record['state']} of a killed run")
     _finish(_start(arguments, place))
     differences += unequal(place / OUT, whole / OUT)

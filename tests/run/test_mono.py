@@ -232,16 +232,25 @@ class TestBadPhoto:
         (folder / "b.png").write_bytes(b"")
         with pytest.raises(InputError, match=r"b\.png' is empty"):
             run(folder, graph, tmp_path / "out", strict=True)
-        assert not (tmp_path / "out" / "run.json").exists()
+        record = json.loads((tmp_path / "out" / "run.json").read_text())
+        assert record["state"] == "failed"
+        assert "b.png" in record["error"]
+        assert [photo["name"] for photo in record["photos"]] == ["a.png"]
 
-    def test_that_ends_the_run_leaves_no_record_of_an_earlier_one(
-        self, folder: Path, graph: Path, tmp_path: Path
-    ) -> None:
+    def test_that_ends_the_run_is_in_its_record(self, folder: Path, graph: Path, tmp_path: Path) -> None:
         run(folder, graph, tmp_path / "out")
         (folder / "d.png").write_bytes(b"")
         with pytest.raises(InputError, match=r"d\.png' is empty"):
             run(folder, graph, tmp_path / "out", strict=True)
-        assert not (tmp_path / "out" / "run.json").exists()
+        record = json.loads((tmp_path / "out" / "run.json").read_text())
+        assert (record["state"], len(record["photos"])) == ("failed", 3)
+
+    def test_fewer_photos_leave_no_folders_of_others(self, folder: Path, graph: Path, tmp_path: Path) -> None:
+        run(folder, graph, tmp_path / "out")
+        assert (tmp_path / "out" / "d").is_dir()
+        (folder / "d.png").unlink()
+        run(folder, graph, tmp_path / "out")
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b", "c", "run.json"]
 
     def test_that_is_the_only_one(self, folder: Path, graph: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"missing\.png' does not exist"):
