@@ -36,7 +36,8 @@ class RunSettings(InferenceOptions, EstimatorOptions, FormatKwargs, FormatsOptio
     )
     cameras: str | None = option(
         None,
-        help="Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals); or "
+        help="Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals), or an "
+        "earlier run's results.npz or run.json; or "
         "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given; or 'exif': "
         "intrinsics by EXIF (or assumed), as networks do that predict no cameras.",
         may_be_path=True,

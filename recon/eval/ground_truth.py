@@ -16,6 +16,7 @@ from recon.errors import InputError
 from recon.eval.layouts import LAYOUTS
 from recon.eval.truth import GroundTruth, SparseDepth
 from recon.geometry.unprojection import pixel_centres
+from recon.names import normalise_name
 from recon.types import FloatArray
 
 
@@ -89,7 +90,8 @@ def match_names(names: Sequence[str], truth_names: Sequence[str]) -> list[int | 
     """For each name of a result, the index of the one true image that it means, or None.
 
     The same path counts, else the same last parts of the path, else the same without the suffix: a data set's
-    `dslr_images/DSC_0286.JPG` is the result's `DSC_0286.jpg`. A name that may mean several images is left out.
+    `dslr_images/DSC_0286.JPG` is the result's `DSC_0286.jpg`. Names in two Unicode forms are one. A name that may
+    mean several images is left out.
     """
 
     matches: list[int | None] = [None] * len(names)
@@ -107,5 +109,6 @@ def match_names(names: Sequence[str], truth_names: Sequence[str]) -> list[int | 
 
 def _tails(name: str, without_suffix: bool) -> list[tuple[str, ...]]:
     """The last parts of a path, the longest first."""
-    parts = (Path(name).with_suffix("") if without_suffix else Path(name)).parts
+    path = Path(normalise_name(name))
+    parts = (path.with_suffix("") if without_suffix else path).parts
     return [parts[start:] for start in range(len(parts))]

@@ -124,13 +124,14 @@ def check_folders_apart(photo_folders: Iterable[Path], folder: Path) -> None:
             raise InputError(f"the results cannot go into the folder of the photos, {folder}: they would be photos")
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Image files in `folder` and its sub-folders, in natural order; InputError when there are none.
+def list_images(folder: Path, sub_folders: bool = True) -> list[Path]:
+    """Image files in `folder`, and in its sub-folders unless told otherwise, in natural order; InputError when there are
+    none.
 
     Passed over are hidden files and folders, and the results of a run; and, with a warning, sub-folders that by their
     names hold masks, depth or normals, and RAW photos beside a JPEG (or the like) of the same name.
     """
-    files, passed_over = _walk(folder)
+    files, passed_over = _walk(folder, sub_folders)
     images = _without_raw_twins([path for path in files if path.suffix.lower() in PHOTO_SUFFIXES])
     if (folder / "images").is_dir() and not any(path.parent == folder for path in images):
         images = []  # what lies beside the photos of a scene is not photos
@@ -145,7 +146,7 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(images, key=lambda path: (natural_key(_within(path, folder)), _within(path, folder)))
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
+def _walk(folder: Path, sub_folders: bool) -> tuple[list[Path], list[Path]]:
     """The files of a folder and of its sub-folders, those of hidden ones and of runs excepted; and the sub-folders that
     are named for something else than photos."""
     files: list[Path] = []
@@ -157,6 +158,8 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
             if not path.is_dir():
                 # A broken link counts too: it is better named than passed over.
                 files += [path] if path.is_file() or path.is_symlink() else []
+            elif not sub_folders:
+                continue
             elif path.is_symlink() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
                 continue  # a link back up has no end
             elif (path / "run.json").is_file():
@@ -164,7 +167,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
             elif path.name.lower() in NO_PHOTO_FOLDERS:
                 passed_over.append(path)
             else:
-                found, without = _walk(path)
+                found, without = _walk(path, sub_folders)
                 files += found
                 passed_over += without
     except OSError as error:

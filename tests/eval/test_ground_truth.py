@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +163,7 @@ def test_names_are_matched_by_the_end_of_their_path() -> None:
     assert match_names(["DSC_2.JPG", "DSC_1.jpg", "right/3.png", "3.png", "other.png"], truth) == [1, 0, 3, None, None]
     assert match_names(["photos/dslr_images/DSC_1.JPG"], truth) == [0]
     assert match_names([], truth) == []
+    assert match_names([unicodedata.normalize("NFD", "é.jpg")], ["é.jpg", "e.jpg"]) == [0]
 
 
 def test_sample_scene(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from recon.sfm.structure_from_motion import SfmResult
 from recon.sources.cameras_file import read_cameras, write_cameras
 from recon.types import Prediction
 from tests.fake_network import fake_model, user_cameras
+from tests.seeds import numpy_random
 
 COUNT = 3
 LENSES = {
@@ -37,7 +38,7 @@ def save_photos(folder: Path, sizes: list[tuple[int, int]]) -> Path:
     """Smooth patterns, in a sub-folder each, some of them turned by EXIF."""
     for index, size in enumerate(sizes):
         (folder / f"part {index}").mkdir(parents=True)
-        rng = np.random.default_rng(index)
+        rng = numpy_random(index)
         small = Image.fromarray(rng.integers(0, 255, (9, 12, 3), dtype=np.uint8))
         picture, exif = small.resize(size, Image.Resampling.BICUBIC), Image.Exif()
         if index == 1:  # stored lying on its side

@@ -24,6 +24,7 @@ from recon.sources.colmap import read_colmap
 from recon.sources.fitting import Views, fit_photo
 from recon.sources.source import open_source
 from recon.sources.views import read_views
+from tests.seeds import numpy_random
 
 Matrices: TypeAlias = NDArray[np.float64]
 SETS = ["door", "table", "courtyard", "fountain"]
@@ -194,7 +195,7 @@ def test_plain_photos_say_nothing(views_of: Callable[[str], Views]) -> None:
 def test_a_watermark_that_never_moves_is_no_evidence(views_of: Callable[[str], Views]) -> None:
     views = views_of("table").window(slice(3))
     pixels = views.pixels.copy()
-    pixels[:, :90] = np.random.default_rng(0).integers(0, 255, pixels[:1, :90].shape, np.uint8)
+    pixels[:, :90] = numpy_random(0).integers(0, 255, pixels[:1, :90].shape, np.uint8)
     verdict = judge_cameras(replace(views, pixels=pixels))
     assert verdict is not None
     assert verdict.agreement > 0.95

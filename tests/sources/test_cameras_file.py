@@ -233,7 +233,7 @@ def test_what_is_not_finite_is_never_written(
 
 
 def test_everything_about_cameras_comes_back(tmp_path: Path, extrinsics: np.ndarray, intrinsics: np.ndarray) -> None:
-    distortion = np.random.default_rng(3).normal(size=(3, 8))
+    distortion = numpy_random(3).normal(size=(3, 8))
     cameras = Cameras(extrinsics, intrinsics, np.array(SIZES), distortion, "sfm", "metric")
     path = tmp_path / "cameras.json"
     write_cameras(path, NAMES, cameras)
@@ -248,7 +248,7 @@ def test_everything_about_cameras_comes_back(tmp_path: Path, extrinsics: np.ndar
 
 def test_opencvs_shorter_distortion_is_completed(tmp_path: Path, intrinsics: np.ndarray) -> None:
     for count in (4, 5):
-        short = np.random.default_rng(3).normal(size=(3, count))
+        short = numpy_random(3).normal(size=(3, count))
         np.savez(tmp_path / "c.npz", intrinsics=intrinsics, distortion=short)
         found = read_cameras(tmp_path / "c.npz", NAMES).distortion
         assert found is not None

@@ -20,6 +20,7 @@ from recon.sources.loading import load_photos
 from recon.sources.photo import Photo
 from recon.sources.source import Source, open_source
 from recon.sources.views import read_views
+from tests.seeds import numpy_random
 
 
 def save(path: Path, size: tuple[int, int] = (42, 28), value: int = 9) -> Path:
@@ -141,7 +142,7 @@ class TestViews:
     SIZE = (126, 84)
 
     def photos(self, count: int = 3, mask: bool = False) -> list[Photo]:
-        rng = np.random.default_rng(0)
+        rng = numpy_random(0)
         width, height = self.SIZE
         part = np.arange(width) < width // 3
         return [

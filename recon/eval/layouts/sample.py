@@ -35,7 +35,7 @@ def read(folder: Path) -> GroundTruth:
         parts.append((held_out, held_out))
     photos, extrinsics, intrinsics, depth_files = [], [], [], []
     for part, images in parts:
-        found = list_images(images)
+        found = list_images(images, sub_folders=False)
         names = [path.relative_to(images).as_posix() for path in found]
         cameras = read_cameras(part / "cameras.json", names).pinhole()
         world_to_camera, matrices = cameras.world_to_camera, cameras.intrinsics
