@@ -13,10 +13,10 @@ from recon.eval.ground_truth import is_ground_truth, read_ground_truth
 from recon.eval.results import read_result
 from recon.eval.truth import GroundTruth
 from recon.files import atomic_write
-from recon.run.record import record_of_files, run_folder, to_json
+from recon.run.record import EVALUATION_NAME, record_of_files, run_folder, to_json
 from recon.version import __version__
 
-FILE_NAME = "eval.json"
+FILE_NAME = EVALUATION_NAME
 
 
 @dataclass(frozen=True)

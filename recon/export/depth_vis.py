@@ -97,4 +97,4 @@ def quantise_depth(depth: FloatArray, measured: NDArray[np.bool_]) -> tuple[NDAr
     return values, scale
 
 
-DEPTH_VIS = Exporter("depth_vis", NoOptions, write)
+DEPTH_VIS = Exporter("depth_vis", NoOptions, write, ("depth_vis",))

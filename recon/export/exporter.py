@@ -69,6 +69,8 @@ class Exporter(Generic[FormatOptions]):
     """The format's choices, each with a default. Those made by `recon.options.like` take what the run chose."""
     write: Callable[[Prediction, Path, FormatOptions], Exported]
     """Write the files under the given folder."""
+    outputs: tuple[str, ...]
+    """Names of the files and folders that it writes directly into the given folder, whatever the options."""
     needs: Needs = Needs()
     check_values: Callable[[Prediction, FormatOptions], None] = lambda prediction, options: None
     """Raise InputError where this prediction, which has what is needed, cannot be written; write nothing."""

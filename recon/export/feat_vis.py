@@ -12,8 +12,8 @@ from recon.choices import ExportChoices
 from recon.errors import InputError
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.pictures import write_jpeg
-from recon.export.video import write_video
-from recon.options import Options, like
+from recon.export.video import VideoFormat, check_video, write_video
+from recon.options import Options, like, option
 from recon.types import FEATURE_PREFIX, FloatArray, Prediction
 
 CLIPPED_PERCENT = 10
@@ -25,20 +25,24 @@ class FeatVisOptions(Options):
     """How the video plays."""
 
     fps: int = like(ExportChoices, "feat_vis_fps")
+    format: VideoFormat = option("mp4", help="Of the videos: MP4 (H.264), GIF or animated WebP.")
 
 
 def check(prediction: Prediction, options: FeatVisOptions) -> None:
-    """Raise InputError where some of the features are not numbers."""
+    """Raise InputError where some of the features are not numbers, or the pictures too large."""
+    _, height, width = prediction.depth.shape
+    check_video(options.format, height, 2 * width, options.fps)
     for name, features in _layers(prediction).items():
         if not np.isfinite(features).all():
             raise InputError(f"feat_vis: {name} holds values that are not finite")
 
 
 def write(prediction: Prediction, folder: Path, options: FeatVisOptions) -> Exported:
-    """Write `feat_vis/feat_layer_K/000000.jpg`, each image beside its features, and `feat_vis/feat_layer_K.mp4`."""
+    """Write `feat_vis/feat_layer_K/000000.jpg`, each image beside its features, and
+    `feat_vis/feat_layer_K.mp4`, or of another format."""
     files: list[Path] = []
     for name, features in _layers(prediction).items():
-        video_path = folder / "feat_vis" / f"{name}.mp4"
+        video_path = folder / "feat_vis" / f"{name}.{options.format}"
         with write_video(video_path, options.fps) as video:
             for view, color in enumerate(features_to_rgb(features)):
                 image = prediction.processed_images[view]
@@ -82,4 +86,4 @@ def _enlarge(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
 
 
-FEAT_VIS = Exporter("feat_vis", FeatVisOptions, write, Needs(features=True), check)
+FEAT_VIS = Exporter("feat_vis", FeatVisOptions, write, ("feat_vis",), Needs(features=True), check)

@@ -29,4 +29,4 @@ def write(prediction: Prediction, folder: Path, options: SplatOptions) -> Export
     return Exported((path,), splats.details(prediction))
 
 
-GS_PLY = Exporter("gs_ply", SplatOptions, write, Needs(gaussians=True), check)
+GS_PLY = Exporter("gs_ply", SplatOptions, write, ("gs_ply",), Needs(gaussians=True), check)

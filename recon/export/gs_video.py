@@ -18,7 +18,7 @@ from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.pictures import write_jpeg
 from recon.export.splats import check_splats
-from recon.export.video import Quality, check_size, write_video
+from recon.export.video import Quality, VideoFormat, check_video, write_video
 from recon.geometry.cameras import has_skew, to_4x4
 from recon.geometry.located_depth import check_cameras, check_points, with_cameras
 from recon.messages import warn
@@ -59,7 +59,8 @@ class GsVideoOptions(Options):
     output_name: str = option(
         "", help="Name of the file without suffix [0000_ and the camera path, or 0000_render_exts with given cameras]."
     )
-    video_quality: Quality = option("high", help="How much room the video takes.")
+    format: VideoFormat = option("mp4", help="Of the file: MP4 (H.264), GIF or animated WebP.")
+    video_quality: Quality = option("high", help="How much room an MP4 takes.")
     poster: bool = like(ExportChoices, "poster", help="Also write the middle frame as a JPEG.")
     fps: int = option(24, help="Frames per second.", least=1)
     rasterizer: RasterizerName = like(ExportChoices, "rasterizer")
@@ -124,7 +125,9 @@ def check(prediction: Prediction, options: GsVideoOptions) -> None:
     check_splats(prediction)
     choose_rasterizer(options.rasterizer)
     height, width = _render_size(prediction, options)
-    check_size(height * (1 + (options.depth_layout == "vcat")), width * (1 + (options.depth_layout == "hcat")))
+    height *= 1 + (options.depth_layout == "vcat")
+    width *= 1 + (options.depth_layout == "hcat")
+    check_video(options.format, height, width, options.fps)
     if options.given is None or options.given.intrinsics is None:
         check_cameras(prediction, GS_VIDEO.name)
         if prediction.intrinsics is None or prediction.extrinsics is None:
@@ -147,7 +150,7 @@ def check_skew(intrinsics: FloatArray, options: GsVideoOptions) -> None:
 
 
 def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Exported:
-    """Write `gs_video/NAME.mp4`, and `gs_video/NAME.jpg` if a poster is wanted."""
+    """Write `gs_video/NAME.mp4`, or of another format, and `gs_video/NAME.jpg` if a poster is wanted."""
     from recon.splats.rendering import choose_rasterizer, iter_render
 
     assert prediction.gaussians is not None
@@ -166,7 +169,7 @@ def write(prediction: Prediction, folder: Path, options: GsVideoOptions) -> Expo
     if options.enable_tqdm:
         views = track(views, "render video", count)
 
-    video_path = folder / "gs_video" / f"{options.output_name or f'0000_{trajectory}'}.mp4"
+    video_path = folder / "gs_video" / f"{options.output_name or f'0000_{trajectory}'}.{options.format}"
     files = [video_path]
     poster = None
     with write_video(video_path, options.fps, options.video_quality) as video:
@@ -282,4 +285,4 @@ def _frame(view: RenderedView, layout: str, disparities: tuple[float, float]) ->
     return np.concatenate([picture, colored], axis=1 if layout == "hcat" else 0)
 
 
-GS_VIDEO = Exporter("gs_video", GsVideoOptions, write, Needs(gaussians=True), check, check_skew, prepare)
+GS_VIDEO = Exporter("gs_video", GsVideoOptions, write, ("gs_video",), Needs(gaussians=True), check, check_skew, prepare)

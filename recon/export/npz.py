@@ -84,8 +84,8 @@ def write_full(prediction: Prediction, folder: Path, options: NoOptions) -> Expo
     return _write(folder / NPZ_PATH, _full_arrays(prediction))
 
 
-MINI_NPZ = Exporter("mini_npz", NoOptions, write_mini)
-NPZ = Exporter("npz", NoOptions, write_full)
+MINI_NPZ = Exporter("mini_npz", NoOptions, write_mini, ("exports",))
+NPZ = Exporter("npz", NoOptions, write_full, ("exports",))
 
 
 def read_npz(path: str | Path) -> Prediction:
@@ -193,7 +193,7 @@ def _prediction(arrays: Arrays) -> Prediction:
     # These names become file names: anything but a number after the prefix is not ours.
     features = {int(match[1]): arrays[name] for name in arrays if (match := _FEATURE_NAME.fullmatch(name))}
     extrinsics = arrays.get("extrinsics", arrays.get("exts"))
-    prediction = Prediction(
+    return Prediction(
         depth=arrays["depth"],
         processed_images=arrays["image"],
         conf=arrays.get("conf"),
@@ -215,6 +215,3 @@ def _prediction(arrays: Arrays) -> Prediction:
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
         features=features,
     )
-    if prediction.ref_view is not None and prediction.ref_view >= len(prediction.depth):
-        raise ValueError(f"array 'ref_view' must be below {len(prediction.depth)}, got {prediction.ref_view}")
-    return prediction

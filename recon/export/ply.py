@@ -38,4 +38,4 @@ def write(prediction: Prediction, folder: Path, options: PointOptions) -> Export
     return Exported((path,), {"points": len(vertices), "conf_threshold": cloud.conf_threshold})
 
 
-PLY = Exporter("ply", PointOptions, write, Needs(cameras=True), check_cloud)
+PLY = Exporter("ply", PointOptions, write, ("points.ply",), Needs(cameras=True), check_cloud)

@@ -24,4 +24,4 @@ def write(prediction: Prediction, folder: Path, options: SplatOptions) -> Export
     return Exported((path,), splats.details(prediction))
 
 
-SPZ = Exporter("spz", SplatOptions, write, Needs(gaussians=True), check)
+SPZ = Exporter("spz", SplatOptions, write, ("gs_spz",), Needs(gaussians=True), check)

@@ -14,7 +14,7 @@ from recon.errors import InputError, MissingExtraError
 from recon.estimate.unrelated import SinglePhoto
 from recon.messages import warn
 from recon.names import normalise_name
-from recon.run.record import FILE_NAME
+from recon.run.record import names_in_folder
 from recon.sources.images import list_images
 from recon.sources.loading import Loaded, load_each
 from recon.sources.photo import Photo
@@ -68,16 +68,21 @@ def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
 
 def folder_names(names: Sequence[str]) -> list[str]:
     """For each photo its name without the suffix, else with it, else with its number before it: the first of these
-    that no other photo, and no file of the run, has on any file system. Names may be paths in sub-folders."""
+    that no other photo has on any file system, and no file of a run. Names may be paths in sub-folders."""
     places = [_place(name) for name in names]
     levels = [
         [place.with_suffix("").as_posix() for place in places],
         [place.as_posix() for place in places],
         [f"{index:04d}-{place.name}" for index, place in enumerate(places)],
     ]
-    taken = [Counter(name.casefold() for name in [*level, FILE_NAME]) for level in levels]
+    taken = [Counter(name.casefold() for name in level) for level in levels]
+    reserved = {name.casefold() for name in names_in_folder()}
+
+    def is_free(name: str, times: Counter[str]) -> bool:
+        return times[name.casefold()] == 1 and PurePosixPath(name).parts[0].casefold() not in reserved
+
     chosen = [
-        next(level[i] for level, times in zip(levels, taken, strict=True) if times[level[i].casefold()] == 1)
+        next(level[i] for level, times in zip(levels, taken, strict=True) if is_free(level[i], times))
         for i in range(len(names))
     ]
     # The short name of one may be the long name of another, or a folder above it: then all take their numbers.

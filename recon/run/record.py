@@ -49,7 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError, why
-from recon.export import Exported, TypedOptions
+from recon.export import EXPORTERS, Exported, TypedOptions
 from recon.files import atomic_write, read_json
 from recon.messages import warn
 from recon.options import settings_entry
@@ -59,6 +59,16 @@ from recon.version import __version__
 FILE_NAME = "run.json"
 DONE = "done"
 """The state of a run that is complete."""
+EVALUATION_NAME = "eval.json"
+"""Of the file that an evaluation puts beside it."""
+CACHE_NAME = "cache"
+"""Of the folder beside it with the outcomes of stages."""
+
+
+def names_in_folder() -> set[str]:
+    """Files and folders that runs, of any format, and their evaluations put directly into their folder."""
+    outputs = (name for exporter in EXPORTERS.values() for name in exporter.outputs)
+    return {FILE_NAME, EVALUATION_NAME, CACHE_NAME, *outputs}
 
 
 class FileEntry(TypedDict):

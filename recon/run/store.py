@@ -23,10 +23,11 @@ from recon.errors import InputError
 from recon.files import atomic_write
 from recon.messages import collect_warnings, warn
 from recon.run.packing import pack, unpack
+from recon.run.record import CACHE_NAME
 
 Outcome = TypeVar("Outcome")
 
-FOLDER = "cache"
+FOLDER = CACHE_NAME
 """Under the folder of a run."""
 SHARED_STAGES = {"cameras": 8}
 """Stages whose outcome other models share, and how many outcomes of each stay; of other stages, the last one."""

@@ -124,6 +124,7 @@ def test_paths_and_reports(make_prediction, tmp_path):
     assert set(contents(tmp_path)) == set().union(*FILES.values())
     for name, exported in written.items():
         assert {p.relative_to(tmp_path).as_posix() for p in exported.files} == FILES[name]
+        assert {file.partition("/")[0] for file in FILES[name]} == set(EXPORTERS[name].outputs)
         assert exported.seconds > 0
         json.dumps(exported.details, allow_nan=False)
 

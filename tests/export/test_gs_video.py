@@ -372,3 +372,15 @@ def test_progress_is_told_to_who_listens_and_only_if_wanted(scene, renderer, tmp
     assert heard == [("", "render video", done, 3) for done in range(3)]
     write(scene(), tmp_path, render_exts=extrinsics)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_a_moving_picture_instead(suffix, scene, tmp_path):
+    exported = write(scene(), tmp_path, format=suffix, trj_mode="original", poster=True, fps=5)
+    (path, poster) = exported.files
+    assert path == tmp_path / "gs_video" / f"0000_original.{suffix}"
+    with Image.open(path) as image, Image.open(poster) as middle:
+        assert image.n_frames == exported.details["frames"]
+        image.seek(image.n_frames // 2)
+        difference = np.asarray(image.convert("RGB")).astype(int) - np.asarray(middle)
+        assert np.abs(difference).mean() < 12

@@ -39,7 +39,7 @@ def write_tally(prediction: Prediction, folder: Path, options: TallyOptions) -> 
 
 def add(monkeypatch: pytest.MonkeyPatch, needs: Needs = Needs()) -> None:  # noqa: B008 (frozen)
     """The line in the table."""
-    monkeypatch.setitem(EXPORTERS, "tally", Exporter("tally", TallyOptions, write_tally, needs))
+    monkeypatch.setitem(EXPORTERS, "tally", Exporter("tally", TallyOptions, write_tally, ("tally.json",), needs))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image
 
 from recon.errors import InputError
-from recon.export.video import QUALITIES, check_quality, write_video
+from recon.export.video import QUALITIES, check_video, write_video
 from tests.seeds import numpy_random
 
 
@@ -32,6 +34,48 @@ def read(path: Path) -> list[np.ndarray]:
         colours = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
         frames = (f.reformat(format="rgb24", dst_color_range=ColorRange.JPEG, **colours) for f in video.decode(video=0))
         return [frame.to_ndarray() for frame in frames]
+
+
+def pillow_frames(path: Path) -> tuple[list[np.ndarray], list[int], int]:
+    """Frames of a moving picture, how many milliseconds each is shown, and how often all of them are (0: for ever)."""
+    with Image.open(path) as image:
+        frames, durations = [], []
+        for index in range(image.n_frames):
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGB")))
+            durations.append(image.info["duration"])
+        return frames, durations, image.info["loop"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (13, 27), (48, 64)])
+@pytest.mark.parametrize(("suffix", "tolerance"), [("gif", 3), ("webp", 8)])
+def test_moving_pictures_are_read_back(suffix, tolerance, size, tmp_path):
+    color = np.array([110, 90, 40], np.uint8)
+    frames = [np.tile(color + 25 * i, (*size, 1)).astype(np.uint8) for i in range(6)]
+    path = tmp_path / f"a.{suffix}"
+    write(path, frames, 10)
+    decoded, durations, loop = pillow_frames(path)
+    assert (len(decoded), durations, loop) == (6, [100] * 6, 0)
+    for there, back in zip(frames, decoded, strict=True):
+        assert back.shape == there.shape
+        assert np.abs(back.astype(int) - there[0, 0]).max() <= tolerance
+
+
+def test_a_gif_has_a_palette_for_each_frame(tmp_path):
+    """Smooth colours of a photo come back closely, though other frames have other colours."""
+    rows, columns = np.mgrid[:60, :80]
+    first = np.stack([2 * columns, 4 * rows, np.full_like(rows, 60)], axis=-1).astype(np.uint8)
+    frames = [first, 255 - first, first[:, ::-1]]
+    write(tmp_path / "a.gif", frames)
+    for there, back in zip(frames, pillow_frames(tmp_path / "a.gif")[0], strict=True):
+        assert np.abs(back.astype(int) - there).mean() < 6
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_moving_pictures_are_the_same_every_time(suffix, tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.{suffix}", noise(5, 90, 120))
+    assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 7), (13, 27), (48, 64)])
@@ -105,13 +149,14 @@ def test_memory_is_flat_in_the_number_of_frames(tmp_path):
     assert peak(150) < peak(10) + 256 * 256 * 3
 
 
-def test_a_full_disk_leaves_no_half_video(tmp_path):
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webp"])
+def test_a_full_disk_leaves_no_half_video(name, tmp_path):
     resource = pytest.importorskip("resource")
-    path = tmp_path / "a.mp4"
+    path = tmp_path / name
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        with pytest.raises(InputError, match=r"cannot write .*a\.mp4"):
+        with pytest.raises(InputError, match=rf"cannot write .*{re.escape(name)}"):
             write(path, noise())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -121,9 +166,11 @@ def test_a_full_disk_leaves_no_half_video(tmp_path):
 
 
 @pytest.mark.parametrize("after", [0, 1, 60])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_video_that_is_cut_short_leaves_the_old_one(after, error, tmp_path):
-    path = tmp_path / "a.mp4"
+@pytest.mark.parametrize(
+    ("name", "error"), [("a.mp4", KeyboardInterrupt), ("a.gif", RuntimeError), ("a.webp", RuntimeError)]
+)
+def test_a_video_that_is_cut_short_leaves_the_old_one(after, name, error, tmp_path):
+    path = tmp_path / name
     path.write_bytes(b"before")
 
     def interrupted() -> Iterator[np.ndarray]:
@@ -132,7 +179,7 @@ def test_a_video_that_is_cut_short_leaves_the_old_one(after, error, tmp_path):
 
     with pytest.raises(error):
         write(path, interrupted(), 24, "low")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    assert [p.name for p in tmp_path.iterdir()] == [name]
     assert path.read_bytes() == b"before"
 
 
@@ -145,8 +192,10 @@ def test_frames_of_two_sizes_and_no_frames_are_refused(tmp_path):
 
 
 def test_bad_input_is_named(tmp_path):
-    with pytest.raises(InputError, match="unknown video quality 'best'; known: high, medium, low"):
-        check_quality("best")
+    with pytest.raises(InputError, match=r"GIF .* 50 frames a second"):
+        check_video("gif", 64, 64, 51)
+    with pytest.raises(InputError, match="webp can be 16383"):
+        check_video("webp", 16384, 64, 5)
     with pytest.raises(InputError, match=r"16384 pixels wide and high at most, this is 16385×1"):
         write(tmp_path / "a.mp4", noise(1, 1, 16385))
     (tmp_path / "file").touch()
