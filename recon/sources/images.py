@@ -125,8 +125,7 @@ def check_folders_apart(photo_folders: Iterable[Path], folder: Path) -> None:
 
 
 def list_images(folder: Path, sub_folders: bool = True) -> list[Path]:
-    """Image files in `folder`, and in its sub-folders unless told otherwise, in natural order; InputError when there are
-    none.
+    """Image files in `folder`, and in its sub-folders unless told otherwise, in natural order. InputError without any.
 
     Passed over are hidden files and folders, and the results of a run; and, with a warning, sub-folders that by their
     names hold masks, depth or normals, and RAW photos beside a JPEG (or the like) of the same name.
