@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from recon.cli.report import say
 from recon.files import read_json
 
 OUTPUTS = Path("outputs")
@@ -24,11 +25,15 @@ def default_folder(inputs: Sequence[Path], ending: str = "") -> Path:
 
     It is called after the folder, the photo, or the folder that all the photos are in; a folder called `images`, or
     the like, is called after what it is in, unless that is the working folder. Where another input has its results in
-    the folder of that name, a number is added. `ending` is added to the name, for a command with results of its own.
+    the folder of that name, a number is added, which is said on stderr. `ending` is added to the name, for a command
+    with results of its own.
     """
     name = f"{_name_of(inputs)}{ending}"
     numbered = (OUTPUTS / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
-    return next(folder for folder in numbered if _is_for(folder, inputs))
+    found = next(folder for folder in numbered if _is_for(folder, inputs))
+    if found.name != name:
+        say(f"{OUTPUTS / name} holds the results of another input; these go to {found}")
+    return found
 
 
 def _is_for(folder: Path, inputs: Sequence[Path]) -> bool:

@@ -40,7 +40,7 @@ class RunRecord:
         """Files of earlier runs."""
         self._files_begun = False
         self._written = 0.0
-        self._new_folder = not folder.exists()
+        self._new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
 
     def __enter__(self) -> RunRecord:
         if self._before is not None:
@@ -58,8 +58,8 @@ class RunRecord:
                 write_record(self._folder, self._complete_before)
             elif isinstance(error, InputError) and not self._files_begun:
                 discard_record(self._folder)
-                if self._new_folder:
-                    self._folder.rmdir()  # unless something has been kept in it
+                for path in self._new_folders:
+                    path.rmdir()  # unless something has been kept in it
             else:
                 failed = isinstance(error, Exception)
                 self._content["error"] = " ".join(str(error).split()) or type(error).__name__

@@ -161,7 +161,7 @@ class TestRun:
     def test_every_option_has_a_flag_that_arrives(
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        apart = {"inputs", "config", "fill", "onnx", "output_kind", "provider", "threads"}
+        apart = {"inputs", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
         write_cameras(folder / "cameras.json", ["0.png", "1.png"], cameras_of([[140, 112]] * 2, user_cameras(2), None))

@@ -55,10 +55,14 @@ def test_names(inputs: list[str], name: str) -> None:
     assert place(*inputs, ending="-mono") == f"outputs/{name}-mono"
 
 
-def test_another_input_gets_a_folder_of_its_own(here: Path) -> None:
+def test_another_input_gets_a_folder_of_its_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     finish("outputs/scene2", [here / "scene2" / "images"])
     assert place("scene2/images") == "outputs/scene2"
+    assert capsys.readouterr().err == ""
     assert place("scene2/rgb") == "outputs/scene2-2"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "outputs/scene2 holds" in line
+    assert line.endswith("outputs/scene2-2")
     finish("outputs/scene2-2", [here / "scene2" / "rgb"])
     assert place("scene2/rgb") == "outputs/scene2-2"
     assert place("scene2/images") == "outputs/scene2"

@@ -31,6 +31,7 @@ ASKED: dict[str, object] = {
     "engine": "reference",
     "precision": "fp32",
     "output_kind": "depth",
+    "onnx_normalise": "inside",
     "provider": "cpu",
     "threads": 2,
     "export_feat_layers": (1,),
@@ -74,7 +75,7 @@ def test_every_option_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize("name", ASKED)
 def test_what_has_a_use_for_it(name: str) -> None:
     any_view = uses(name, "da3-small", ALL)
-    of_files = {"output_kind", "provider", "threads"}
+    of_files = {"onnx_normalise", "output_kind", "provider", "threads"}
     assert any_view == (name not in {"fill", *of_files})
     networks = {"weights", "revision", "engine", "precision", "export_feat_layers"}
     several = {"align_to_input_ext_scale", "use_ray_pose", "ref_view_strategy"}
