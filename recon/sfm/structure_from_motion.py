@@ -1,7 +1,7 @@
 """Cameras from the photos themselves: features, matches, incremental mapping (COLMAP), as one recipe.
 
     photos = load_each(folder, prepare_photo).photos
-    result = structure_from_motion(photos, cache_folder=Path("outputs/cache"))
+    result = structure_from_motion(photos)
     pinhole_photo = result.undistort(0, original_pixels)     # goes with result.cameras
 
 Schönberger and Frahm, Structure-from-Motion Revisited, CVPR 2016.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,7 +24,6 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.options import Options, option
 from recon.progress import TellPart
 from recon.sfm.bundle import adjust
-from recon.sfm.cache import cache_key, load_outcome, save_outcome
 from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.focal import FAR_FROM_EXIF
@@ -52,7 +50,7 @@ _FEWEST_FEATURES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class SfmOptions(Options):
-    """How cameras are found. Everything but `threads` is part of the cache's key."""
+    """How cameras are found."""
 
     ordered: bool = option(
         False,
@@ -76,11 +74,6 @@ class SfmOptions(Options):
     overlap: int = option(10, help="Neighbours in time that each frame of a video is matched with.", least=1)
     seed: int = option(0, help="Of everything random.", least=0, most=2**63 - 1)
     threads: int | None = option(None, help="CPU threads; None takes all.", least=1)
-
-    @property
-    def decisive(self) -> str:
-        """All that may change the outcome, as text."""
-        return repr({name: value for name, value in vars(self).items() if name != "threads"})
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,6 @@ class SfmResult:
     """(M,) focal lengths by EXIF, in pixels of the originals; NaN where it does not say. None: not known."""
     other_models: tuple[tuple[str, ...], ...] = ()
     """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
-    from_cache: bool = False
 
     @property
     def registered_names(self) -> tuple[str, ...]:
@@ -205,7 +197,6 @@ class SfmResult:
 def structure_from_motion(
     photos: Sequence[SfmPhoto],
     options: SfmOptions = SfmOptions(),
-    cache_folder: Path | None = None,
     progress: TellPart | None = None,
 ) -> SfmResult:
     """Find the cameras of photos of one scene.
@@ -213,7 +204,6 @@ def structure_from_motion(
     Args:
         photos: N photos, from `prepare_photo`; their order matters for videos, and names neighbours in large sets.
         options: see `SfmOptions`.
-        cache_folder: where outcomes are kept; the same photos and options yield theirs at once. None keeps nothing.
         progress: told how far each part (`features`, `matches`, `mapping`) is, a few times a second, in the calling
             thread.
 
@@ -226,11 +216,6 @@ def structure_from_motion(
             one place.
     """
     _check_photos(photos)
-    key = cache_key(photos, options.decisive) if cache_folder is not None else ""
-    cached = load_outcome(cache_folder, key) if cache_folder is not None else None
-    if cached is not None:
-        return _result(photos, *cached, from_cache=True)
-
     threads = options.threads or os.cpu_count() or 1
     tell = progress or (lambda stage, done, total: None)
     count = len(photos)
@@ -282,12 +267,10 @@ def structure_from_motion(
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
 
-    if cache_folder is not None:
-        save_outcome(cache_folder, key, (model, others))
-    return _result(photos, model, others, from_cache=False)
+    return _result(photos, model, others)
 
 
-def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], from_cache: bool) -> SfmResult:
+def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]) -> SfmResult:
     names = tuple(photo.name for photo in photos)
     exif = [
         np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
@@ -305,7 +288,6 @@ def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]
         exif_focals=np.array(exif),
         assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
-        from_cache=from_cache,
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
 

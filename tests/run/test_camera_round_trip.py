@@ -58,7 +58,7 @@ def sfm_finds(monkeypatch: pytest.MonkeyPatch):
     def prepare(sizes: list[tuple[int, int]], distortion: list[float]) -> None:
         lenses = Lenses(intrinsics_of(sizes), np.tile(np.array(distortion, float), (COUNT, 1)), np.array(sizes))
 
-        def fake(photos: Any, options: Any, cache_folder: Any = None, progress: Any = None) -> SfmResult:
+        def fake(photos: Any, options: Any, progress: Any = None) -> SfmResult:
             return SfmResult(
                 image_names=tuple(photo.name for photo in photos),
                 registered=np.arange(COUNT),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,8 +13,8 @@ import pytest
 from recon.errors import InputError
 from recon.geometry.cameras import camera_centres
 from recon.geometry.similarity import align_cameras
-from recon.messages import ReconWarning
-from recon.sfm import cache as sfm_cache
+from recon.run.find_cameras import kept_classes
+from recon.run.packing import pack, unpack
 from recon.sfm import colmap as sfm_colmap
 from recon.sfm import mapping as sfm_mapping
 from recon.sfm.lenses import Lenses
@@ -310,12 +311,11 @@ def blank() -> np.ndarray:
     ],
 )
 def test_what_cannot_work_ends_in_one_clear_line(
-    images: Callable[[], np.ndarray], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    images: Callable[[], np.ndarray], message: str, capfd: pytest.CaptureFixture[str]
 ):
     with pytest.raises(InputError, match=message) as caught:
-        structure_from_motion(prepared(images()), cache_folder=tmp_path)
+        structure_from_motion(prepared(images()))
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
 
 
@@ -388,71 +388,23 @@ def test_ctrl_c_ends_it_and_leaves_nothing(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        structure_from_motion(photos, cache_folder=tmp_path, progress=interrupt)
+        structure_from_motion(photos, progress=interrupt)
     assert not list(tmp_path.iterdir())
 
 
-class TestCache:
-    def test_second_run_is_read_back_exactly(self, photos: list[SfmPhoto], tmp_path: Path):
-        mixed = [*photos[:4], *prepared(photograph(stage(seed=7), arc(3)))]
-        first = structure_from_motion(mixed, cache_folder=tmp_path)
-        calls: list[object] = []
-        second = structure_from_motion(mixed, SfmOptions(threads=1), tmp_path, lambda *call: calls.append(call))
-        assert (first.from_cache, second.from_cache) == (False, True)
-        assert not calls
-        assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
-        np.testing.assert_array_equal(extrinsics(second), extrinsics(first))
-        np.testing.assert_array_equal(second.lenses.distortion, first.lenses.distortion)
-        np.testing.assert_array_equal(second.sparse.points, first.sparse.points)
-        for a, b in zip(second.sparse.observed, first.sparse.observed, strict=True):
-            np.testing.assert_array_equal(a, b)
-        assert second.other_models == first.other_models
-        assert second.other_models != ()
-        assert second.warnings() == first.warnings()
-
-    def test_a_damaged_file_is_replaced(self, photos: list[SfmPhoto], tmp_path: Path):
-        first = structure_from_motion(photos[:3], cache_folder=tmp_path)
-        (path,) = tmp_path.iterdir()
-        content = path.read_bytes()
-        middle = len(content) // 2
-        np.savez(tmp_path / "other.npz", depth=np.zeros(3))
-        other = (tmp_path / "other.npz").read_bytes()
-        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
-        for damaged in (b"", flipped, other, content[:middle]):
-            path.write_bytes(damaged)
-            with pytest.warns(ReconWarning, match=r"is damaged .* computed again"):
-                assert sfm_cache.load_outcome(tmp_path, path.stem.removeprefix("sfm-")) is None
-        with pytest.warns(ReconWarning, match=r"is damaged .* computed again"):
-            second = structure_from_motion(photos[:3], cache_folder=tmp_path)
-        np.testing.assert_array_equal(extrinsics(second), extrinsics(first))
-        assert structure_from_motion(photos[:3], cache_folder=tmp_path).from_cache
-
-    def test_the_key_holds_all_that_matters(self, photos: list[SfmPhoto]):
-        def key(photos: list[SfmPhoto], **options: object) -> str:
-            return sfm_cache.cache_key(photos, SfmOptions(**options).decisive)  # type: ignore[arg-type]
-
-        changed = photos[0].gray.copy()
-        changed[100, 100] ^= 1
-        keys = [
-            key(photos),
-            key(photos[::-1]),
-            key(photos[:-1]),
-            key([replace(photos[0], gray=changed), *photos[1:]]),
-            key([replace(photos[0], exif_focal_35mm=28.0), *photos[1:]]),
-            key([replace(photos[0], original_size=(640, 480), scale=0.5), *photos[1:]]),
-            key(photos, seed=1),
-            key(photos, ordered=True),
-            key(photos, camera_model="RADIAL"),
-        ]
-        assert len(set(keys)) == len(keys)
-        assert key(photos, threads=1) == keys[0]
-        assert key([replace(photo, name="renamed") for photo in photos]) == keys[0]
-
-    def test_a_folder_that_cannot_be_written_to_costs_the_cache_only(self, photos: list[SfmPhoto], tmp_path: Path):
-        (tmp_path / "file").write_text("not a folder")
-        with pytest.warns(ReconWarning, match="the cameras are not cached"):
-            found = structure_from_motion(photos[:3], cache_folder=tmp_path / "file")
-        assert len(found.registered) == 3
+def test_a_result_is_kept_and_found_again_exactly(photos: list[SfmPhoto]):
+    mixed = [*photos[:4], *prepared(photograph(stage(seed=7), arc(3)))]
+    first = structure_from_motion(mixed)
+    tree, arrays = pack(first)
+    second = unpack(json.loads(json.dumps(tree)), arrays, kept_classes())
+    np.testing.assert_array_equal(extrinsics(second), extrinsics(first))
+    np.testing.assert_array_equal(second.lenses.distortion, first.lenses.distortion)
+    np.testing.assert_array_equal(second.sparse.points, first.sparse.points)
+    for a, b in zip(second.sparse.observed, first.sparse.observed, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert second.other_models == first.other_models
+    assert second.other_models != ()
+    assert second.warnings() == first.warnings()
 
 
 @pytest.mark.slow
