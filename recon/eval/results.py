@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.export.gs_ply import GS_PLY, GS_PLY_PATH
+from recon.export.npz import MINI_NPZ, MINI_NPZ_PATH, NPZ, NPZ_PATH, checked_arrays, read_npz
 from recon.run.record import DONE, listed_files, read_record, record_of_files, run_folder, state_of
 from recon.types import FEATURE_PREFIX, FloatArray, Gaussians, usable_pixels
 
-_FILES = {"npz": Path("exports") / "npz" / "results.npz", "mini_npz": Path("exports") / "mini_npz" / "results.npz"}
+_FILES = {NPZ.name: NPZ_PATH, MINI_NPZ.name: MINI_NPZ_PATH}
 """By format, the one that holds more first."""
-_SPLATS = Path("gs_ply") / "0000.ply"
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,6 @@ def _lists(record: Mapping[str, Any], folder: Path, file: Path) -> bool:
 
 
 def _load(file: Path) -> dict[str, NDArray[Any]]:
-    from recon.export.npz import checked_arrays
-
     return checked_arrays(file, lambda name: name != "image" and not name.startswith(FEATURE_PREFIX))  # of no use here
 
 
@@ -153,11 +152,9 @@ def _result(
 
 def _gaussians(file: Path, arrays: dict[str, NDArray[Any]], record: dict[str, Any], folder: Path) -> Gaussians | None:
     if "gaussian_means" in arrays:
-        from recon.export.npz import read_npz
-
         return read_npz(file).gaussians
-    if _is_of_run("gs_ply", record or None) and (folder / _SPLATS).is_file():
+    if _is_of_run(GS_PLY.name, record or None) and (folder / GS_PLY_PATH).is_file():
         from recon.splats.ply import read_ply
 
-        return read_ply(folder / _SPLATS)
+        return read_ply(folder / GS_PLY_PATH)
     return None
