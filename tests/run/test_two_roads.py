@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import recon.api
 import recon.models.ready
+from recon import DepthAnything3
 from recon.cli.main import main
 from recon.export import read_npz
 from recon.models.presets import load_preset
@@ -88,10 +90,9 @@ def test_of_onnx_files(file: str, size: tuple[int, int] | None, photo, tmp_path:
     both(photo(28), "--onnx", file, *([] if size else ["--process-res", "56"]))
 
 
-def test_inference_keeps_to_what_is_documented(photo) -> None:
+def test_inference_keeps_to_what_is_documented(photo, monkeypatch: pytest.MonkeyPatch) -> None:
     """504 pixels and no cameras of a single-view model, whatever EXIF says."""
-    from recon import DepthAnything3
-
+    monkeypatch.setattr(recon.api, "ready_model", recon.models.ready.ready_model)
     prediction = DepthAnything3("depth-anything-v2-small").inference(photo(28, 45, 30))
     assert prediction.depth.shape == (1, 336, 504)
     assert prediction.intrinsics is None
