@@ -11,7 +11,7 @@ import pytest
 
 import recon.models.ready
 from recon.cli.main import main
-from tests.fake_network import fake_model
+from tests.fake_network import fake_ready
 
 from ..synthetic.sample_scenes import Sample, write_sample
 
@@ -29,7 +29,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scene(rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sample scene under the working folder; every network is one that always sees the same flat wall."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recon.models.ready, "ready_model", lambda name, **_: fake_model(name))
+    monkeypatch.setattr(recon.models.ready, "ready_model", lambda name, **_: fake_ready(name))
     shutil.copytree(rendered, tmp_path / "corner")
     return Path("corner")
 
