@@ -228,27 +228,43 @@ def _with_lenses_of_their_own(
     import pycolmap
 
     gains = lens_gains(model)
-    better = None
     shared = len({model.images[image_id].camera_id for image_id in model.reg_image_ids()}) < model.num_reg_images()
-    if shared and (gains.needs_focals or not (good or gains.needs_centres)):
-        apart = folder / "apart.db"
-        try:
-            with pycolmap.Database.open(database_path) as database:
-                copy_overlaps(database, apart, own_cameras=True)
+    try_focals = shared and (gains.needs_focals or not (good or gains.needs_centres))
+    if not try_focals and not gains.needs_centres:
+        return None
+    apart = folder / "apart.db"
+    better = None
+    try:
+        with pycolmap.Database.open(database_path) as database:
+            copy_overlaps(database, apart, own_cameras=True)
+        if try_focals:
             count = len({index for pair in overlaps.pairs for index in pair})
-            found = _map(apart, folder, count, seed, 1, _ATTEMPTS[0], report)
-        finally:
-            apart.unlink(missing_ok=True)
-        for candidate in found:
-            if _makes_sense(candidate, overlaps) and _explains_more(candidate, better or model, overlaps):
-                better = candidate
-        if better is not None:
-            gains = lens_gains(better)
-    if gains.needs_centres:
-        centred = with_own_centres(better or model)
-        if _makes_sense(centred, overlaps) and _explains_more(centred, better or model, overlaps):
-            better = centred
+            for found in _map(apart, folder, count, seed, 1, _ATTEMPTS[0], report):
+                if _makes_sense(found, overlaps) and _explains_more(found, better or model, overlaps):
+                    better = found
+            if better is not None:
+                gains = lens_gains(better)
+        if gains.needs_centres:
+            centred = with_own_centres(better or model)
+            if _makes_sense(centred, overlaps) and _explains_more(centred, better or model, overlaps):
+                again = with_own_centres(_triangulated_again(centred, apart, folder, seed))
+                better = again if _makes_sense(again, overlaps) else centred
+    finally:
+        apart.unlink(missing_ok=True)
     return better
+
+
+def _triangulated_again(
+    model: pycolmap.Reconstruction, database_path: Path, folder: Path, seed: int
+) -> pycolmap.Reconstruction:
+    """A model with the cameras of `model` and all points that they see: with wrong ones, many were dropped."""
+    import pycolmap
+
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads = 1
+    options.random_seed = seed
+    options.extract_colors = False
+    return pycolmap.triangulate_points(model, database_path, folder, _written(model, folder / "centred"), True, options)
 
 
 def _explains_more(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction, overlaps: Overlaps) -> bool:

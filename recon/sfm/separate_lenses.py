@@ -26,6 +26,8 @@ _TEST_POINTS = 800
 _TEST_ITERATIONS = 20
 _ROUNDS = 300
 """Iterations for principal points: they are found slowly, along a valley in which the cameras turn with them."""
+_BENT = 0.95
+"""Factor on the cost from which on distortion is believed: it trades against the focal length, and misleads it."""
 _AS_GOOD = 1.05
 """Factor on the cost up to which sharing focal lengths is right."""
 _SAME_FOCAL = 0.01
@@ -71,10 +73,13 @@ def with_own_centres(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
 
     own = with_own_cameras(model)
     _set_distortion(own, 0.0)
-    adjust(own, centre=True, distortion=False, iterations=_ROUNDS)
-    adjust(own, centre=True, iterations=_ROUNDS)
-    _set_distortion(own, None)
     free = adjust(own, centre=True, distortion=False, iterations=_ROUNDS)
+    bent = pycolmap.Reconstruction(own)
+    adjust(bent, centre=True, iterations=_ROUNDS)
+    _set_distortion(bent, None)
+    cost = adjust(bent, centre=True, distortion=False, iterations=_ROUNDS)
+    if cost < _BENT * free:
+        own, free = bent, cost
     shared = pycolmap.Reconstruction(own)
     _share_focals(shared)
     cost = adjust(shared, focal=False, centre=True, distortion=False, iterations=_ROUNDS)
