@@ -1,10 +1,11 @@
 """Kill `recon run` at random moments, give the same command again, and compare with an undisturbed run.
 
-    python -m tests.benchmarks.kill_runs [--scene table] [--kills 30] [--seed 0] [options of recon run]
+    python -m tests.benchmarks.kill_runs [--scene table] [--kills 30] [--in-a-row 1] [--seed 0] [options of recon run]
 
-Each line of the table is one kill (SIGKILL): when, which stages were done by then, which the next run took over, and
-whether the files are those of the undisturbed run: all bytes, `run.json` but for times and what was reused. A file that
-was half written, or left behind by a killed process, counts as a difference. The exit code is 1 where there is one.
+Each line of the table is one kill (SIGKILL): when, which stages were done by then, and which the next run took over;
+then whether the files of the run that was left to end are those of the undisturbed run: all bytes, and `run.json` but
+for times and what was reused. A file that was half written, or left behind by a killed process, counts as a difference.
+The exit code is 1 where there is one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,11 +41,18 @@ class Killed:
     after: float
     """Seconds from the start of the process."""
     done: tuple[str, ...]
-    """Stages done by then."""
+    """Stages done by then, those taken over included."""
     reused: tuple[str, ...]
-    """Stages that the next run took over."""
+    """Stages that the next run has taken over."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Kills of one folder's runs, one after the other, and the run that was left to end."""
+
+    kills: tuple[Killed, ...]
     differences: tuple[str, ...]
-    """Files that are not as they should be, right after the kill or at the end."""
+    """Files that are not as they should be, right after a kill or at the end."""
 
 
 def undisturbed(arguments: Sequence[str], place: Path) -> float:
@@ -53,30 +62,40 @@ def undisturbed(arguments: Sequence[str], place: Path) -> float:
     return time.perf_counter() - start
 
 
-def kill_once(arguments: Sequence[str], place: Path, after: float, whole: Path) -> Killed | None:
-    """Kill a run in the new folder `place` after so many seconds, and run the same command again.
+def kill_in_a_row(arguments: Sequence[str], place: Path, moments: Sequence[float], whole: Path) -> Row:
+    """Kill a run in the new folder `place`, and the same command after it, each after so many seconds; then let it end.
 
-    `whole` is where the undisturbed run was. None where the run had ended before.
+    `whole` is where the undisturbed run was. A run that ends before its moment is not killed, and ends the row.
     """
-    process = _start(arguments, place)
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    else:
-        process.communicate()
-        return None
-    record = _record(place / OUT)
-    differences = half_written(place / OUT, whole / OUT)
-    if record is not None and record["state"] not in ("running", "done"):
-        differences.append(f"run.json says {record['state']} of a killed run")
+    killed: list[tuple[float, dict[str, Any]]] = []
+    reused: list[tuple[str, ...]] = []
+    differences: list[str] = []
+    for after in moments:
+        process = _start(arguments, place)
+        try:
+            process.wait(after)
+            process.communicate()
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        record = _record(place / OUT) or {"state": "running", "seconds": {}, "reused": []}
+        killed.append((after, record))
+        reused.append(tuple(record["reused"]))
+        differences += half_written(place / OUT, whole / OUT)
+        if record["state"] not in ("running", "done"):
+            differences.append(f"run.json says {record['state']} of a killed run")
     _finish(_start(arguments, place))
+    last = _record(place / OUT)
+    assert last is not None
+    reused.append(tuple(last["reused"]))
     differences += unequal(place / OUT, whole / OUT)
     differences += [f"left behind: {path}" for path in sorted((place / "tmp").rglob("*"))]
-    again = _record(place / OUT)
-    assert again is not None
-    return Killed(after, tuple(record["seconds"]) if record else (), tuple(again["reused"]), tuple(differences))
+    kills = [
+        Killed(after, tuple(record["seconds"]), taken)
+        for (after, record), taken in zip(killed, reused[1:], strict=True)
+    ]
+    return Row(tuple(kills), tuple(differences))
 
 
 def half_written(folder: Path, whole: Path) -> list[str]:
@@ -142,31 +161,36 @@ def main() -> int:
     parser.add_argument("--scene", default="table")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--in-a-row", type=int, default=1, help="kills of one run before it may end")
     parser.add_argument("--keep", type=Path, help="folder for the runs, instead of a temporary one")
     settings, further = parser.parse_known_args()
     photos = scenes_folder() / settings.scene / "images"
     arguments = [str(photos), "--model", "mvs", "--export", FORMATS, *further]
     with tempfile.TemporaryDirectory() as temporary:
         base = settings.keep or Path(temporary)
-        seconds = undisturbed(arguments, base / "whole")
+        undisturbed(arguments, base / "whole")  # compiles what is not compiled yet
+        seconds = undisturbed(arguments, base / "again")
+        if differences := unequal(base / "again" / OUT, base / "whole" / OUT):
+            print(f"two undisturbed runs differ: {', '.join(differences)}")
+            return 1
         print(f"undisturbed: {seconds:.1f} s; random moments of --seed {settings.seed}", flush=True)
-        moments = random.Random(settings.seed)
-        bad = count = 0
+        chance = random.Random(settings.seed)
+        bad = count = rows = 0
         while count < settings.kills:
-            after = moments.uniform(0, seconds)
-            killed = kill_once(arguments, base / f"killed-{count}", after, base / "whole")
-            if killed is None:
-                print(f"     {after:6.1f} s  the run had ended before; drawn anew", flush=True)
-                subprocess.run(["rm", "-r", str(base / f"killed-{count}")], check=True)
-                continue
-            count += 1
-            bad += bool(killed.differences)
-            verdict = "; ".join(killed.differences) or "equal"
-            done, reused = (", ".join(stages) or "nothing" for stages in (killed.done, killed.reused))
-            print(f"{count:3d}  {killed.after:6.1f} s  done: {done}  reused: {reused}  {verdict}", flush=True)
-            if not killed.differences and settings.keep is None:
-                subprocess.run(["rm", "-r", str(base / f"killed-{count - 1}")], check=True)
-    print(f"{count - bad} of {count} equal")
+            moments = [chance.uniform(0, seconds) for _ in range(min(settings.in_a_row, settings.kills - count))]
+            place = base / f"killed-{rows}"
+            row = kill_in_a_row(arguments, place, moments, base / "whole")
+            rows += bool(row.kills)
+            for killed in row.kills:
+                count += 1
+                done, reused = (", ".join(stages) or "nothing" for stages in (killed.done, killed.reused))
+                print(f"{count:3d}  {killed.after:6.1f} s  done: {done}  then reused: {reused}", flush=True)
+            if row.kills:
+                print("     " + ("; ".join(row.differences) or "equal to the undisturbed run"), flush=True)
+            bad += bool(row.differences)
+            if not row.differences and settings.keep is None:
+                shutil.rmtree(place)
+    print(f"{count} kills; {rows - bad} of {rows} runs equal")
     return 1 if bad else 0
 
 
