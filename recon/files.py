@@ -68,6 +68,26 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Make `folder`, and let no other process write results into it at the same time, as far as this system can tell.
+
+    Raises InputError where another is at it, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY) if fcntl is not None else None
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from error
+    try:
+        if descriptor is not None and _lock(descriptor) is False:
+            raise InputError(f"another run is writing to {folder}: wait until it is done, or choose another folder")
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def remove_abandoned(folder: Path, deep: bool = False) -> None:
     """Remove the temporary files that killed processes left in `folder`, and in all folders below it if `deep`.
 

@@ -30,6 +30,7 @@ def export_again(settings: ExportSettings) -> None:
     from recon.cli.report import ProgressReport, print_exports, report_warnings
     from recon.export import check_options, export, formats_that_need, parse_formats, read_npz
     from recon.export.option_texts import parse_export_kwargs
+    from recon.files import only_writer
     from recon.refine.splat import with_gaussians
     from recon.run.option_use import check_use, parts_of_export
     from recon.run.record import add_exports, record_of_files, run_folder
@@ -40,7 +41,7 @@ def export_again(settings: ExportSettings) -> None:
     check_use(settings, parts_of_export(formats), export_kwargs)
     result = _stored_result(settings.result)
     out = settings.out if settings.out is not None else run_folder(result)
-    with report_warnings(), ProgressReport() as progress, collect_warnings() as messages:
+    with report_warnings(), ProgressReport() as progress, collect_warnings() as messages, only_writer(out):
         record = record_of_files(out)
         progress.begin(f"read {result.name}")
         prediction = read_npz(result)

@@ -134,7 +134,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
     rows = []
     for stage, seconds in result.seconds.items():
         exported = result.exported.get(stage.removeprefix("export "))
-        rows.append((stage, f"{seconds:.2f}", *(("", "") if exported is None else _described(exported.files, folder))))
+        took = "reused" if stage in result.reused else f"{seconds:.2f}"
+        rows.append((stage, took, *(("", "") if exported is None else _described(exported.files, folder))))
     if result.record_path is not None:
         rows.append(("run record", "", *_described((result.record_path,), folder)))
     rows.append(("total", f"{sum(result.seconds.values()):.2f}", "", ""))

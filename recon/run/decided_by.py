@@ -36,9 +36,9 @@ def cameras_decided_by(plan: Plan, photos: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def depth_decided_by(
-    plan: Plan, photos: Mapping[str, Any], found: FoundCameras | None, estimator: Estimator
+    plan: Plan, photos: Mapping[str, Any], found: FoundCameras | None, estimator: Estimator, model: Any
 ) -> dict[str, Any]:
-    """Of the stages from the photos to the aligned prediction, with an estimator that says all about itself."""
+    """Of the stages from the photos to the aligned prediction; `model` is all that the estimator says of itself."""
     options, given = plan.options, plan.cameras
     return {
         "photos": photos,
@@ -49,7 +49,7 @@ def depth_decided_by(
         "intrinsics": None if given.intrinsics is None else np.asarray(given.intrinsics, np.float64),
         "camera_source": None if given.source is None else (str(given.source), file_content(Path(given.source))),
         "found": found,
-        "estimator": (estimator.profile.name, estimator.describe(), tuple(estimator.warnings)),
+        "estimator": (estimator.profile.name, model, tuple(estimator.warnings)),
         "wishes": plan.wishes,
         "align": (options.align_to_input_ext_scale, options.seed),
     }

@@ -109,8 +109,18 @@ def reconstruct(
         export_format,
         export_kwargs,
     )
-    settings = {**(settings or {}), "export": export_format, "export_kwargs": export_kwargs}
-    with collect_warnings() as warnings, listen(progress), _record(plan, estimator, settings) as record:
+    model = None if plan.folder is None else estimator.describe()
+    about = {
+        "versions": versions(),
+        "model": model,
+        "settings": {
+            **(settings or {}),
+            "export": export_format,
+            "export_kwargs": export_kwargs,
+            **settings_entry(options),
+        },
+    }
+    with collect_warnings() as warnings, listen(progress), _record(plan, about) as record:
         stages = Stages(plan.stages, _store(plan, fresh), record)
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.finds_cameras) else {}
         found = None
@@ -123,7 +133,7 @@ def reconstruct(
         known = None if found is None else known_cameras(plan.source, found)
         depth = stages.kept(
             ("load", "predict", "align"),
-            depth_decided_by(plan, photos, found, estimator) if reuse else None,
+            depth_decided_by(plan, photos, found, estimator, model) if reuse else None,
             lambda: _depth(plan, estimator, known, stages),
         )
         check_cameras_suffice(estimator.profile, depth.cameras, len(depth.prediction.depth), plan.formats)
@@ -177,17 +187,8 @@ def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages:
     return _Depth(prediction, views.cameras, loaded.dropped)
 
 
-def _record(
-    plan: Plan, estimator: Estimator, settings: Mapping[str, Any]
-) -> contextlib.AbstractContextManager[RunRecord | None]:
-    if plan.folder is None:
-        return contextlib.nullcontext()
-    about = {
-        "versions": versions(),
-        "model": estimator.describe(),
-        "settings": {**settings, **settings_entry(plan.options)},
-    }
-    return RunRecord(plan.folder, about)
+def _record(plan: Plan, about: Mapping[str, Any]) -> contextlib.AbstractContextManager[RunRecord | None]:
+    return contextlib.nullcontext() if plan.folder is None else RunRecord(plan.folder, about)
 
 
 def _store(plan: Plan, fresh: bool) -> Store | None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from recon.errors import InputError
-from recon.files import remove_abandoned
+from recon.files import only_writer, remove_abandoned
 from recon.messages import warn
 from recon.run.record import (
     DONE,
@@ -35,24 +35,35 @@ class RunRecord:
         """Of a run into `folder`; `content` is what its record says from the beginning."""
         self._folder = folder
         self._content: dict[str, Any] = {**content, "warnings": [], "seconds": {}, "reused": [], "exports": {}}
-        self._before = _record_before(folder)
-        self._left = list(listed_files(self._before))
+        self._before: dict[str, Any] | None = None
+        self._left: list[FileEntry] = []
         """Files of earlier runs."""
         self._files_begun = False
         self._written = 0.0
         self._new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> RunRecord:
-        if self._before is not None:
-            remove_abandoned(self._folder, deep=True)
-        self._write("running")
+        """Raises InputError where another run is writing into the folder."""
+        with contextlib.ExitStack() as held:
+            held.enter_context(only_writer(self._folder))
+            self._before = _record_before(self._folder)
+            self._left = list(listed_files(self._before))
+            if self._before is not None:
+                remove_abandoned(self._folder, deep=True)
+            self._write("running")
+            self._held = held.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            return
+        with self._held:
+            if error is not None:
+                self._note(error)
+
+    def _note(self, error: BaseException) -> None:
+        """What ended the run too early."""
         with contextlib.suppress(InputError, OSError):  # the error itself is what there is to say
             if self._complete_before is not None:
                 write_record(self._folder, self._complete_before)

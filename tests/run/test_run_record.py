@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recon.choices import InferenceOptions
+from recon.cli.main import main
 from recon.errors import InputError
 from recon.eval.results import read_result
 from recon.export import EXPORTERS, Exported
@@ -297,3 +298,16 @@ class TestReuse:
         _, result = self.calls(tmp_path, formats="mini_npz-ply", export_kwargs={"ply": {"num_max_points": 7}})
         assert "export ply" not in result.reused
         assert {"predict", "export mini_npz"} <= set(result.reused)
+
+
+def test_two_runs_do_not_write_into_one_folder_at_once(tmp_path: Path, export_with: Any) -> None:
+    def another() -> None:
+        with pytest.raises(InputError, match=r"another run is writing to .*: wait"):
+            run(tmp_path, 3)
+        assert main(["export", str(tmp_path), "--to", "ply"]) == 2
+
+    export_with("ply", another)
+    run(tmp_path, 2, formats="npz-ply")
+    record = record_in(tmp_path)
+    assert (record["state"], len(record["images"])) == ("done", 2)
+    run(tmp_path, 3)
