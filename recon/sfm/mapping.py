@@ -247,24 +247,10 @@ def _with_lenses_of_their_own(
         if gains.needs_centres:
             centred = with_own_centres(better or model)
             if _makes_sense(centred, overlaps) and _explains_more(centred, better or model, overlaps):
-                again = with_own_centres(_triangulated_again(centred, apart, folder, seed))
-                better = again if _makes_sense(again, overlaps) else centred
+                better = centred
     finally:
         apart.unlink(missing_ok=True)
     return better
-
-
-def _triangulated_again(
-    model: pycolmap.Reconstruction, database_path: Path, folder: Path, seed: int
-) -> pycolmap.Reconstruction:
-    """A model with the cameras of `model` and all points that they see: with wrong ones, many were dropped."""
-    import pycolmap
-
-    options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = 1
-    options.random_seed = seed
-    options.extract_colors = False
-    return pycolmap.triangulate_points(model, database_path, folder, _written(model, folder / "centred"), True, options)
 
 
 def _explains_more(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction, overlaps: Overlaps) -> bool:
