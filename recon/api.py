@@ -209,7 +209,8 @@ class DepthAnything3(nn.Module):
             render_hw: height and width of the video; those of the processed images by default.
             process_res: pixels of the side that `process_res_method` bounds.
             process_res_method: `upper_bound_resize`, `upper_bound_crop`, `lower_bound_resize` or `lower_bound_crop`.
-            export_dir: folder for the files and `run.json`. Files of an earlier run with the same names are replaced.
+            export_dir: folder for the files and `run.json`. Files that an earlier run lists in its `run.json` are
+                replaced, or removed where this one does not write them; other formats of the same result stay.
             export_format: formats joined with `-`, of those in `recon.export.EXPORTERS`.
             export_feat_layers: encoder blocks whose features come back in `aux`.
             conf_thresh_percentile: percentage of least confident pixels that point clouds leave out. As in the official

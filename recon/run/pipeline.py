@@ -86,7 +86,7 @@ def reconstruct(
         options: see `InferenceOptions`.
         export_dir: folder for the files, `run.json`, and what the next run can reuse; None writes nothing. Files that
             an earlier run lists in its `run.json` are replaced one by one, and removed where this run does not write
-            them; all others are left alone.
+            them, but for other formats of the same result; all others are left alone.
         export_format: format names joined with `-`.
         export_kwargs: `{format: {option: value}}`, over what `options` says.
         settings: further settings to note in `run.json`.
