@@ -21,6 +21,7 @@ from recon.sources.fitting import combine
 from recon.sources.photo import Photo
 from tests.models.onnx.graphs import stated, write_graph
 from tests.models.tiny import TINY, tiny_network
+from tests.seeds import numpy_random
 
 PRESETS = {
     "any_view": "da3-small",
@@ -44,7 +45,7 @@ def estimator(kind: str, folder: Path) -> Estimator:
 def test_abilities_are_what_comes_out(kind: str, tmp_path: Path) -> None:
     ready = estimator(kind, tmp_path)
     abilities, fit = ready.profile.abilities, ready.profile.fit
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     photos = [Photo(f"{i}", generator.integers(0, 256, (56, 70, 3), np.uint8)) for i in range(2)]
     views = combine([fit.photo(photo, 70, "upper_bound_resize") for photo in photos])
     intrinsics = np.tile([[60.0, 0, 35], [0, 60.0, 28], [0, 0, 1]], (2, 1, 1))

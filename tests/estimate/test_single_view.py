@@ -18,6 +18,7 @@ from recon.models.postprocess import finish
 from recon.sources.fitting import combine, fit_photo
 from recon.sources.photo import Photo
 from recon.types import MadeBy, Prediction
+from tests.seeds import numpy_random
 
 HEIGHT, WIDTH = 28, 42
 INTRINSICS = np.tile([[60.0, 0, 21], [0, 66.0, 14], [0, 0, 1]], (2, 1, 1))
@@ -30,7 +31,7 @@ def predict(maps: SingleViewMaps, conventions: Conventions, cameras: Cameras = C
 
 
 def values(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(1, 5, (2, HEIGHT, WIDTH)).astype(np.float32)
+    return numpy_random(seed).uniform(1, 5, (2, HEIGHT, WIDTH)).astype(np.float32)
 
 
 def test_sky_of_each_view_goes_to_its_own_far_end() -> None:

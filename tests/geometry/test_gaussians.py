@@ -67,7 +67,7 @@ def before_cameras(gaussians: Gaussians, world_to_camera: np.ndarray) -> np.ndar
 
 
 def test_each_views_move_with_its_own_camera(gaussians):
-    generator = np.random.default_rng(3)
+    generator = numpy_random(3)
     first, second = random_extrinsics(generator, 3), random_extrinsics(generator, 3)
     moved = move_with_cameras(gaussians, first, second, scale=2.5)
     expected = 2.5 * before_cameras(gaussians, first)
@@ -79,14 +79,14 @@ def test_each_views_move_with_its_own_camera(gaussians):
 
 
 def test_the_same_cameras_twice_is_one_similarity(gaussians):
-    similarity = random_similarity(np.random.default_rng(5))
-    cameras = random_extrinsics(np.random.default_rng(6), 3)
+    similarity = random_similarity(numpy_random(5))
+    cameras = random_extrinsics(numpy_random(6), 3)
     moved = move_with_cameras(gaussians, cameras, similarity.apply_to_extrinsics(cameras), similarity.scale)
     np.testing.assert_allclose(moved.means, transform_gaussians(gaussians, similarity).means, rtol=1e-4, atol=1e-4)
 
 
 def test_other_intrinsics_keep_pixels_and_depth(gaussians):
-    cameras = random_extrinsics(np.random.default_rng(4), 3)
+    cameras = random_extrinsics(numpy_random(4), 3)
     old = np.tile([[60.0, 0, 30], [0, 62.0, 20], [0, 0, 1]], (3, 1, 1))
     new = np.tile([[80.0, 0, 28], [0, 70.0, 23], [0, 0, 1]], (3, 1, 1))
     new[2, 0, 0] = 50

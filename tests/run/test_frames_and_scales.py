@@ -173,7 +173,7 @@ def test_gaussians_lie_on_the_points_also_of_a_network_that_errs(count: int, to_
     photos = [Photo(str(index), np.zeros((300, 420, 3), np.uint8)) for index in range(count)]
     originals = np.tile([[400.0, 0, 205], [0, 410, 147], [0, 0, 1]], (count, 1, 1))
     affines = preprocess(photos, PROCESS_RES).processed_to_original
-    generator = np.random.default_rng(count)
+    generator = numpy_random(count)
     predicted = map_intrinsics(originals, affines) * [[1.08, 1, 1], [1, 1.05, 1], [1, 1, 1]]
     off = np.tile(np.eye(4), (count, 1, 1))
     off[:, :3, :3] = Rotation.from_rotvec(generator.normal(size=(count, 3)) * 0.05).as_matrix()

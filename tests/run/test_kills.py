@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from recon.paths import scenes_folder
 from tests.benchmarks.kill_runs import Killed, kill_in_a_row, undisturbed
+from tests.seeds import numpy_random
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,7 +31,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_killed_runs_end_with_the_same_files(arguments: list[str], tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     seconds = undisturbed(arguments, whole)
-    chance = random.Random(0)
+    chance = numpy_random(0)
     kills: list[Killed] = []
     for row in range(2):
         moments = [chance.uniform(0, seconds) for _ in range(3)]
