@@ -22,7 +22,7 @@ def undistort(pixels: NDArray[Any], camera: Cameras, pinhole: Cameras | None = N
     """The photo as a pinhole camera sees it, at the same size.
 
     Args:
-        pixels: (H, W, 3) or (H, W) uint8, or a mask (H, W) bool: the upright original.
+        pixels: (H, W, 3) or (H, W) uint8 or float32, or a mask (H, W) bool: the upright original.
         camera: of this one photo as it was taken.
         pinhole: what `camera.pinhole()` gives, where it is known already.
 
@@ -53,7 +53,7 @@ def undistort(pixels: NDArray[Any], camera: Cameras, pinhole: Cameras | None = N
     source[:2, 2] -= 0.5
     target[:2, 2] -= 0.5
     is_mask = pixels.dtype == np.bool_
-    image: NDArray[np.uint8] = np.asarray(pixels, np.uint8)
+    image: NDArray[Any] = pixels.astype(np.uint8) if is_mask else pixels
     warped = np.empty_like(image)
     interpolation = cv2.INTER_NEAREST if is_mask else cv2.INTER_CUBIC
     for top in range(0, height, _ROWS_AT_ONCE):
