@@ -36,11 +36,19 @@ def digest(*parts: Any) -> str:
 
 
 def file_content(path: Path) -> str:
-    """Hash of the bytes of a file; of one that cannot be read, why."""
+    """Hash of the bytes of a file, or of names and bytes of the files in a folder; of one that cannot be read, why."""
     try:
+        if path.is_dir():
+            files = sorted(one for one in path.rglob("*") if one.is_file())
+            return digest([(one.relative_to(path).as_posix(), file_digest(one)) for one in files])
         return file_digest(path)
     except OSError as error:
         return f"unreadable: {error.strerror or error}"
+
+
+def with_contents(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for `digest`; beside the paths of files among them, their contents."""
+    return {**values, "contents": {name: file_content(one) for name, one in values.items() if isinstance(one, Path)}}
 
 
 @functools.cache

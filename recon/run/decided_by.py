@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from recon.digests import file_content
+from recon.choices import ExportChoices, InferenceOptions
+from recon.digests import file_content, with_contents
 from recon.estimate.estimator import Estimator
+from recon.options import options_of
 from recon.refine.splat import depth_splat_options
 from recon.run.find_cameras import FoundCameras
 from recon.run.plan import Plan
@@ -42,17 +44,21 @@ def depth_decided_by(
     options, given = plan.options, plan.cameras
     return {
         "photos": photos,
-        "strict": options.strict,
-        "mixed_sizes": options.mixed_sizes,
-        "fit": (estimator.profile.fit, options.process_res, options.process_res_method),
+        "options": with_contents(_options_of_depth(options)),
+        "fit": estimator.profile.fit,
         "extrinsics": None if given.extrinsics is None else np.asarray(given.extrinsics, np.float64),
         "intrinsics": None if given.intrinsics is None else np.asarray(given.intrinsics, np.float64),
         "camera_source": None if given.source is None else (str(given.source), file_content(Path(given.source))),
         "found": found,
         "estimator": (estimator.profile.name, model, tuple(estimator.warnings)),
         "wishes": plan.wishes,
-        "align": (options.align_to_input_ext_scale, options.seed),
     }
+
+
+def _options_of_depth(options: InferenceOptions) -> dict[str, Any]:
+    """All but those that are for the files alone: a new option counts unless it is said to be one of them."""
+    of_files = set(options_of(ExportChoices)) - {"seed"}
+    return {name: getattr(options, name) for name in options_of(InferenceOptions) if name not in of_files}
 
 
 def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon.digests import digest, file_content
+from recon.digests import digest, with_contents
 from recon.export import EXPORTERS, Exported, export
 from recon.files import file_digest
-from recon.options import Options
 from recon.run.find_cameras import KnownCameras, camera_entry
 from recon.run.plan import Plan
 from recon.run.record import export_entries, image_entries, quality_entry
@@ -78,19 +77,13 @@ def write_exports(
         else:
             written = stages.kept(
                 (stage,),
-                {"prediction": content, "options": _with_contents(plan.format_options[name])},
+                {"prediction": content, "options": with_contents(vars(plan.format_options[name]))},
                 functools.partial(write, name),
                 lambda kept: kept.is_there(folder),
             )
             exported[name] = written.exported(folder, stages.seconds[stage])
         record.add(exports=export_entries({name: exported[name]}, folder))
     return exported
-
-
-def _with_contents(options: Options) -> dict[str, Any]:
-    """The options of a format; of files, also their content."""
-    values = vars(options)
-    return {**values, "files": {name: file_content(value) for name, value in values.items() if isinstance(value, Path)}}
 
 
 def describe_result(prediction: Prediction, known: KnownCameras | None) -> dict[str, Any]:
