@@ -38,9 +38,9 @@ ALPHA_MIN = 1 / 255
 """A splat does not count at pixels where its alpha is lower."""
 CUTOFF = math.log2(ALPHA_MIN) / 8
 """The same as an exponent of a projected splat."""
-_SHARPNESS = math.sqrt(math.log2(math.e) / 16)
+SHARPNESS = math.sqrt(math.log2(math.e) / 16)
 """Root of the factor between the squared Mahalanobis distance and the exponent of a projected splat."""
-_CONSTANT_BASIS = 0.28209479177387814
+CONSTANT_BASIS = 0.28209479177387814
 """The spherical harmonic of degree 0, 1 / (2 √π)."""
 _SLACK = 1 + 1e-9
 """Widens the extents by more than their rounding."""
@@ -64,6 +64,7 @@ def project(
     far: float,
     splats: NDArray[np.float64],
     colors: NDArray[np.float32],
+    indices: NDArray[np.int32],
 ) -> int:
     """Project the Gaussians from `first` to before `last`, and keep those that can reach a pixel.
 
@@ -75,6 +76,7 @@ def project(
         intrinsics: (3, 3) pixels, without skew.
         splats: (G, SPLAT_FIELDS) receives the kept ones from `first` on, in their order.
         colors: (G, COLOR_FIELDS) likewise.
+        indices: (G,) likewise which Gaussian each is.
 
     Returns:
         How many were kept.
@@ -89,7 +91,7 @@ def project(
     yx, yy, yz, yt = world_to_camera[1]
     zx, zy, zz, zt = world_to_camera[2]
     coefficients = harmonics.shape[2]
-    basis = np.full(coefficients, _CONSTANT_BASIS)
+    basis = np.full(coefficients, CONSTANT_BASIS)
 
     kept = first
     for g in range(first, last):
@@ -112,7 +114,7 @@ def project(
         bx, by, bz = (yx - slope_y * zx) * zoom_y, (yy - slope_y * zy) * zoom_y, (yz - slope_y * zz) * zoom_y
 
         # Images of the three semi-axes: (a1, b1), (a2, b2), (a3, b3) in pixels.
-        r11, r12, r13, r21, r22, r23, r31, r32, r33 = _rotation_matrix(rotations, g)
+        r11, r12, r13, r21, r22, r23, r31, r32, r33 = rotation_matrix(rotations, g)
         s1, s2, s3 = np.float64(scales[g, 0]), np.float64(scales[g, 1]), np.float64(scales[g, 2])
         a1, b1 = (ax * r11 + ay * r21 + az * r31) * s1, (bx * r11 + by * r21 + bz * r31) * s1
         a2, b2 = (ax * r12 + ay * r22 + az * r32) * s2, (bx * r12 + by * r22 + bz * r32) * s2
@@ -129,7 +131,7 @@ def project(
             continue
 
         peak = math.log2(opacity) / 8
-        reach = math.sqrt(peak - CUTOFF) / _SHARPNESS * _SLACK  # standard deviations
+        reach = math.sqrt(peak - CUTOFF) / SHARPNESS * _SLACK  # standard deviations
         deviation_y = math.sqrt(var_y)
         half_width, half_height = reach * math.sqrt(var_x), reach * deviation_y
         if x + half_width < 0.5 or x - half_width > width - 0.5:
@@ -138,11 +140,11 @@ def project(
             continue
 
         # Cholesky factor of the inverse covariance: p, q in its first row, r in its second.
-        r = _SHARPNESS / deviation_y
+        r = SHARPNESS / deviation_y
         inverse_root = 1 / math.sqrt(determinant)
         splats[kept, X] = x
         splats[kept, Y] = y
-        splats[kept, P] = _SHARPNESS * deviation_y * inverse_root
+        splats[kept, P] = SHARPNESS * deviation_y * inverse_root
         splats[kept, Q] = -covariance * inverse_root * r
         splats[kept, R] = r
         splats[kept, PEAK] = peak
@@ -152,19 +154,20 @@ def project(
         if coefficients > 1:
             dx, dy, dz = mx - camera_centre[0], my - camera_centre[1], mz - camera_centre[2]
             inverse_length = 1 / math.sqrt(dx * dx + dy * dy + dz * dz)
-            _evaluate_basis(dx * inverse_length, dy * inverse_length, dz * inverse_length, basis)
+            fill_basis(dx * inverse_length, dy * inverse_length, dz * inverse_length, basis)
         for channel in range(3):
             value = 0.5
             for k in range(coefficients):
                 value += basis[k] * harmonics[g, channel, k]
             colors[kept, channel] = max(value, 0.0)
         colors[kept, DEPTH] = z
+        indices[kept] = g
         kept += 1
     return kept - first
 
 
 @compiled(fastmath=FUSED)
-def _rotation_matrix(
+def rotation_matrix(
     rotations: NDArray[np.float32], g: int
 ) -> tuple[float, float, float, float, float, float, float, float, float]:
     """The entries, row by row, of one quaternion's rotation."""
@@ -190,9 +193,9 @@ def _rotation_matrix(
 
 
 @compiled(fastmath=FUSED)
-def _evaluate_basis(x: float, y: float, z: float, basis: NDArray[np.float64]) -> None:
+def fill_basis(x: float, y: float, z: float, basis: NDArray[np.float64]) -> None:
     """Fill `basis` ((degree + 1)²,), degree 1 to 3, as `recon.geometry.spherical_harmonics.evaluate_basis` would."""
-    basis[0] = _CONSTANT_BASIS
+    basis[0] = CONSTANT_BASIS
     first = 0.4886025119029199  # √(3 / 4π)
     basis[1] = -first * y
     basis[2] = first * z

@@ -8,6 +8,7 @@ from recon.splats.rasterizer import RenderSettings
 from recon.types import Gaussians
 
 if TYPE_CHECKING:
+    from recon.splats.cpu_differentiable_renderer import CpuDifferentiableRenderer
     from recon.splats.cpu_renderer import CpuRenderer
 
 
@@ -15,7 +16,7 @@ class CpuRasterizer:
     """Runs everywhere; the kernels are loaded when a renderer is opened."""
 
     name = "cpu"
-    differentiable = False
+    differentiable = True
 
     def check(self) -> None:
         """Nothing is ever missing."""
@@ -25,3 +26,9 @@ class CpuRasterizer:
         from recon.splats.cpu_renderer import CpuRenderer
 
         return CpuRenderer(gaussians, settings)
+
+    def open_differentiable(self, gaussians: Gaussians, settings: RenderSettings) -> CpuDifferentiableRenderer:
+        """See `recon.splats.rasterizer.DifferentiableRasterizer`."""
+        from recon.splats.cpu_differentiable_renderer import CpuDifferentiableRenderer
+
+        return CpuDifferentiableRenderer(gaussians, settings)

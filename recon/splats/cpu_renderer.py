@@ -79,6 +79,7 @@ class CpuRenderer:
         self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._geometry = _aligned(len(gaussians), SPLAT_FIELDS)
         self._colors = np.empty((len(gaussians), COLOR_FIELDS), np.float32)
+        self._indices = np.empty(len(gaussians), np.int32)
         self._pairs = np.empty(0, np.uint64)
 
     def close(self) -> None:
@@ -124,6 +125,7 @@ class CpuRenderer:
                 self._far,
                 self._geometry,
                 self._colors,
+                self._indices,
             )
             return Range(part.first, part.first + kept)
 

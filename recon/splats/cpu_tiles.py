@@ -31,9 +31,9 @@ def count_pairs(
     """Add to `counts` (tiles,) how many of the splats from `first` to before `last` touch each tile."""
     columns = (width + TILE - 1) // TILE
     for s in range(first, last):
-        top, bottom = _pixel_rows(splats, s, height)
+        top, bottom = pixel_rows(splats, s, height)
         for row in range(top // TILE, bottom // TILE + 1):
-            left, right = _tile_columns(splats, s, row, top, bottom, width)
+            left, right = tile_columns(splats, s, row, top, bottom, width)
             for column in range(left, right + 1):
                 counts[row * columns + column] += 1
 
@@ -59,9 +59,9 @@ def fill_pairs(
     columns = (width + TILE - 1) // TILE
     for s in range(first, last):
         pair = (np.uint64(depth_bits[s]) << np.uint64(32)) | np.uint64(s)
-        top, bottom = _pixel_rows(splats, s, height)
+        top, bottom = pixel_rows(splats, s, height)
         for row in range(max(top // TILE, first_tile // columns), min(bottom // TILE, (last_tile - 1) // columns) + 1):
-            left, right = _tile_columns(splats, s, row, top, bottom, width)
+            left, right = tile_columns(splats, s, row, top, bottom, width)
             for tile in range(max(row * columns + left, first_tile), min(row * columns + right + 1, last_tile)):
                 pairs[places[tile]] = pair
                 places[tile] += 1
@@ -120,7 +120,7 @@ def _radix_sort(pairs: NDArray[np.uint64], spare: NDArray[np.uint64], ends: NDAr
 
 
 @compiled()
-def _pixel_rows(splats: NDArray[np.float64], s: int, height: int) -> tuple[int, int]:
+def pixel_rows(splats: NDArray[np.float64], s: int, height: int) -> tuple[int, int]:
     """First and last row of pixels whose centres are within the splat's height; the last may be before the first."""
     top = math.ceil(max(splats[s, Y] - splats[s, HALF_HEIGHT] - 0.5, 0.0))
     bottom = math.floor(min(splats[s, Y] + splats[s, HALF_HEIGHT] - 0.5, height - 1.0))
@@ -128,11 +128,11 @@ def _pixel_rows(splats: NDArray[np.float64], s: int, height: int) -> tuple[int, 
 
 
 @compiled()
-def _tile_columns(splats: NDArray[np.float64], s: int, row: int, top: int, bottom: int, width: int) -> tuple[int, int]:
+def tile_columns(splats: NDArray[np.float64], s: int, row: int, top: int, bottom: int, width: int) -> tuple[int, int]:
     """First and last column of tiles that a splat touches in one row of tiles; the last may be before the first.
 
     Args:
-        top, bottom: of the whole splat, as from `_pixel_rows`.
+        top, bottom: of the whole splat, as from `pixel_rows`.
     """
     x, y, half_width, half_height = splats[s, X], splats[s, Y], splats[s, HALF_WIDTH], splats[s, HALF_HEIGHT]
     left = math.ceil(max(x - half_width - 0.5, 0.0)) // TILE

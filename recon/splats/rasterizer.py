@@ -57,13 +57,27 @@ class Renderer(Protocol):
         ...
 
 
+class Gradients(NamedTuple):
+    """Derivatives of a loss by all that one view is made of."""
+
+    gaussians: Gaussians
+    """Each derivative in the place of its parameter; those by scales and opacities are by themselves, not by logarithms
+    or logits."""
+    world_to_camera: NDArray[np.float64]
+    """(4, 4) by each entry; the last row is 0."""
+    intrinsics: NDArray[np.float64]
+    """(3, 3) by the focal lengths and the principal point; 0 elsewhere."""
+    background: NDArray[np.float64]
+    """(3,)."""
+
+
 class DifferentiableRenderer(Renderer, Protocol):
     """A renderer that splats are fitted to photos with."""
 
-    def backward(self, gradient: RenderedView) -> Gaussians:
-        """The derivatives of a loss by every parameter of the Gaussians, each in the place of the parameter.
+    def backward(self, gradient: RenderedView) -> Gradients:
+        """The derivatives of a loss by what the view that was rendered last is made of.
 
-        `gradient` has the derivatives of the loss by the values of the view that was rendered last.
+        `gradient` has the derivatives of the loss by the values of that view; its depth may be None.
         """
         ...
 
@@ -78,7 +92,7 @@ class Rasterizer(Protocol):
 
     @property
     def differentiable(self) -> bool:
-        """Whether its renderers are `DifferentiableRenderer`s."""
+        """Whether it is a `DifferentiableRasterizer`."""
         ...
 
     def check(self) -> None:
@@ -87,4 +101,12 @@ class Rasterizer(Protocol):
 
     def open(self, gaussians: Gaussians, settings: RenderSettings) -> Renderer:
         """A renderer of `gaussians`: finite numbers, possibly none, harmonics of degree 3 at most."""
+        ...
+
+
+class DifferentiableRasterizer(Rasterizer, Protocol):
+    """One that also gives derivatives."""
+
+    def open_differentiable(self, gaussians: Gaussians, settings: RenderSettings) -> DifferentiableRenderer:
+        """A renderer of `gaussians`, as for `open`, that gives derivatives; its pictures differ by rounding."""
         ...

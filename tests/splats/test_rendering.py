@@ -379,10 +379,10 @@ def test_render_uses_gsplat_where_it_can(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Recorder:
-    """A rasterizer of another kind, which notes its cameras and carries gradients back."""
+    """A rasterizer of another kind, which notes its cameras."""
 
     name = "recorder"
-    differentiable = True
+    differentiable = False
 
     def __init__(self) -> None:
         self.gaussians: Gaussians | None = None
