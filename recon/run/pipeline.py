@@ -179,6 +179,10 @@ def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCame
         return stages.run("cameras", find_cameras, plan.source, plan.options.strict, plan.options.seed, tell)
 
 
+KEPT_CLASSES = (_Depth, Prediction, Gaussians, MadeBy, Cameras, WrittenFormat)
+"""What the outcomes of stages consist of, beside those of structure from motion."""
+
+
 def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages: Stages) -> _Depth:
     loaded = stages.run("load", load_views, plan, estimator.profile, known)
     views = loaded.views
@@ -195,7 +199,7 @@ def _store(plan: Plan, fresh: bool) -> Store | None:
     if plan.folder is None:
         return None
     of_cameras = kept_classes() if plan.finds_cameras else ()
-    return Store(plan.folder, (_Depth, Prediction, Gaussians, MadeBy, Cameras, WrittenFormat, *of_cameras), fresh)
+    return Store(plan.folder, (*KEPT_CLASSES, *of_cameras), fresh)
 
 
 def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,7 +14,9 @@ import pytest
 from recon.cameras import Cameras
 from recon.digests import digest, program_digest
 from recon.messages import collect_warnings, warn
+from recon.run.find_cameras import kept_classes
 from recon.run.packing import pack, unpack
+from recon.run.pipeline import KEPT_CLASSES
 from recon.run.store import FOLDER, SHARED_STAGES, Store
 from recon.types import Gaussians, Prediction
 from tests.seeds import numpy_random
@@ -111,6 +113,20 @@ class TestPacking:
     def test_what_would_need_pickle_is_refused(self, value: Any) -> None:
         with pytest.raises(TypeError):
             pack([value])
+
+
+def test_everything_that_an_outcome_may_consist_of_is_named() -> None:
+    known = {kind.__name__: kind for kind in (*KEPT_CLASSES, *kept_classes())}
+
+    def parts(kind: Any) -> set[type]:
+        below = [part for argument in get_args(kind) for part in parts(argument)]
+        if is_dataclass(kind):
+            assert isinstance(kind, type)
+            below += [kind, *(part for hint in get_type_hints(kind, localns=known).values() for part in parts(hint))]
+        return set(below)
+
+    for kind in known.values():
+        assert parts(kind) <= set(known.values()), kind
 
 
 class TestDigests:
