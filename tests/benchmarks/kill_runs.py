@@ -175,13 +175,14 @@ def main() -> int:
             return 1
         print(f"undisturbed: {seconds:.1f} s; random moments of --seed {settings.seed}", flush=True)
         chance = random.Random(settings.seed)
-        bad = count = rows = 0
+        bad = count = rows = tried = 0
         while count < settings.kills:
             kills = range(min(settings.in_a_row, settings.kills - count))
             moments = [chance.uniform(0, seconds / (2 if kill else 1)) for kill in kills]  # the next has less to do
-            place = base / f"killed-{rows}"
+            place = base / f"killed-{tried}"
             row = kill_in_a_row(arguments, place, moments, base / "whole")
             rows += bool(row.kills)
+            tried += 1
             for killed in row.kills:
                 count += 1
                 done, reused = (", ".join(stages) or "nothing" for stages in (killed.done, killed.reused))
