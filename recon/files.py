@@ -30,6 +30,8 @@ _ABANDONED_SECONDS = 24 * 3600.0
 """Where files cannot be locked, one that has not been written to for so long is taken for abandoned."""
 _swept: set[Path] = set()
 """Folders in which this process has looked for abandoned files."""
+_noted: list[tuple[Path, int]] = []
+"""Folders whose new files are noted, and where."""
 
 
 def check_readable(path: Path) -> None:
@@ -60,6 +62,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             remove_abandoned(path.parent)
         with _in_use(temporary):
             yield temporary
+            _note(path, temporary)
             os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
@@ -86,6 +89,33 @@ def only_writer(folder: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def note_files(folder: Path, journal: Path) -> Iterator[None]:
+    """Within, add a line of JSON (path below `folder`, bytes) to `journal` before each file that appears in `folder`.
+
+    In any thread, so that whatever ends the process, what it has written can be told.
+    """
+    try:
+        descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        raise InputError(f"cannot write {journal}: {why(error)}") from error
+    noted = (Path(os.path.abspath(folder)), descriptor)
+    _noted.append(noted)
+    try:
+        yield
+    finally:
+        _noted.remove(noted)
+        os.close(descriptor)
+
+
+def _note(path: Path, temporary: Path) -> None:
+    place = Path(os.path.abspath(path))
+    for folder, descriptor in _noted:
+        if place.is_relative_to(folder):
+            entry = {"path": place.relative_to(folder).as_posix(), "bytes": temporary.stat().st_size}
+            os.write(descriptor, (json.dumps(entry) + "\n").encode())
 
 
 def remove_abandoned(folder: Path, deep: bool = False) -> None:

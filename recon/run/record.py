@@ -61,6 +61,8 @@ DONE = "done"
 """The state of a run that is complete."""
 EVALUATION_NAME = "eval.json"
 """Of the file that an evaluation puts beside it."""
+JOURNAL_NAME = ".written.jsonl"
+"""While a run writes files, it notes each in this file: a line of JSON with the keys of `FileEntry`."""
 CACHE_NAME = "cache"
 """Of the folder beside it with the outcomes of stages."""
 
@@ -181,7 +183,7 @@ def record_of_files(folder: Path) -> dict[str, Any] | None:
 
 
 def listed_files(record: Mapping[str, Any] | None, of_earlier: bool = True) -> Iterator[FileEntry]:
-    """Every file, once, that a record lists as written by its run; and `of_earlier` ones, whose files still lie there.
+    """Every file that a record lists as written by its run; and `of_earlier` ones, whose files still lie there.
 
     Raises KeyError, TypeError or AttributeError where it is not the record of a run.
     """
@@ -189,13 +191,13 @@ def listed_files(record: Mapping[str, Any] | None, of_earlier: bool = True) -> I
         return
     owners = [record, *record.get("photos", [])]
     lists = [entry.get("files", []) for owner in owners for entry in owner.get("exports", {}).values()]
-    seen: set[str] = set()
+    seen: set[tuple[str, int]] = set()
     for file in [
         *(file for files in lists for file in files),
         *(record.get("earlier_files", []) if of_earlier else []),
     ]:
-        if file["path"] not in seen:
-            seen.add(file["path"])
+        if (file["path"], file["bytes"]) not in seen:
+            seen.add((file["path"], file["bytes"]))
             yield file
 
 

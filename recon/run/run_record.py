@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,13 @@ from types import TracebackType
 from typing import Any
 
 from recon.errors import InputError
-from recon.files import only_writer, remove_abandoned
+from recon.files import note_files, only_writer, remove_abandoned
 from recon.messages import warn
 from recon.run.record import (
+    CACHE_NAME,
     DONE,
     FILE_NAME,
+    JOURNAL_NAME,
     FileEntry,
     discard_record,
     listed_files,
@@ -48,10 +51,11 @@ class RunRecord:
         with contextlib.ExitStack() as held:
             held.enter_context(only_writer(self._folder))
             self._before = _record_before(self._folder)
-            self._left = list(listed_files(self._before))
+            self._left = [*listed_files(self._before), *self._noted()]
             if self._before is not None:
                 remove_abandoned(self._folder, deep=True)
             self._write("running")
+            self._journal.unlink(missing_ok=True)
             self._held = held.pop_all()
         return self
 
@@ -72,9 +76,11 @@ class RunRecord:
                 for path in self._new_folders:
                     path.rmdir()  # unless something has been kept in it
             else:
+                self._left += self._noted()
                 failed = isinstance(error, Exception)
                 self._content["error"] = " ".join(str(error).split()) or type(error).__name__
                 self._write("failed" if failed else "interrupted")
+                self._journal.unlink(missing_ok=True)
 
     def stage_done(self, seconds: Mapping[str, float], reused: Sequence[str]) -> None:
         """Note the stages done: how long each took, and the names of those whose outcome was there already."""
@@ -86,6 +92,7 @@ class RunRecord:
 
         Exports of the same result in other formats, which an earlier run wrote and nobody changed, are of this one too.
         """
+        self._held.enter_context(note_files(self._folder, self._journal))
         before, self._before, self._files_begun = self._before, None, True
         if result is not None:
             self._content["result"] = result
@@ -119,7 +126,27 @@ class RunRecord:
     def finish(self, **entries: Any) -> Path:
         """Note the last entries, and that the run is done. Returns the record's path."""
         self._content |= entries
-        return self._write(DONE)
+        path = self._write(DONE)
+        self._journal.unlink(missing_ok=True)
+        return path
+
+    @property
+    def _journal(self) -> Path:
+        return self._folder / JOURNAL_NAME
+
+    def _noted(self) -> list[FileEntry]:
+        """Files that a run which did not end noted as it wrote them; the record may not list them yet."""
+        try:
+            lines = self._journal.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+        found: list[FileEntry] = []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # the last line may be cut short
+                entry = json.loads(line)
+                found.append({"path": str(entry["path"]), "bytes": int(entry["bytes"])})
+        own = (FILE_NAME, f"{CACHE_NAME}/")
+        return [file for file in found if not file["path"].startswith(own)]
 
     @property
     def _complete_before(self) -> dict[str, Any] | None:
@@ -165,17 +192,20 @@ def _is_unchanged(folder: Path, file: FileEntry) -> bool:
 def _remove(folder: Path, files: Sequence[FileEntry]) -> None:
     """Remove files of earlier runs, as they were written, and the folders that they leave empty."""
     changed = []
+    by_path: dict[str, list[FileEntry]] = {}
     for file in files:
-        path = folder / file["path"]
-        if _is_unchanged(folder, file):
+        by_path.setdefault(file["path"], []).append(file)  # of one that was being replaced, the old and the new
+    for name, versions in by_path.items():
+        path = folder / name
+        if any(_is_unchanged(folder, file) for file in versions):
             with contextlib.suppress(OSError):
                 path.unlink()
                 for parent in path.parents:
                     if parent == folder:
                         break
                     parent.rmdir()  # fails where something is left in it
-        elif _is_in(folder, file):
-            changed.append(file["path"])
+        elif _is_in(folder, versions[0]):
+            changed.append(name)
     if changed:
         names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         warn(f"left of an earlier run, for they have changed since, and not of this one: {names}")

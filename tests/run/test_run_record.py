@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -311,3 +315,32 @@ def test_two_runs_do_not_write_into_one_folder_at_once(tmp_path: Path, export_wi
     record = record_in(tmp_path)
     assert (record["state"], len(record["images"])) == ("done", 2)
     run(tmp_path, 3)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes cannot be killed so")
+def test_files_of_an_export_that_was_killed_halfway_are_known_to_the_next_run(tmp_path: Path) -> None:
+    """A larger run is killed within its second export; no record lists the files that it had got to."""
+    run(tmp_path, 3, formats="depth_vis")
+    script = """
+        import os, signal, sys
+        from dataclasses import replace
+        from pathlib import Path
+        from recon.export import EXPORTERS
+        from tests.run.test_run_record import run
+
+        exporter = EXPORTERS["depth_vis"]
+
+        def write(prediction, folder, options):
+            exporter.write(prediction, folder, options)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        EXPORTERS["depth_vis"] = replace(exporter, write=write)
+        run(Path(sys.argv[1]), 6, formats="mini_npz-depth_vis")
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    record = record_in(tmp_path)
+    assert (record["state"], list(record["exports"])) == ("running", ["mini_npz"])
+    assert (tmp_path / "depth_vis/0005.png").exists()
+    run(tmp_path, 2, formats="ply")
+    assert files_in(tmp_path) == {"run.json", "points.ply"}
