@@ -1,6 +1,8 @@
 """Kill `recon run` at random moments, give the same command again, and compare with an undisturbed run.
 
-    python -m tests.benchmarks.kill_runs [--scene table] [--kills 30] [--in-a-row 1] [--seed 0] [options of recon run]
+    python -m tests.benchmarks.kill_runs [--scene table] [--kills 30] [--in-a-row 1] [--in-stages] [--seed 0] [option…]
+
+Further options are those of `recon run`.
 
 Each line of the table is one kill (SIGKILL): when, which stages were done by then, and which the next run took over;
 then whether the files of the run that was left to end are those of the undisturbed run: all bytes, and `run.json` but
@@ -35,11 +37,22 @@ _TIMES = ("seconds", "reused", "earlier_files")
 
 
 @dataclass(frozen=True)
+class Moment:
+    """When to kill."""
+
+    seconds: float
+    stage: int = 0
+    """From the start of this stage, the first is 1; 0: from the start of the process."""
+
+    def __str__(self) -> str:
+        return f"{self.seconds:6.2f} s" + (f" into stage {self.stage}" if self.stage else "")
+
+
+@dataclass(frozen=True)
 class Killed:
     """What one kill came to."""
 
-    after: float
-    """Seconds from the start of the process."""
+    moment: Moment
     done: tuple[str, ...]
     """Stages done by then, those taken over included."""
     reused: tuple[str, ...]
@@ -62,24 +75,25 @@ def undisturbed(arguments: Sequence[str], place: Path) -> float:
     return time.perf_counter() - start
 
 
-def kill_in_a_row(arguments: Sequence[str], place: Path, moments: Sequence[float], whole: Path) -> Row:
-    """Kill a run in the new folder `place`, and the same command after it, each after so many seconds; then let it end.
+def kill_in_a_row(arguments: Sequence[str], place: Path, moments: Sequence[Moment], whole: Path) -> Row:
+    """Kill a run in the new folder `place`, and the same command after it, each at its moment; then let it end.
 
     `whole` is where the undisturbed run was. A run that ends before its moment is not killed, and ends the row.
     """
-    killed: list[tuple[float, dict[str, Any]]] = []
+    killed: list[tuple[Moment, dict[str, Any]]] = []
     reused: list[tuple[str, ...]] = []
     differences: list[str] = []
-    for after in moments:
+    for moment in moments:
         process = _start(arguments, place)
+        _wait_for_stage(process, moment.stage)
         try:
-            _finish(process, after)
+            _finish(process, moment.seconds)
             break
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
         record = _record(place / OUT) or {"state": "running", "seconds": {}, "reused": []}
-        killed.append((after, record))
+        killed.append((moment, record))
         reused.append(tuple(record["reused"]))
         differences += half_written(place / OUT, whole / OUT)
         if record["state"] not in ("running", "done"):
@@ -92,8 +106,8 @@ def kill_in_a_row(arguments: Sequence[str], place: Path, moments: Sequence[float
     differences += unequal(place / OUT, whole / OUT)
     differences += [f"left behind: {path}" for path in sorted((place / "tmp").rglob("*"))]
     kills = [
-        Killed(after, tuple(record["seconds"]), taken)
-        for (after, record), taken in zip(killed, reused[1:], strict=True)
+        Killed(moment, tuple(record["seconds"]), taken)
+        for (moment, record), taken in zip(killed, reused[1:], strict=True)
     ]
     return Row(tuple(kills), tuple(differences))
 
@@ -129,6 +143,14 @@ def _start(arguments: Sequence[str], place: Path) -> subprocess.Popen[str]:
     )
 
 
+def _wait_for_stage(process: subprocess.Popen[str], stage: int) -> None:
+    """Until the process says that it begins stage number `stage`, or ends."""
+    assert process.stderr is not None
+    while stage and (line := process.stderr.readline()):
+        if line.startswith(f"recon: [{stage}/"):
+            return
+
+
 def _finish(process: subprocess.Popen[str], timeout: float | None = None) -> None:
     _, errors = process.communicate(timeout=timeout)
     if process.returncode != 0:
@@ -162,6 +184,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--in-a-row", type=int, default=1, help="kills of one run before it may end")
+    parser.add_argument("--in-stages", action="store_true", help="as often in a short stage as in a long one")
     parser.add_argument("--keep", type=Path, help="folder for the runs, instead of a temporary one")
     settings, further = parser.parse_known_args()
     photos = scenes_folder() / settings.scene / "images"
@@ -174,11 +197,15 @@ def main() -> int:
             print(f"two undisturbed runs differ: {', '.join(differences)}")
             return 1
         print(f"undisturbed: {seconds:.1f} s; random moments of --seed {settings.seed}", flush=True)
+        lengths = list((_record(base / "again" / OUT) or {})["seconds"].values())
         chance = random.Random(settings.seed)
         bad = count = rows = tried = 0
         while count < settings.kills:
             kills = range(min(settings.in_a_row, settings.kills - count))
-            moments = [chance.uniform(0, seconds / (2 if kill else 1)) for kill in kills]  # the next has less to do
+            moments = [Moment(chance.uniform(0, seconds / (2 if kill else 1))) for kill in kills]  # later: less to do
+            if settings.in_stages:
+                stages = sorted(chance.randrange(len(lengths)) for _ in kills)
+                moments = [Moment(chance.uniform(0, lengths[stage]), stage + 1) for stage in stages]
             place = base / f"killed-{tried}"
             row = kill_in_a_row(arguments, place, moments, base / "whole")
             rows += bool(row.kills)
@@ -186,7 +213,7 @@ def main() -> int:
             for killed in row.kills:
                 count += 1
                 done, reused = (", ".join(stages) or "nothing" for stages in (killed.done, killed.reused))
-                print(f"{count:3d}  {killed.after:6.1f} s  done: {done}  then reused: {reused}", flush=True)
+                print(f"{count:3d}  {killed.moment}  done: {done}  then reused: {reused}", flush=True)
             if row.kills:
                 print("     " + ("; ".join(row.differences) or "equal to the undisturbed run"), flush=True)
             bad += bool(row.differences)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from recon.paths import scenes_folder
-from tests.benchmarks.kill_runs import Killed, kill_in_a_row, undisturbed
+from tests.benchmarks.kill_runs import Killed, Moment, kill_in_a_row, undisturbed
 from tests.seeds import numpy_random
 
 pytestmark = [
@@ -34,7 +34,7 @@ def test_killed_runs_end_with_the_same_files(arguments: list[str], tmp_path: Pat
     chance = numpy_random(0)
     kills: list[Killed] = []
     for row in range(2):
-        moments = [chance.uniform(0, seconds) for _ in range(3)]
+        moments = [Moment(chance.uniform(0, seconds / 2)), Moment(0.0, stage=2 + row), Moment(0.0, stage=5 + row)]
         killed = kill_in_a_row(arguments, tmp_path / f"killed-{row}", moments, whole)
         assert killed.differences == ()
         kills += killed.kills
