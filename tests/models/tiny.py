@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -42,9 +44,22 @@ TINY: dict[str, NetworkConfig] = {
 """One of each kind: da3-small to -large, da3-giant, da3mono and da3metric, da3nested, Depth Anything 2 and 1."""
 
 
-def tiny_network(kind: str, seed: int = 0) -> Network:
-    """A `TINY` network whose every parameter is random, also norms, biases and layer scales."""
-    network = random_network(TINY[kind], seed)
+def _shallow(encoder: EncoderConfig) -> EncoderConfig:
+    across = None if encoder.cross_view_from is None else 2
+    return replace(encoder, depth=4, taken_layers=(0, 1, 2, 3), cross_view_from=across)
+
+
+SHALLOW: dict[str, NetworkConfig] = {
+    kind: replace(config, encoder=_shallow(config.encoder))
+    for kind, config in TINY.items()
+    if not isinstance(config, NestedConfig)
+}
+"""The same with as few blocks as there can be, for what takes time by the block, as writing an ONNX file does."""
+
+
+def tiny_network(kind: str, seed: int = 0, table: Mapping[str, NetworkConfig] = TINY) -> Network:
+    """A network of a `table` whose every parameter is random, also norms, biases and layer scales."""
+    network = random_network(table[kind], seed)
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in network.parameters():
