@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from recon.files import file_digest
-from recon.paths import configs_folder
+from recon.files import configs_folder, file_digest
 
 _PACKAGES = (
     *("numpy", "scipy", "opencv-python-headless", "opencv-python", "numba", "pillow", "pillow-heif", "pycolmap"),

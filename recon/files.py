@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and what a process that was killed leaves behind."""
+"""Where the package's own files are; writing files whole or not at all, and what a killed process leaves behind."""
 
 from __future__ import annotations
 
@@ -218,3 +218,19 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """What a JSON file says, with or without a byte-order mark. Raises OSError, and ValueError for what is no JSON."""
     return json.loads(read_text(path))
+
+
+def configs_folder() -> Path:
+    """Folder with `models/*.yaml` and `run/*.yaml`."""
+    return _data_folder("configs")
+
+
+def scenes_folder() -> Path:
+    """Folder with the sample scenes."""
+    return _data_folder("scenes")
+
+
+def _data_folder(name: str) -> Path:
+    package = Path(__file__).resolve().parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name

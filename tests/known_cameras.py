@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from recon.cameras import Cameras
 from recon.geometry.cameras import to_4x4
+from recon.types.cameras import Cameras
 
 
 def cameras_of(sizes: Any, extrinsics: Any, intrinsics: Any) -> Cameras:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from recon.names import natural_key, normalise_name
+from recon.sources.names import natural_key, normalise_name
 
 
 def test_one_name_in_two_unicode_forms_is_one_name() -> None:

@@ -25,7 +25,7 @@ def demo(settings: DemoSettings) -> None:
     """Run on the scene, then a table of how far the result is from the truth."""
     from recon.cli.comparison import print_comparison
     from recon.eval.eval_report import FILE_NAME, compare, write_comparison
-    from recon.paths import scenes_folder
+    from recon.files import scenes_folder
 
     names = sorted(folder.name for folder in scenes_folder().iterdir() if (folder / "images").is_dir())
     name = names[0] if settings.scene is None else settings.scene

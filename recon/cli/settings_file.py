@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from recon.errors import InputError, why
-from recon.files import read_text
+from recon.files import configs_folder, read_text
 from recon.options import Options, meant, options_of
-from recon.paths import configs_folder
 
 
 def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from recon.cameras import CameraOrigin, Cameras
 from recon.estimate.estimator import Estimator, Wishes
 from recon.progress import TellPart
 from recon.sources.fitting import Views
 from recon.types import Prediction
+from recon.types.cameras import CameraOrigin, Cameras
 
 
 def estimate_views(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Estimator, Profile
@@ -16,6 +15,7 @@ from recon.sources.photo import Photo
 from recon.sources.photo_cameras import PhotoCameras, together
 from recon.sources.views import undistorted
 from recon.types import Prediction
+from recon.types.cameras import Cameras
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from recon.errors import InputError
 from recon.eval.layouts import LAYOUTS
 from recon.eval.truth import GroundTruth, SparseDepth
 from recon.geometry.unprojection import pixel_centres
-from recon.names import normalise_name
+from recon.sources.names import normalise_name
 from recon.types import FloatArray
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.eval.ground_truth import sample_depth
 from recon.eval.truth import GroundTruth
 from recon.eval.view_metrics import WINDOW, psnr, ssim
 from recon.geometry.similarity import Similarity
 from recon.sources.fitting import map_intrinsics
 from recon.types import Gaussians
+from recon.types.cameras import Cameras
 
 
 @dataclass(frozen=True)

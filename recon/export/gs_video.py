@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.choices import ExportChoices, RasterizerName
 from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
@@ -27,6 +26,7 @@ from recon.progress import track
 from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.splats.trajectories import check_mode, make_path, used_mode
 from recon.types import FloatArray, Prediction
+from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
     from recon.sources.cameras_file import RenderCameras

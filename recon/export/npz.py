@@ -33,13 +33,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recon.arrays import Arrays, Layout, check_layouts, read_arrays
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export.exporter import Exported, Exporter, NoOptions
 from recon.files import atomic_write
 from recon.messages import warn
 from recon.types import FEATURE_PREFIX, LARGEST_DEPTH, Gaussians, MadeBy, Prediction
+from recon.types.arrays import Arrays, Layout, check_layouts, read_arrays
+from recon.types.cameras import Cameras
 
 _FEATURE_NAME = re.compile(FEATURE_PREFIX + "(0|[1-9][0-9]*)")
 MINI_NPZ_PATH = Path("exports") / "mini_npz" / "results.npz"

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recon.errors import InputError
-from recon.files import read_text
-from recon.paths import configs_folder
+from recon.files import configs_folder, read_text
 
 PATCH_SIZE = 14
 """Side of a patch in pixels; both image sides are multiples of it."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import warn_if_float32_is_too_coarse
 from recon.messages import warn
@@ -17,6 +16,7 @@ from recon.sources.cameras_file import CamerasFile
 from recon.sources.loading import load_each
 from recon.sources.source import Source
 from recon.types import Prediction
+from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
     from recon.progress import TellPart

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import EXPORTERS
@@ -17,6 +16,7 @@ from recon.sources.fitting import FittedPhoto
 from recon.sources.photo import Photo
 from recon.sources.photo_cameras import camera_of_photo, together
 from recon.sources.views import LoadedViews, read_views
+from recon.types.cameras import Cameras
 
 
 def load_views(plan: Plan, profile: Profile, found: KnownCameras | None) -> LoadedViews:

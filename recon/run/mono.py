@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recon.cameras import Cameras
 from recon.choices import DEPTH_SPLATS, EstimatorOptions, ExportChoices
 from recon.errors import InputError
 from recon.estimate.choice import AUTO, choose
@@ -49,6 +48,7 @@ from recon.sources.images import check_folders_apart
 from recon.sources.photo import Photo
 from recon.sources.photo_cameras import PhotoCameras
 from recon.types import Prediction, Units
+from recon.types.cameras import Cameras
 
 Item = TypeVar("Item")
 

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from recon.errors import InputError, MissingExtraError
 from recon.estimate.unrelated import SinglePhoto
 from recon.messages import warn
-from recon.names import normalise_name
 from recon.run.record import names_in_folder
 from recon.sources.images import list_images
 from recon.sources.loading import Loaded, load_each
+from recon.sources.names import normalise_name
 from recon.sources.photo import Photo
 from recon.sources.unread import refuse_unread
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from recon.cameras import Cameras
 from recon.choices import InferenceOptions
 from recon.digests import digest
 from recon.estimate.depth_check import check_depth
@@ -37,6 +36,7 @@ from recon.run.write_exports import WrittenFormat, describe_result, write_export
 from recon.sources.fitting import Views
 from recon.sources.source import PhotoSource
 from recon.types import Gaussians, MadeBy, Prediction
+from recon.types.cameras import Cameras
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recon.cameras import Cameras
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
 from recon.export import EXPORTERS, formats_that_need
 from recon.types import GaussianSource
+from recon.types.cameras import Cameras
 
 
 def wishes_of(profile: Profile, options: InferenceOptions, formats: Sequence[str]) -> Wishes:

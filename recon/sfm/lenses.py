@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.sources.undistortion import undistort
+from recon.types.cameras import Cameras
 
 
 @dataclass(frozen=True)

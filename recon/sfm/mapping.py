@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
-from recon.lens import distort
 from recon.sfm.agreement import agreement
 from recon.sfm.colmap import run_cancellable
 from recon.sfm.focal import (
@@ -30,6 +29,7 @@ from recon.sfm.photos import SfmPhoto
 from recon.sfm.separate_lenses import lens_gains, with_own_centres
 from recon.sources.colmap import distortion_coefficients, sparse_points, world_to_camera
 from recon.sources.pixels import SHORTEST_FOCAL_35MM
+from recon.types.lens import distort
 
 if TYPE_CHECKING:
     import pycolmap

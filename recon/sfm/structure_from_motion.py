@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.files import temporary_folder
 from recon.geometry.sparse_points import SparsePoints
@@ -34,6 +33,7 @@ from recon.sfm.pairs import choose_pairs, match_pairs, verify_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sfm.still_matches import move_with_the_scene, restore, take_out_still_matches
 from recon.sources.colmap_log import quiet_colmap
+from recon.types.cameras import Cameras
 
 __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo", "structure_from_motion"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.sparse_points import SparsePoints
 from recon.sources.in_flight import Admit
 from recon.sources.photo import Photo
 from recon.sources.source import Source
+from recon.types.cameras import Cameras
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon.arrays import read_arrays
-from recon.cameras import CameraOrigin, Cameras, CameraScale
 from recon.errors import InputError, why
 from recon.files import atomic_write, read_json
 from recon.geometry.cameras import to_4x4
-from recon.names import normalise_name
+from recon.sources.names import normalise_name
+from recon.types.arrays import read_arrays
+from recon.types.cameras import CameraOrigin, Cameras, CameraScale
 
 _BULKY = frozenset({"depth", "conf", "sky", "image", "valid", "filled", "mask"})
 """Arrays of a run's results that say nothing about cameras."""

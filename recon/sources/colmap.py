@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
 from recon.geometry.sparse_points import SparsePoints
-from recon.names import natural_key, normalise_name
 from recon.sources.colmap_log import quiet_colmap
+from recon.sources.names import natural_key, normalise_name
+from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
     import pycolmap

@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.choices import MixedSizes, ProcessResMethod
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
 from recon.sources.photo import Photo
+from recon.types.cameras import Cameras
 
 PATCH = 14
 PROCESS_RES_METHODS = get_args(ProcessResMethod)

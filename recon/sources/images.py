@@ -17,9 +17,9 @@ from PIL import Image
 from recon.digests import digest, file_content
 from recon.errors import InputError
 from recon.messages import warn
-from recon.names import natural_key, normalise_name
 from recon.sources.formats import PHOTO_SUFFIXES, RAW_SUFFIXES
 from recon.sources.in_flight import Admit
+from recon.sources.names import natural_key, normalise_name
 from recon.sources.photo import Photo
 from recon.sources.pixels import focal_35mm, pixels_from_array, pixels_from_pil, read_image
 from recon.sources.unread import unread_in

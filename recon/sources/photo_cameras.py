@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import CameraOrigin, Cameras
 from recon.errors import InputError
 from recon.geometry.located_depth import ASSUMED_HORIZONTAL_FIELD_OF_VIEW
-from recon.lens import COEFFICIENTS
 from recon.messages import warn
 from recon.sources.cameras_file import CamerasFile
 from recon.sources.photo import Photo
 from recon.sources.pixels import focal_in_pixels
+from recon.types.cameras import CameraOrigin, Cameras
+from recon.types.lens import COEFFICIENTS
 
 
 @dataclass(frozen=True)

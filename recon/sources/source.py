@@ -9,12 +9,12 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.sparse_points import SparsePoints
 from recon.sources.images import ImageLike, ImageSource
 from recon.sources.in_flight import Admit
 from recon.sources.photo import Photo
 from recon.sources.unread import refuse_unread
+from recon.types.cameras import Cameras
 
 
 @runtime_checkable

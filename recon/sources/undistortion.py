@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
-from recon.lens import is_negligible
+from recon.types.cameras import Cameras
+from recon.types.lens import is_negligible
 
 _LONGEST_SIDE = 32766
 """Pixels: OpenCV addresses those of a photo by 16 bits when it warps."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recon.cameras import Cameras
 from recon.choices import MixedSizes
 from recon.errors import InputError
 from recon.sources.fitting import FittedPhoto, Views, combine
@@ -15,6 +14,7 @@ from recon.sources.loading import load_numbered
 from recon.sources.photo import Photo
 from recon.sources.source import Source
 from recon.sources.undistortion import undistort
+from recon.types.cameras import Cameras
 
 
 @dataclass(frozen=True)

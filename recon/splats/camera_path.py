@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry import quaternions
 from recon.geometry.cameras import invert_rigid
 from recon.types import FloatArray
+from recon.types.cameras import Cameras
 
 LARGEST_RATIO = 2.99
 """Of a step to the one before or after it, above which it is a jump; 3 is what constant acceleration from rest has."""

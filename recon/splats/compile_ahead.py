@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from recon.cameras import Cameras
 from recon.choices import RasterizerName
 from recon.splats.rendering import render
 from recon.types import Gaussians
+from recon.types.cameras import Cameras
 
 
 def compile_ahead(rasterizer: RasterizerName) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import FUSED, compiled
+from recon.geometry.compiled import FUSED, compiled
 from recon.splats.cpu_projection import (
     COLOR_FIELDS,
     CUTOFF,

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 from recon.splats.cpu_blending import ALPHA_MAX, TRANSMITTANCE_MIN
 from recon.splats.cpu_projection import CUTOFF, DEPTH, HALF_HEIGHT, PEAK, P, Q, R, X, Y
 from recon.splats.cpu_tiles import TILE

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import FUSED, compiled
+from recon.geometry.compiled import FUSED, compiled
 
 SPLAT_FIELDS = 8
 """A projected splat, float64: x, y, p, q, r, peak, half width, half height; pixels.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 from recon.splats.cpu_tiles import TILE, pixel_rows, tile_columns
 
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 from recon.splats.cpu_projection import HALF_HEIGHT, HALF_WIDTH, P, Q, R, X, Y
 
 TILE = 16

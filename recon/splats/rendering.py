@@ -19,7 +19,6 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import has_skew
 from recon.geometry.spherical_harmonics import MAX_DEGREE
@@ -28,6 +27,7 @@ from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.parameters import check_gaussians
 from recon.splats.rasterizer import Rasterizer, RenderedView, Renderer, RenderMode, RenderSettings
 from recon.types import Gaussians
+from recon.types.cameras import Cameras
 
 
 class Rendering(NamedTuple):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.splats.camera_path import CameraPath, jumps
 from recon.splats.path_smoothing import low_pass
@@ -16,6 +15,7 @@ from recon.splats.path_spline import path_through
 from recon.splats.path_steps import step_over
 from recon.splats.splat_sample import NEAR_PERCENT, SplatSample
 from recon.types import FloatArray
+from recon.types.cameras import Cameras
 
 SECONDS_PER_VIEW = 1 / 3
 """From one input camera to the next, unless the whole would be shorter or longer than this:"""

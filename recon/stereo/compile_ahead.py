@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from recon.cameras import Cameras
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
+from recon.types.cameras import Cameras
 
 _VIEWS, _SIDE, _FOCAL = 3, 48, 48.0
 

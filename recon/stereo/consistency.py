@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 from recon.stereo.images import Warp, in_bands
 
 

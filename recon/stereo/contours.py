@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 
 _SWELLING = 3
 """Pixels by which a depth map may have swollen: all nearer to the contour are doubtful."""

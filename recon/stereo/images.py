@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
+from recon.types.cameras import Cameras
 
 
 class Warp(NamedTuple):

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
@@ -30,6 +29,7 @@ from recon.stereo.matchers import CpuMatcher, Matcher, TorchMatcher
 from recon.stereo.plane_refinement import Bounds
 from recon.stereo.rough_points import rough_points
 from recon.stereo.view_selection import ViewPlan, plan_view
+from recon.types.cameras import Cameras
 
 Device = Literal["auto", "cpu", "cuda"]
 

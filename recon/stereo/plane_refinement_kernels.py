@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 from recon.stereo.plane_sweep import FASTMATH, NO_SCORE, bilinear
 
 STEEPEST = 5.0

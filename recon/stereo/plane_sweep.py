@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 from recon.stereo.images import Matching, in_bands, pack_quads
 
 _BAND = 32

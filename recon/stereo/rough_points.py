@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import pixel_centres
 from recon.stereo.consistency import agreement
 from recon.stereo.images import Matching, scaled_intrinsics, shrink, warp_back, warp_between
 from recon.stereo.plane_sweep import sweep
+from recon.types.cameras import Cameras
 
 _SIDE = 126
 """Pixels of the thumbnail's longest side, about."""

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import project_points
+from recon.types.cameras import Cameras
 
 FEWEST_POINTS = 8
 """Points that a view must see for its depth range to mean anything."""

@@ -38,7 +38,7 @@ import time
 start = time.perf_counter()
 import numpy as np
 from recon.splats.rendering import render
-from recon.cameras import Cameras
+from recon.types.cameras import Cameras
 from tests.benchmarks.bench_render import HEIGHT, INTRINSICS, WIDTH, WORLD_TO_CAMERA, surface_splats
 splats = surface_splats(1000)
 imported = time.perf_counter()

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.images import to_grey
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.stereo.view_selection import plan_view
+from recon.types.cameras import Cameras
 from tests.benchmarks.torch_sweep import sweep_with_torch
 
 from ..synthetic.camera_paths import camera_path, pinhole

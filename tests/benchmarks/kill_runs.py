@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon.paths import scenes_folder
+from recon.files import scenes_folder
 
 OUT = "out"
 """Folder of the run, in the folder it is started in."""

@@ -36,7 +36,7 @@ from tests.eval.layout_folders import eth3d, perfect_prediction, write_run
 from tests.fake_network import fake_ready, save_photos, user_cameras
 from tests.known_cameras import cameras_of
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator, Fit, Wishes
 from recon.estimate.network import NetworkEstimator, profile_of
@@ -19,6 +18,7 @@ from recon.models.presets import load_preset, preset_names
 from recon.models.ready import ReadyModel, WeightsRecord
 from recon.sources.fitting import combine
 from recon.sources.photo import Photo
+from recon.types.cameras import Cameras
 from tests.models.onnx.graphs import stated, write_graph
 from tests.models.tiny import TINY, tiny_network
 from tests.seeds import numpy_random

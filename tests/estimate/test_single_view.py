@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from recon.cameras import Cameras
 from recon.estimate.single_view import SingleViewMaps, depth_of_disparity, fill_sky, single_view_prediction
 from recon.messages import ReconWarning
 from recon.models.conventions import DA2, DA2_METRIC, DA3_METRIC, DA3_MONO, Conventions
@@ -18,6 +17,7 @@ from recon.models.postprocess import finish
 from recon.sources.fitting import combine, fit_photo
 from recon.sources.photo import Photo
 from recon.types import MadeBy, Prediction
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 HEIGHT, WIDTH = 28, 42

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.cameras import Cameras
 from recon.cli.comparison import print_comparison, table_rows
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
@@ -27,6 +26,7 @@ from recon.run.record import add_exports, read_record
 from recon.splats.ply import write_ply
 from recon.splats.rendering import Rendering
 from recon.types import Gaussians, Prediction
+from recon.types.cameras import Cameras
 from tests.eval.layout_folders import (
     NORMAL,
     OFFSET,

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export import check_options, export, gs_video
 from recon.export.depth_vis import DEPTH_COLORS
@@ -24,6 +23,7 @@ from recon.progress import listen
 from recon.splats import rendering
 from recon.splats.rasterizer import RenderedView
 from recon.types import Gaussians, Prediction
+from recon.types.cameras import Cameras
 
 
 def splats_of(prediction: Prediction) -> Gaussians:

@@ -85,7 +85,7 @@ def test_parity_on_real_photos(api: ModuleType, shared_data: Path) -> None:
     for folder in ["opera_house", "door/images"]:
         paths = sorted(str(path) for path in (shared_data / folder).iterdir())[:3]
         theirs, _, _ = api.InputProcessor()(list(paths), sequential=True)
-        ours = normalise(preprocess(load_photos(paths).photos).images)
+        ours = normalise(preprocess(load_photos(paths).photos).pixels)
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-6)
 
 

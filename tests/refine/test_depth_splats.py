@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.export.points import PointOptions, select_points
 from recon.geometry.cameras import to_4x4
@@ -18,6 +17,7 @@ from recon.refine.depth_splats import OPACITY, DepthSplatOptions, from_depth, sp
 from recon.refine.surface import at_depth_edges, measure_slopes, plane_normals
 from recon.splats.rendering import render
 from recon.types import Gaussians, Prediction
+from recon.types.cameras import Cameras
 from tests.refine.depth_scene import RADIUS, SPHERE, make_prediction
 from tests.seeds import numpy_random
 

@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.geometry.cameras import to_4x4
 from recon.refine.depth_splats import DepthSplatOptions, DepthSplats, from_depth, splats_from_depth
 from recon.splats.rendering import Rendering, render
 from recon.types import Gaussians, Prediction
+from recon.types.cameras import Cameras
 from tests.refine.depth_scene import make_prediction
 from tests.seeds import numpy_random
 

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import recon.sfm.structure_from_motion
-from recon.cameras import Cameras
 from recon.choices import InferenceOptions
 from recon.export.npz import read_npz
 from recon.geometry.sparse_points import SparsePoints
@@ -21,6 +20,7 @@ from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmResult
 from recon.sources.cameras_file import read_cameras, write_cameras
 from recon.types import Prediction
+from recon.types.cameras import Cameras
 from tests.fake_network import fake_model, user_cameras
 from tests.seeds import numpy_random
 

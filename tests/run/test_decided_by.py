@@ -114,8 +114,8 @@ class TestPhotos:
         assert self.key(pictures) != first
 
     def test_chosen_ones_are_those_of_the_source(self, folder: Path) -> None:
-        from recon.cameras import Cameras
         from recon.sources.calibrated import CalibratedSource
+        from recon.types.cameras import Cameras
 
         source = open_source(folder)
         chosen = CalibratedSource(source, (2, 0), Cameras(np.tile(np.eye(4), (2, 1, 1))))

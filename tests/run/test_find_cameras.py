@@ -12,7 +12,6 @@ import pytest
 
 import recon.sfm.structure_from_motion
 import recon.stereo.multi_view
-from recon.cameras import Cameras
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.stereo import StereoEstimator
@@ -23,6 +22,7 @@ from recon.run.pipeline import reconstruct
 from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmResult
 from recon.stereo.multi_view import StereoDepth, StereoOptions
+from recon.types.cameras import Cameras
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
 
 OPTIONS = InferenceOptions(process_res=WIDTH)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from recon.paths import scenes_folder
+from recon.files import scenes_folder
 from tests.benchmarks.kill_runs import Killed, Moment, kill_in_a_row, undisturbed
 from tests.seeds import numpy_random
 

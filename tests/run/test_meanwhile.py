@@ -45,7 +45,7 @@ warnings.simplefilter("error")
 PART = "stereo"
 {_SIGNATURES}
 import numpy as np
-from recon.cameras import Cameras
+from recon.types.cameras import Cameras
 from recon.estimate.stereo import StereoEstimator
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 options = StereoOptions(device="cpu")

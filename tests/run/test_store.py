@@ -11,7 +11,6 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.digests import digest, program_digest
 from recon.messages import collect_warnings, warn
 from recon.run.find_cameras import kept_classes
@@ -19,6 +18,7 @@ from recon.run.packing import pack, unpack
 from recon.run.pipeline import KEPT_CLASSES
 from recon.run.store import FOLDER, SHARED_STAGES, Store
 from recon.types import Gaussians, Prediction
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.eval.camera_metrics import camera_scores
+from recon.files import scenes_folder
 from recon.geometry.cameras import camera_centres
 from recon.geometry.similarity import umeyama
-from recon.paths import scenes_folder
 from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
 from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.photo import Photo
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
+from recon.types.cameras import Cameras
 
 from ..synthetic.sample_scenes import load_scene
 

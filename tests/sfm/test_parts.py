@@ -8,13 +8,13 @@ import pycolmap
 import pytest
 
 from recon.errors import InputError
-from recon.lens import distort
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping import _lens_exists, _Merit
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sources.photo import Photo
+from recon.types.lens import distort
 from tests.seeds import numpy_random
 
 from .cards import arc, photograph, prepared, stage

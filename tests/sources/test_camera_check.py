@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
+from recon.files import scenes_folder
 from recon.geometry.cameras import invert_rigid
 from recon.messages import ReconWarning
-from recon.paths import scenes_folder
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.camera_check import another_size, check_given_cameras, judge_cameras
 from recon.sources.cameras_file import read_cameras
@@ -24,6 +23,7 @@ from recon.sources.colmap import read_colmap
 from recon.sources.fitting import Views, fit_photo
 from recon.sources.source import open_source
 from recon.sources.views import read_views
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 Matrices: TypeAlias = NDArray[np.float64]

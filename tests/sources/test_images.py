@@ -13,9 +13,9 @@ from PIL import Image
 
 from recon.errors import InputError
 from recon.messages import ReconWarning, collect_warnings
-from recon.names import natural_key
 from recon.sources.images import list_images
 from recon.sources.loading import load_each, load_photos
+from recon.sources.names import natural_key
 from recon.sources.photo import Photo
 from tests.seeds import numpy_random
 

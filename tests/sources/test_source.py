@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
@@ -20,6 +19,7 @@ from recon.sources.loading import load_photos
 from recon.sources.photo import Photo
 from recon.sources.source import Source, open_source
 from recon.sources.views import read_views
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 

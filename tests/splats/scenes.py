@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry import quaternions
 from recon.types import Gaussians
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 

@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 import recon.choices
-from recon.cameras import Cameras
 from recon.errors import InputError, MissingExtraError
 from recon.splats import cpu_renderer
 from recon.splats.gsplat_rasterizer import GsplatRasterizer
 from recon.splats.rasterizer import Rasterizer, RenderedView, RenderSettings
 from recon.splats.rendering import RASTERIZERS, Rendering, choose_rasterizer, iter_render, render
 from recon.types import Gaussians
+from recon.types.cameras import Cameras
 from tests.new_process import run_python
 from tests.seeds import numpy_random
 from tests.splats.brute_force import brute_force

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import camera_centres
 from recon.splats.camera_path import CameraPath
@@ -13,6 +12,7 @@ from recon.splats.path_steps import step_over
 from recon.splats.splat_sample import SplatSample
 from recon.splats.trajectories import BLOCKED, TRAJECTORIES, make_path, used_mode
 from recon.types import Gaussians
+from recon.types.cameras import Cameras
 from tests.geometry.random_cameras import (
     cameras_at,
     random_rotations,

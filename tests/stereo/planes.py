@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import pixel_centres
+from recon.types.cameras import Cameras
 
 from ..sfm.cards import photograph, shifted, stage, turned
 

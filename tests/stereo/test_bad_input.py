@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
+from recon.types.cameras import Cameras
 
 from ..sfm.cards import turned
 from .planes import INTRINSICS, card, row, see, sparse_points

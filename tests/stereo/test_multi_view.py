@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.multi_view import StereoDepth, StereoOptions, multi_view_depth
+from recon.types.cameras import Cameras
 
 from ..sfm.cards import turned
 from .planes import SIZE, Card, Views, card, row, see, sparse_points

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recon.cameras import Cameras
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.consistency import agreement, extend, remove_speckles
@@ -17,6 +16,7 @@ from recon.stereo.filling import fill
 from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
 from recon.stereo.rough_points import rough_points
 from recon.stereo.view_selection import FEWEST_POINTS, plan_view
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 from ..sfm.cards import shifted, turned

@@ -19,10 +19,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.types import Units
+from recon.types.cameras import Cameras
 
 from .flatten import flatten
 from .indirect_light import indirect_light

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.files import atomic_write
 from recon.sources.cameras_file import read_cameras, write_cameras
+from recon.types.cameras import Cameras
 
 from .camera_paths import PathKind, camera_path, held_out_cameras
 from .render import SyntheticViews, render_views

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 
 from .intersection import FAR, Hit, cast, surface
 from .noise import octaves, smooth_step, uniform

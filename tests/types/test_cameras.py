@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from recon.cameras import Cameras
 from recon.errors import InputError
 from recon.geometry.similarity import Similarity
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
-from .geometry.random_cameras import random_extrinsics
+from ..geometry.random_cameras import random_extrinsics
 
 COUNT = 3
 

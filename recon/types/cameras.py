@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon.arrays import check_shape
 from recon.errors import InputError
-from recon.lens import COEFFICIENTS, pinhole_zoom
+from recon.types.arrays import check_shape
+from recon.types.lens import COEFFICIENTS, pinhole_zoom
 
 CameraOrigin = Literal["given", "exif", "sfm", "predicted", "assumed"]
 CameraScale = Literal["free", "given", "metric"]

@@ -1,9 +1,4 @@
-"""The values that travel between the parts: frozen, checked once, shapes and units on every field.
-
-Conventions (everywhere in the package): camera frame x right, y down, z forward (OpenCV); `extrinsics` map world to
-camera; intrinsics in pixels with pixel centres at half-integers; quaternions (w, x, y, z). No torch in this module, so
-that a machine without it can still load, convert and export results.
-"""
+"""What one run yields: depth, cameras, splats and what is known of them."""
 
 from __future__ import annotations
 
@@ -16,8 +11,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.arrays import check_shape as _check
-from recon.cameras import CameraOrigin, Cameras, CameraScale
+from recon.types.arrays import FloatArray
+from recon.types.arrays import check_shape as _check
+from recon.types.cameras import CameraOrigin, Cameras, CameraScale
+from recon.types.gaussians import Gaussians
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth"]
@@ -27,42 +24,6 @@ FEATURE_PREFIX = "feat_layer_"
 LARGEST_DEPTH = 1e18
 SMALLEST_DEPTH = 1e-18
 """Bounds of a usable depth: within them squares and reciprocals of depths, and of sums of some, fit float32."""
-FloatArray = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Gaussians:
-    """G anisotropic 3D Gaussians in world space, the parameters of 3D Gaussian splatting (Kerbl et al. 2023)."""
-
-    means: FloatArray
-    """(G, 3) centres, in the units of the prediction."""
-    scales: FloatArray
-    """(G, 3) standard deviations along the local axes, in the units of the prediction; linear, not log."""
-    rotations: FloatArray
-    """(G, 4) unit quaternions (w, x, y, z), local axes to world."""
-    harmonics: FloatArray
-    """(G, 3, (degree + 1)²) spherical-harmonic coefficients per colour channel, in world directions."""
-    opacities: FloatArray
-    """(G,) in [0, 1]."""
-
-    def __post_init__(self) -> None:
-        _check(self.means, "means", (None, 3))
-        count = len(self.means)
-        _check(self.scales, "scales", (count, 3))
-        _check(self.rotations, "rotations", (count, 4))
-        _check(self.harmonics, "harmonics", (count, 3, None))
-        _check(self.opacities, "opacities", (count,))
-        bands = self.harmonics.shape[2]
-        if bands == 0 or round(bands**0.5) ** 2 != bands:
-            raise ValueError(f"harmonics must hold (degree + 1)² coefficients per channel, got {bands}")
-
-    def __len__(self) -> int:
-        return len(self.means)
-
-    @property
-    def sh_degree(self) -> int:
-        """Degree of the spherical harmonics: 0 is a plain colour."""
-        return round(self.harmonics.shape[2] ** 0.5) - 1
 
 
 def usable_pixels(

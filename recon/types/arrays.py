@@ -16,6 +16,7 @@ from recon.errors import InputError, why
 from recon.files import check_readable
 
 Arrays = dict[str, NDArray[Any]]
+FloatArray = NDArray[np.floating[Any]]
 Numbers = Literal["real", "whole", "flag", "byte", "text"]
 
 _KINDS: dict[Numbers, tuple[str, str]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import recon.compiled
+import recon.geometry.compiled
 from recon.messages import ReconWarning
 
 SOURCES = {
@@ -26,7 +26,7 @@ TABLE = np.array([10000.0])
 """,
     "helper.py": """
 from kernels_here.constants import DEEP
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 
 @compiled()
 def deep(x):
@@ -36,7 +36,7 @@ def deep(x):
 import kernels_here.more as more
 from kernels_here.constants import FACTOR, LIMITS, TABLE
 from kernels_here.helper import deep
-from recon.compiled import FUSED, compiled
+from recon.geometry.compiled import FUSED, compiled
 
 @compiled(fastmath=FUSED)
 def run(x):
@@ -63,7 +63,11 @@ def package(tmp_path: Path) -> Path:
 
 def run_in_a_new_process(package: Path, **environment: str) -> tuple[float, int, int]:
     """What the kernel returns, and how many specialisations were loaded and compiled."""
-    paths = [str(package.parent), str(Path(recon.compiled.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [
+        str(package.parent),
+        str(Path(recon.geometry.compiled.__file__).parents[2]),
+        os.environ.get("PYTHONPATH", ""),
+    ]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     done = subprocess.run([sys.executable, "-c", RUN], env=variables, capture_output=True, text=True, check=True)
     value, hits, misses = done.stdout.split()
@@ -128,10 +132,10 @@ def test_a_folder_that_is_named_is_used(package: Path, tmp_path: Path) -> None:
 
 
 def test_functions_of_one_name_are_kept_apart() -> None:
-    double = recon.compiled.compiled()(lambda x: 2 * x)
-    triple = recon.compiled.compiled()(lambda x: 3 * x)
+    double = recon.geometry.compiled.compiled()(lambda x: 2 * x)
+    triple = recon.geometry.compiled.compiled()(lambda x: 3 * x)
     assert (double(5), triple(5), double(5)) == (10, 15, 10)
-    again = recon.compiled.compiled()(triple.py_func)  # type: ignore[attr-defined]
+    again = recon.geometry.compiled.compiled()(triple.py_func)  # type: ignore[attr-defined]
     assert again(5) == 15
 
 
@@ -139,8 +143,8 @@ def test_without_a_cache_folder_kernels_still_compile(monkeypatch: pytest.Monkey
     def refuse(function: object, stamp: str) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(recon.compiled, "_Cache", refuse)
-    recon.compiled._warn_of_missing_cache.cache_clear()
+    monkeypatch.setattr(recon.geometry.compiled, "_Cache", refuse)
+    recon.geometry.compiled._warn_of_missing_cache.cache_clear()
     with pytest.warns(ReconWarning, match="NUMBA_CACHE_DIR"):
-        double = recon.compiled.compiled()(lambda x: 2 * x)
+        double = recon.geometry.compiled.compiled()(lambda x: 2 * x)
     assert double(3) == 6
