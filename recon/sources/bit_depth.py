@@ -27,6 +27,8 @@ _UNUSUAL_BITS = range(9, 16)
 _ORIENTATION = 0x0112
 
 _PNG_START = 8
+_CHUNK_LENGTHS = {b"sBIT": (1, 2, 3, 4), b"cICP": (4,)}
+"""Bytes of a chunk; one of another length is damaged, and counts as absent."""
 _MOST_CHUNKS = 1000
 
 
@@ -77,7 +79,7 @@ def png_entries(path: Path) -> dict[str, tuple[int, ...]]:
             if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
                 break
             (length,) = struct.unpack(">I", head[:4])
-            if head[4:] in (b"sBIT", b"cICP") and length <= 4:
+            if head[4:] in (b"sBIT", b"cICP") and length in _CHUNK_LENGTHS[head[4:]]:
                 content = tuple(file.read(length))
                 found[head[4:].decode().lower()] = content if head[4:] == b"sBIT" else content[:2]
                 file.seek(4, 1)  # its checksum

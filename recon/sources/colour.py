@@ -148,6 +148,8 @@ def _profile_of(image: Image.Image, label: str) -> bytes | None:
         return matrix_profile(_ADOBE_PRIMARIES, _ADOBE_GAMMA)
     primaries, encoding = info.get("chromaticity"), info.get("gamma")
     gamma = 1 / encoding if encoding else None
+    if primaries is not None and not all(y > 0 for y in primaries[1::2]):
+        raise ValueError("its primaries are no colours")
     if primaries is None or np.allclose(primaries, _SRGB_PRIMARIES, atol=_SAME_PRIMARIES):
         usual = gamma is None or _USUAL_GAMMA[0] < gamma < _USUAL_GAMMA[1]
         return None if usual else matrix_profile(_SRGB_PRIMARIES, gamma)

@@ -155,8 +155,8 @@ def _walk(folder: Path, sub_folders: bool) -> tuple[list[Path], list[Path]]:
             if path.name.startswith("."):
                 continue
             if not path.is_dir():
-                # A broken link counts too: it is better named than passed over.
-                files += [path] if path.is_file() or path.is_symlink() else []
+                # A broken link counts too: it is better named than passed over. Pipes and devices have no end.
+                files += [path] if path.is_file() or not path.exists() else []
             elif not sub_folders:
                 continue
             elif path.is_symlink() and path.resolve() in (folder.resolve(), *folder.resolve().parents):

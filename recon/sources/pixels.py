@@ -33,7 +33,7 @@ _DIAGONAL_35MM = math.hypot(36, 24)
 SHORTEST_FOCAL_35MM, LONGEST_FOCAL_35MM = 8.0, 3000.0
 """Focal lengths of lenses that exist, in millimetres as if on 35 mm film; EXIF that says another counts as absent."""
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106
 
 _pillow_limit = threading.Lock()
 
@@ -64,14 +64,20 @@ def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[
         with _open(path, found, admit) as image:
             if image.mode.startswith("I"):
                 _load(image)
-            return pixels_from_pil(stretched(image, path), f"'{path}'"), focal_35mm(image)
+            levels = stretched(image, path)
+            if _zero_is_white(image):
+                levels = _inverted(levels)
+            return pixels_from_pil(levels, f"'{path}'"), focal_35mm(image)
     except InputError:
         raise
     except FileNotFoundError as error:
         raise InputError(f"'{path}' does not exist; give an image file or a folder of images") from error
     except UnidentifiedImageError as error:
         if found is not None and not found.remedy:
-            raise InputError(f"'{path}' cannot be read: it is damaged, though it begins as {found.name}") from error
+            raise InputError(
+                f"'{path}' cannot be read: it begins as {found.name}, but is damaged or of a kind that few programs "
+                "write; save it anew as JPEG or PNG"
+            ) from error
         reason = f"'{path}' is not an image that can be read; {_READ_FORMATS} can"
         raise InputError(reason if found is None else found.refusal(path)) from error
     except PermissionError as error:
@@ -192,12 +198,30 @@ def _open(path: Path, found: Format | None, admit: Admit) -> Image.Image:
             image = Image.open(path)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    _check_size(image.size, f"'{path}'")
-    _check_alone(image, path)
-    if image.format == "PNG":
-        image.info.update(png_entries(path))
-    admit(image.width * image.height)
+    try:
+        _check_size(image.size, f"'{path}'")
+        _check_alone(image, path)
+        if image.format == "PNG":
+            image.info.update(png_entries(path))
+        admit(image.width * image.height)
+    except BaseException:
+        image.close()
+        raise
     return image
+
+
+def _zero_is_white(image: Image.Image) -> bool:
+    """Whether it is a TIFF of 16-bit grey that says so, as scanners write. Pillow inverts those of 8 bits alone."""
+    if image.format != "TIFF" or not image.mode.startswith("I;16"):
+        return False
+    return bool(image.tag_v2.get(_PHOTOMETRIC) == 0)  # type: ignore[attr-defined]
+
+
+def _inverted(image: Image.Image) -> Image.Image:
+    """16-bit grey, upright already."""
+    inverted = Image.fromarray(np.uint16(65535) - np.asarray(image).astype(np.uint16))
+    inverted.info = {name: value for name, value in image.info.items() if name != "exif"}
+    return inverted
 
 
 def _check_alone(image: Image.Image, path: Path) -> None:

@@ -31,6 +31,8 @@ def refuse_unread(path: Path, alone: bool) -> None:
         if alone:
             raise InputError(f"'{path}' does not exist; give an image file or a folder of images")
         return
+    elif not path.is_file():
+        reason = "a pipe or a device, which cannot be read as a file; save what comes from it, and give that file"
     else:
         reason = _unread_file(path, alone)
     if reason is not None:
@@ -39,9 +41,11 @@ def refuse_unread(path: Path, alone: bool) -> None:
 
 def unread_in(folder: Path) -> str | None:
     """What a folder without photos holds instead, for the end of a message; None where that is nothing known."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if path.suffix.lower() in VIDEO_SUFFIXES:
             return f"it holds a video, {path.name}. {_frames(path)}"
+        if zipfile.is_zipfile(path) and (what := _archive(path)) is not None:
+            return f"it holds {path.name}, {what}"
     return None
 
 

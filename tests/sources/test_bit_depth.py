@@ -154,3 +154,22 @@ def test_netpbm_of_twelve_bits(tmp_path: Path) -> None:
     stored = values(12)
     (tmp_path / "a.pgm").write_bytes(b"P5 20 16 4095\n" + stored.astype(">u2").tobytes())
     assert np.abs(read_image(tmp_path / "a.pgm")[0] - shown(stored, 12)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_tiff_whose_zero_is_white(tmp_path: Path, bits: int, orientation: int) -> None:
+    stored = values(bits)
+    extra = [(281, "H", 1, (1 << bits) - 1, True), (274, "H", 1, orientation, True)]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stored, photometric="miniswhite", extratags=extra, metadata=None)
+    right = 255 - shown(stored, bits)
+    assert np.abs(read_image(path)[0] - (right if orientation == 1 else np.rot90(right, -1))).max() <= 1
+
+
+@pytest.mark.parametrize("chunk", [{b"sBIT": b""}, {b"sBIT": bytes(5)}, {b"cICP": b""}, {b"cICP": b"\x0c"}])
+def test_damaged_chunks_of_a_png_count_as_absent(tmp_path: Path, chunk: dict[bytes, bytes]) -> None:
+    levels = (values(16) >> 8).astype(np.uint8)
+    path = tmp_path / "a.png"
+    path.write_bytes(png_with(Image.fromarray(levels), chunk))
+    np.testing.assert_array_equal(read_image(path)[0][..., 0], levels)

@@ -208,6 +208,15 @@ def test_a_profile_that_cannot_be_used_is_left_aside_and_named(tmp_path: Path, f
     np.testing.assert_array_equal(pixels, colours())
 
 
+def test_primaries_that_are_no_colours_are_left_aside_and_named(tmp_path: Path) -> None:
+    chunks = {b"gAMA": struct.pack(">I", 45455), b"cHRM": bytes(32)}
+    (tmp_path / "a.png").write_bytes(png_with(Image.fromarray(colours()), chunks))
+    with pytest.warns(ReconWarning, match=r"a\.png' has a colour profile that cannot be used .*primaries") as said:
+        pixels, _ = read_image(tmp_path / "a.png")
+    assert len(said) == 1
+    np.testing.assert_array_equal(pixels, colours())
+
+
 def test_adobe_rgb_that_only_exif_tells_of(tmp_path: Path) -> None:
     """Cameras set to it may embed no profile."""
     exif = Image.Exif()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -122,3 +123,22 @@ def test_among_photos_a_scene_or_video_is_refused_and_a_bad_photo_is_not(tmp_pat
         with pytest.raises(InputError, match="photos and folders of photos are read"):
             open_source([good, make(tmp_path)])  # type: ignore[no-untyped-call]
     assert open_source([good, written(tmp_path / "bad.png", "text")]).names == ("good.jpg", "bad.png")
+
+
+def test_an_archive_in_a_folder_without_photos_is_named(tmp_path: Path) -> None:
+    zipped(tmp_path / "photos.zip", ["1.jpg", "2.jpg"])
+    with pytest.raises(InputError, match=r"holds no images .*photos\.zip, an archive \(ZIP\) with 2 photos.*Unpack"):
+        open_source(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_pipes_and_devices_are_never_waited_for(tmp_path: Path) -> None:
+    """Opening one would not return."""
+    photo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in {"b.png": "pipe", "c.png": os.devnull, "broken.png": "nowhere"}.items():
+        (tmp_path / name).symlink_to(target)
+    assert open_source(tmp_path).names == ("a.png", "broken.png")
+    for given in (tmp_path / "pipe", [tmp_path / "a.png", tmp_path / "b.png"]):
+        with pytest.raises(InputError, match="a pipe or a device"):
+            open_source(given)
