@@ -8,6 +8,7 @@ which nothing but tensors is unpickled, alone or within a training checkpoint; a
 from __future__ import annotations
 
 import contextlib
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ _WRAPPERS = ("module.", "_orig_mod.")
 """What data-parallel training and `torch.compile` put before all keys."""
 _STATE_DICT_ENTRIES = ("state_dict", "model_state_dict", "model", "module", "network", "net")
 """Names that training checkpoints have for the state dict of the network; the first that is there counts."""
+_REFUSED_CODE = re.compile(r"Unsupported (?:global|class): \w* ?([\w.]+)")
+"""What torch says of a class or a function in a file that it does not load."""
 _SAFETENSORS_BRACE = 8
 """Where a safetensors file's header begins, with `{`."""
 
@@ -231,8 +234,10 @@ def shard_paths(index: Path) -> list[Path]:
         shards = [index.parent / Path(name).name for name in names]
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} cannot be read as an index of weights files: {error}") from error
+    if not shards:
+        raise CheckpointError(f"{index} names no weights files (its weight_map is empty): download it again")
     missing = [shard.name for shard in shards if not shard.is_file()]
-    if missing or not shards:
+    if missing:
         raise CheckpointError(f"{index} names files that are not beside it ({_first(missing)}): download them, too")
     return shards
 
@@ -258,10 +263,7 @@ def _unpickle(path: Path) -> Mapping[str, torch.Tensor]:
         # Only the zipped format, of torch 1.6 and later, can be mapped.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # damaged bytes make the unpickler stumble in every way there is
-        if path.is_file() and path.stat().st_size == 0:
-            raise CheckpointError(f"{path} cannot be loaded: it is empty") from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} cannot be loaded: damaged, or more than weights in it ({reason})") from error
+        raise CheckpointError(_explain_unreadable(path, error)) from error
     state = _state_dict_in(found)
     if state is None:
         entries = f" (its entries: {_first([str(key) for key in found])})" if isinstance(found, Mapping) else ""
@@ -276,14 +278,19 @@ def _state_dict_in(found: Any) -> Mapping[str, torch.Tensor] | None:
     """The state dict that a file is, or that a training checkpoint has beside its optimizer and its step."""
     if not isinstance(found, Mapping):
         return None
-    if all(isinstance(value, torch.Tensor) for value in found.values()):
+    if all(isinstance(key, str) and _is_plain(value) for key, value in found.items()):
         return found
     inner = next((found[name] for name in _STATE_DICT_ENTRIES if isinstance(found.get(name), Mapping)), None)
     return None if inner is None else _state_dict_in(inner)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor with every number in memory."""
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta
+
+
 def _explain_unreadable(path: Path, error: Exception) -> str:
-    """One line on a file that safetensors refuses, with a better reason where its first bytes give one."""
+    """One line on a file that safetensors or torch refuses, with a better reason where its first bytes give one."""
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -294,6 +301,13 @@ def _explain_unreadable(path: Path, error: Exception) -> str:
         reason = "it is empty"
     elif start.startswith(b"version https://git-lfs"):
         reason = "it is a Git LFS pointer, not the weights; run `git lfs pull` in its folder"
+    elif (refused := _REFUSED_CODE.search(str(error))) is not None:
+        reason = (
+            f"it holds more than weights ({refused.group(1)}), and code in a file is not run; save its state dict "
+            "alone, where you trust it"
+        )
+    elif path.suffix in PICKLED_SUFFIXES:
+        reason = "it is truncated or damaged, or no weights that torch.save wrote; copy or download it again"
     elif start.startswith((b"PK\x03\x04", b"\x80\x02")):
         reason = "it is a pickled PyTorch file; convert it to safetensors"
     elif start[8:9] == b"{" and isinstance(error, SafetensorError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import subprocess
@@ -457,7 +458,7 @@ def test_code_in_a_training_checkpoint_is_not_run(tmp_path: Path) -> None:
             tmp_path / "w.ckpt",
             _use_new_zipfile_serialization=zipped,
         )
-        with pytest.raises(CheckpointError, match="more than weights in it"):
+        with pytest.raises(CheckpointError, match="more than weights"):
             load_weights(SmallNetwork(), tmp_path / "w.ckpt")
     assert not (tmp_path / "ran").exists()
 
@@ -510,7 +511,10 @@ def test_an_index_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     write(tmp_path / "w.safetensors", official_tensors())
     index = tmp_path / "in" / "model.safetensors.index.json"
-    for content in ('{"weight_map": {"model.token": "../w.safetensors"}}', "[]", "{}", '{"weight_map": 3}', "\udcff"):
+    for content in (
+        *('{"weight_map": {"model.token": "../w.safetensors"}}', "[]", "{}", '{"weight_map": 3}', "\udcff"),
+        '{"weight_map": {}}',
+    ):
         index.write_bytes(content.encode("utf-8", "surrogateescape"))
         with pytest.raises(CheckpointError, match="index"):
             read_shapes(index)
@@ -654,12 +658,16 @@ class TestPickledStateDicts:
     @pytest.mark.parametrize(
         ("damage", "reason"),
         [
-            (_truncate, "damaged, or more than weights in it"),
+            (_truncate, "truncated or damaged"),
             (lambda path: path.write_bytes(b""), "it is empty"),
-            (lambda path: path.write_bytes(b"abc"), "damaged, or more than weights in it"),
+            (lambda path: path.write_bytes(b"abc"), "truncated or damaged"),
+            (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
+            (lambda path: torch.save({1: torch.zeros(2)}, path), "something else than a state dict"),
+            (lambda path: torch.save({"a": torch.zeros(2, device="meta")}, path), "something else than a state dict"),
+            (lambda path: torch.save({"a": torch.eye(2).to_sparse()}, path), "something else than a state dict"),
             (lambda path: torch.save({"epoch": 3}, path), "something else than a state dict"),
             (lambda path: torch.save([torch.zeros(2)], path), "something else than a state dict"),
-            (lambda path: torch.save({"a": Path("x")}, path), "damaged, or more than weights in it"),
+            (lambda path: torch.save({"args": argparse.Namespace()}, path), "more than weights (argparse.Namespace)"),
         ],
     )
     def test_unreadable_files(self, tmp_path: Path, damage: Callable[[Path], object], reason: str) -> None:
@@ -670,6 +678,7 @@ class TestPickledStateDicts:
             load_weights(SmallNetwork(), path)
         assert str(path) in one_line(error)
         assert reason in one_line(error)
+        assert "weights_only" not in one_line(error)  # which would load, and run, anything
 
     def test_a_file_is_known_by_its_official_name(self, tmp_path: Path) -> None:
         path = tmp_path / "depth_anything_v2_metric_hypersim_vits.pth"
