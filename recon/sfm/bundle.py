@@ -14,6 +14,10 @@ _LOSS_SCALE = 0.5
 """Pixels of the small pictures, from which on an error counts less (Cauchy): features are placed to within 0.3."""
 _TOLERANCE = 1e-6
 """Relative change of the cost at which adjustment ends; COLMAP's own takes three times as long for nothing."""
+_ALL_POINTS_UP_TO = 100
+"""Photos: cameras of larger sets are refined by some points of each photo, for it takes long."""
+_ENOUGH_POINTS = 1000
+"""Of each photo, those that most photos see first."""
 
 
 def adjust(
@@ -22,18 +26,22 @@ def adjust(
     focal: bool = True,
     centre: bool = False,
     distortion: bool = True,
+    placement: bool = True,
     iterations: int = 50,
     tolerance: float = _TOLERANCE,
+    threads: int = 1,
 ) -> float:
-    """Refine cameras and points of `model` in place, robustly (Cauchy loss), on one thread.
+    """Refine cameras and points of `model` in place, robustly (Cauchy loss).
 
     Args:
         model: with at least two photos.
         focal: refine focal lengths.
         centre: refine principal points.
         distortion: refine distortion.
+        placement: refine where photos were taken from, and which way they look.
         iterations: at most.
         tolerance: relative change of the cost at which to end.
+        threads: of the CPU.
 
     Returns:
         the robust cost: half the sum over all coordinates, in squared pixels.
@@ -45,11 +53,12 @@ def adjust(
     options.refine_focal_length = focal
     options.refine_principal_point = centre
     options.refine_extra_params = distortion
+    options.refine_rig_from_world = placement
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = _LOSS_SCALE
     options.ceres.solver_options.max_num_iterations = iterations
     options.ceres.solver_options.function_tolerance = tolerance
-    options.ceres.solver_options.num_threads = 1
+    options.ceres.solver_options.num_threads = threads
     config = pycolmap.BundleAdjustmentConfig()
     for image_id in model.reg_image_ids():
         config.add_image(image_id)
@@ -59,14 +68,68 @@ def adjust(
     return float(summary.ceres_summary.final_cost)
 
 
+def refine(model: pycolmap.Reconstruction, *, lenses: bool, threads: int = 1) -> pycolmap.Reconstruction:
+    """A copy of `model` with cameras and points as the robust loss has them; `lenses` are refined too, or kept.
+
+    Mapping minimises squared errors, by which the wrong matches that every model keeps weigh more than their number.
+    In large sets the cameras come from part of the points, and all points from the cameras.
+    """
+    import pycolmap
+
+    refined = pycolmap.Reconstruction(model)
+    if model.num_reg_images() <= _ALL_POINTS_UP_TO:
+        adjust(refined, focal=lenses, distortion=lenses, threads=threads)
+        return refined
+    part = with_points(model, enough_points(model, _ENOUGH_POINTS))
+    adjust(part, focal=lenses, distortion=lenses, threads=threads)
+    for camera_id, camera in part.cameras.items():
+        refined.cameras[camera_id].params = camera.params
+    for image_id in part.reg_image_ids():
+        refined.frame(refined.images[image_id].frame_id).rig_from_world = part.images[image_id].cam_from_world()
+    adjust(refined, focal=False, distortion=False, placement=False, threads=threads)
+    return refined
+
+
+def enough_points(model: pycolmap.Reconstruction, per_photo: int) -> list[int]:
+    """Ids of points of `model` by which each photo sees at least `per_photo`, or all that it sees.
+
+    Points that many photos see come first: they hold the cameras best.
+    """
+    seen = dict.fromkeys(model.reg_image_ids(), 0)
+    chosen = []
+    for point_id in by_track_length(model):
+        photos = {element.image_id for element in model.points3D[point_id].track.elements}
+        if min(seen[image_id] for image_id in photos) < per_photo:
+            chosen.append(point_id)
+            for image_id in photos:
+                seen[image_id] += 1
+    return chosen
+
+
+def by_track_length(model: pycolmap.Reconstruction) -> list[int]:
+    """Ids of the points of `model`, those that most photos see first."""
+    return sorted(model.points3D, key=lambda point_id: (-model.points3D[point_id].track.length(), point_id))
+
+
 def with_own_cameras(model: pycolmap.Reconstruction, points: Iterable[int] | None = None) -> pycolmap.Reconstruction:
     """A copy of `model` in which each photo has a camera of its own, whose id is the photo's.
 
     Only features that see points are copied, with `points` only those that see the points with these ids.
     """
+    own = {image_id: image_id for image_id in model.reg_image_ids()}
+    return _copy(model, model.points3D if points is None else points, own)
+
+
+def with_points(model: pycolmap.Reconstruction, points: Iterable[int]) -> pycolmap.Reconstruction:
+    """A copy of `model` with only the points of these ids, and the features that see them."""
+    return _copy(model, points, {image_id: model.images[image_id].camera_id for image_id in model.reg_image_ids()})
+
+
+def _copy(model: pycolmap.Reconstruction, points: Iterable[int], camera_ids: dict[int, int]) -> pycolmap.Reconstruction:
+    """With some points, and with the camera of each photo under the id that `camera_ids` gives."""
     import pycolmap
 
-    chosen = [model.points3D[point_id] for point_id in (model.points3D if points is None else points)]
+    chosen = [model.points3D[point_id] for point_id in points]
     features: dict[int, list[pycolmap.Point2D]] = {image_id: [] for image_id in model.reg_image_ids()}
     tracks = []
     for point in chosen:
@@ -78,14 +141,15 @@ def with_own_cameras(model: pycolmap.Reconstruction, points: Iterable[int] | Non
         tracks.append(track)
 
     copy = pycolmap.Reconstruction()
-    for image_id in features:
-        camera = pycolmap.Camera(model.cameras[model.images[image_id].camera_id].todict())
-        camera.camera_id = image_id
-        copy.add_camera_with_trivial_rig(camera)
+    for image_id, camera_id in camera_ids.items():
+        if camera_id not in copy.cameras:
+            camera = pycolmap.Camera(model.cameras[model.images[image_id].camera_id].todict())
+            camera.camera_id = camera_id
+            copy.add_camera_with_trivial_rig(camera)
     for image_id, seen in features.items():
         image = model.images[image_id]
         own = pycolmap.Image(
-            name=image.name, points2D=pycolmap.Point2DList(seen), camera_id=image_id, image_id=image_id
+            name=image.name, points2D=pycolmap.Point2DList(seen), camera_id=camera_ids[image_id], image_id=image_id
         )
         copy.add_image_with_trivial_frame(own, image.cam_from_world())
     for point, track in zip(chosen, tracks, strict=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
 from recon.sfm.agreement import agreement
+from recon.sfm.bundle import refine
 from recon.sfm.colmap import run_cancellable
 from recon.sfm.focal import (
     FAR_FROM_EXIF,
@@ -26,7 +27,7 @@ from recon.sfm.global_mapping import global_models
 from recon.sfm.lenses import Lenses
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.photos import SfmPhoto
-from recon.sfm.separate_lenses import lens_gains, with_own_centres
+from recon.sfm.separate_lenses import has_own_centres, lens_gains, with_own_centres
 from recon.sources.colmap import distortion_coefficients, sparse_points, world_to_camera
 from recon.sources.pixels import SHORTEST_FOCAL_35MM
 from recon.types.lens import distort
@@ -162,9 +163,28 @@ def build_models(
         if good:
             break
     report(count)
-    if candidates.models:
-        leave_out_contradicted(candidates.models[0], overlaps)
-    return candidates.models
+    models = candidates.models
+    if models:
+        leave_out_contradicted(models[0], overlaps)
+        models[0] = _refined(models[0], overlaps, count, threads, lambda: report(count))
+    return models
+
+
+def _refined(
+    model: pycolmap.Reconstruction, overlaps: Overlaps, count: int, threads: int, watch: Callable[[], None]
+) -> pycolmap.Reconstruction:
+    """`model` with what its few wrong matches have bent put right; as it is if that was done, or ends in nonsense."""
+    if has_own_centres(model):
+        return model
+    refined = run_cancellable(
+        lambda token: refine(model, lenses=count >= LENS_FROM, threads=_threads(count, threads)), watch
+    )
+    return refined if _makes_sense(refined, overlaps) else model
+
+
+def _threads(count: int, threads: int) -> int:
+    """Of the CPU, that mapping `count` photos takes."""
+    return 1 if count <= _ONE_THREAD_UP_TO else threads
 
 
 class _Candidates:
@@ -274,7 +294,7 @@ def _map(
     import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = 1 if count <= _ONE_THREAD_UP_TO else threads
+    options.num_threads = _threads(count, threads)
     options.random_seed = seed
     options.extract_colors = False
     options.min_model_size = 2

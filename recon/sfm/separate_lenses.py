@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.sfm.bundle import adjust, with_own_cameras
+from recon.sfm.bundle import adjust, by_track_length, with_own_cameras
 
 if TYPE_CHECKING:
     import pycolmap
@@ -30,6 +30,8 @@ _BENT = 0.95
 """Factor on the cost from which on distortion is believed: it trades against the focal length, and misleads it."""
 _AS_GOOD = 1.05
 """Factor on the cost up to which sharing focal lengths is right."""
+_MIDDLE = 1.0
+"""Pixels: how far a principal point not estimated may be from the middle, for small pictures are cut to whole ones."""
 _SAME_FOCAL = 0.01
 """Neighbouring focal lengths, in order, that differ by less are of one lens setting."""
 
@@ -55,12 +57,20 @@ def lens_gains(model: pycolmap.Reconstruction) -> LensGains:
     """How much better lenses of their own would explain the photos of `model`; nothing for less than four photos."""
     if model.num_reg_images() < FEWEST_PHOTOS:
         return LensGains(0.0, 0.0)
-    points = sorted(model.points3D, key=lambda point_id: (-model.points3D[point_id].track.length(), point_id))
-    own = with_own_cameras(model, points[:_TEST_POINTS])
+    own = with_own_cameras(model, by_track_length(model)[:_TEST_POINTS])
     as_is = adjust(own, focal=False, distortion=False, iterations=_TEST_ITERATIONS)
     with_focals = adjust(own, distortion=False, iterations=_TEST_ITERATIONS)
     with_centres = adjust(own, centre=True, distortion=False, iterations=_TEST_ITERATIONS)
     return LensGains(1 - with_focals / as_is, 1 - with_centres / with_focals)
+
+
+def has_own_centres(model: pycolmap.Reconstruction) -> bool:
+    """Whether a principal point of `model` was estimated, and not taken to be the middle of the photo."""
+    middles = [
+        (camera.principal_point_x - camera.width / 2, camera.principal_point_y - camera.height / 2)
+        for camera in model.cameras.values()
+    ]
+    return bool(np.abs(middles).max() > _MIDDLE)
 
 
 def with_own_centres(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:

@@ -22,7 +22,6 @@ from recon.files import temporary_folder
 from recon.geometry.sparse_points import SparsePoints
 from recon.options import Options, option
 from recon.progress import TellPart
-from recon.sfm.bundle import adjust
 from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.focal import FAR_FROM_EXIF
@@ -40,8 +39,6 @@ __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo"
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 
 _STILL_THINGS = "what stands still in the pictures (text or a logo over the photos, a frame, a background that stays)"
-_REFINED_UP_TO = 100
-"""Photos: smaller sets from which matches were left out are refined robustly, for a few such matches always stay."""
 _USUAL_FOCALS = (0.4, 4.0)
 """In units of the longer side, 14 to 144 mm on 35 mm film: others are what a camera that hardly moves ends in too."""
 _FEWEST_FEATURES = 50
@@ -262,8 +259,6 @@ def structure_from_motion(
                 f"cameras cannot be found: {len(overlaps.pairs)} pairs of the {count} photos overlap, but no model of "
                 "them makes sense; give more photos, in smaller steps around the scene"
             )
-        if still.count and models[0].num_reg_images() <= _REFINED_UP_TO:
-            adjust(models[0])
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
 

@@ -431,7 +431,7 @@ def test_door_against_its_colmap_model(shared_data: Path):
     reference = read_colmap(shared_data / "door" / "sparse" / "0")
     assert reference.cameras.world_to_camera is not None
     assert reference.cameras.intrinsics is not None
-    assert reference.distortion is not None
+    assert reference.cameras.distortion is not None
     photos = load_each(shared_data / "door" / "images", prepare_photo).photos
     found = structure_from_motion(photos)
     assert found.registered_names == reference.names
@@ -439,7 +439,7 @@ def test_door_against_its_colmap_model(shared_data: Path):
     assert fit.rotation <= 0.05
     assert fit.centre <= 0.002
     np.testing.assert_allclose(found.lenses.intrinsics, reference.cameras.intrinsics, rtol=0.002)
-    np.testing.assert_allclose(found.lenses.distortion, reference.distortion, atol=0.003)
+    np.testing.assert_allclose(found.lenses.distortion, reference.cameras.distortion, atol=0.003)
 
 
 @pytest.mark.slow
