@@ -44,6 +44,7 @@ ONNX_FILE = "an ONNX file"
 STEREO = "multi-view stereo"
 SPLATS = "splats"
 DEPTH_SPLATS = "splats from depth"
+OPTIMISED_SPLATS = "splats optimised to look like the photos"
 """Parts of a run that some options are for."""
 FORMATS = "export formats"
 """Stands for the export formats that take the option, as their own options say (`recon.options.like`)."""
@@ -169,6 +170,36 @@ class SplatBudget(Options):
         help="Splats from depth are at most this many: the most important ones.",
         least=1,
         used_by=(DEPTH_SPLATS,),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplatOptimisation(Options):
+    """Splats that look like the photos."""
+
+    gs_iterations: int | None = option(
+        None,
+        help="Steps that splats are optimised for; 0 leaves them as they are. [As many as help the photos held out, at "
+        "most 65 for each other photo.]",
+        least=0,
+        used_by=(OPTIMISED_SPLATS,),
+    )
+    gs_seconds: float | None = option(
+        None, help="Seconds that splats are optimised for at most [no limit].", above=0, used_by=(OPTIMISED_SPLATS,)
+    )
+    gs_splats: int | None = option(
+        None,
+        help="Splats from depth that are optimised are at most this many, the most important ones [as many as a photo "
+        "has pixels, at the size that depth is found at].",
+        least=1,
+        used_by=(OPTIMISED_SPLATS,),
+    )
+    gs_holdout: int = option(
+        10,
+        help="With at least this many photos, one in as many is kept from the optimisation and tells when it has done "
+        "enough; 0 keeps none.",
+        least=0,
+        used_by=(OPTIMISED_SPLATS,),
     )
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from recon.eval.ground_truth import sample_depth
 from recon.eval.truth import GroundTruth
-from recon.eval.view_metrics import WINDOW, psnr, ssim
 from recon.geometry.similarity import Similarity
 from recon.sources.fitting import map_intrinsics
+from recon.splats.view_metrics import WINDOW, psnr, ssim
 from recon.types import Gaussians
 from recon.types.cameras import Cameras
 

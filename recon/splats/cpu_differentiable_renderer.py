@@ -8,7 +8,9 @@ for any number of threads.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +99,10 @@ class CpuDifferentiableRenderer(CpuRenderer):
             planes[3] = gradient.depth / alpha
             planes[LIGHT] += np.where(1 - light > DEPTH_ALPHA_MIN, planes[3] * drawn.image[3] / alpha, 0)
         self.blend_back(planes)
-        rows, of_camera = self._gaussian_gradients(drawn)
+        rows = np.zeros((len(self._means), HARMONICS + 3 * self._harmonics.shape[2]), np.float32)
+        of_camera = self.carry_back(gaussian_gradients, rows)
         background = (gradient.color.astype(np.float64) * light[:, :, None]).sum(axis=(0, 1))
-        return Gradients(self._as_gaussians(rows), *camera_gradients(of_camera, drawn), background)
+        return Gradients(self._as_gaussians(rows), *of_camera, background)
 
     def draw(self, world_to_camera: NDArray[np.float64], intrinsics: NDArray[np.float64]) -> Drawn:
         """One view without background; arguments as for `render`.
@@ -115,7 +118,7 @@ class CpuDifferentiableRenderer(CpuRenderer):
             visible = splats.ranges[part]
             count_pairs(splats.geometry, visible.first, visible.last, self._height, self._width, counts[part])
 
-        self._map(count, range(len(splats.ranges)))
+        self.spread(count, range(len(splats.ranges)))
         # Tile by tile, and within a tile range by range, so that its pairs are in the order of the Gaussians.
         ends = np.cumsum(counts.T).reshape(tiles, len(counts))
         starts = np.concatenate([[0], ends[:, -1]])
@@ -140,7 +143,7 @@ class CpuDifferentiableRenderer(CpuRenderer):
                 self._splat_slots,
             )
 
-        self._map(fill, range(len(splats.ranges)))
+        self.spread(fill, range(len(splats.ranges)))
         image = np.empty((PLANES, self._height, self._width), np.float32)
         last_counted = np.empty((self._height, self._width), np.int32)
         parts = _equal_parts(starts)
@@ -159,13 +162,13 @@ class CpuDifferentiableRenderer(CpuRenderer):
                 last_counted,
             )
 
-        self._map(blend, parts)
+        self.spread(blend, parts)
         centre = np.linalg.inv(world_to_camera)[:3, 3].astype(np.float64)
         self._drawn = Drawn(image, last_counted, world_to_camera, centre, intrinsics, splats, starts, parts)
         return self._drawn
 
     def blend_back(self, gradient: NDArray[np.float32]) -> None:
-        """What the pixels of the view drawn last say to its splats, kept for `gaussian_gradient`.
+        """What the pixels of the view drawn last say to its splats, kept for `carry_back`.
 
         Args:
             gradient: (PLANES, H, W) derivatives of a loss by the image.
@@ -187,24 +190,31 @@ class CpuDifferentiableRenderer(CpuRenderer):
                 self._slot_rows,
             )
 
-        self._map(run, drawn.tile_parts)
+        self.spread(run, drawn.tile_parts)
 
-    def _gaussian_gradients(self, drawn: Drawn) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """(G, 11 + 3 (degree + 1)²) by the Gaussians and (CAMERA_FIELDS,) by the camera."""
-        rows = np.zeros((len(self._means), HARMONICS + 3 * self._harmonics.shape[2]), np.float32)
-        of_camera = np.zeros((len(drawn.splats.ranges), CAMERA_FIELDS))
+    def carry_back(self, kernel: Callable[..., None], *outputs: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """From what the pixels of the view drawn last say, as `blend_back` left it, to Gaussians and camera.
+
+        Args:
+            kernel: takes the arguments of `gaussian_gradients` up to `of_camera`, for a range of splats, and `outputs`.
+
+        Returns:
+            Derivatives by (4, 4) world-to-camera and (3, 3) intrinsics.
+        """
+        drawn = self._last()
+        ranges = drawn.splats.ranges
+        of_camera = np.zeros((len(ranges), CAMERA_FIELDS))
 
         def run(part: int) -> None:
-            visible = drawn.splats.ranges[part]
-            gaussian_gradients(
+            kernel(
                 self._means,
                 self._scales,
                 self._rotations,
                 self._harmonics,
                 self._opacities,
                 self._indices,
-                visible.first,
-                visible.last,
+                ranges[part].first,
+                ranges[part].last,
                 drawn.splats.geometry,
                 drawn.splats.colors,
                 self._splat_slots,
@@ -214,12 +224,12 @@ class CpuDifferentiableRenderer(CpuRenderer):
                 drawn.intrinsics,
                 self._height,
                 self._width,
-                rows,
                 of_camera[part],
+                *outputs,
             )
 
-        self._map(run, range(len(drawn.splats.ranges)))
-        return rows, of_camera.sum(axis=0)
+        self.spread(run, range(len(ranges)))
+        return _camera_gradients(of_camera.sum(axis=0), drawn)
 
     def _as_gaussians(self, rows: NDArray[np.float32]) -> Gaussians:
         return Gaussians(
@@ -256,7 +266,7 @@ class CpuDifferentiableRenderer(CpuRenderer):
         return self._pairs
 
 
-def camera_gradients(of_camera: NDArray[np.float64], drawn: Drawn) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _camera_gradients(of_camera: NDArray[np.float64], drawn: Drawn) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From (CAMERA_FIELDS,) sums to derivatives by the entries of (4, 4) world-to-camera and (3, 3) intrinsics.
 
     The centre is -R⁻¹ t, as of any matrix: derivatives are by all entries as if they were independent.

@@ -299,16 +299,16 @@ def gaussian_gradients(
     intrinsics: NDArray[np.float64],
     height: int,
     width: int,
-    rows: NDArray[np.float32],
     of_camera: NDArray[np.float64],
+    rows: NDArray[np.float32],
 ) -> None:
     """`gaussian_gradient` of the splats from `first` to before `last`.
 
     Args:
         indices: (G,) as from `project`.
         splat_slots: (G, 2) as from `fill_slots`.
-        rows: (G, 11 + 3 (degree + 1)²) receives the derivatives of the Gaussians that pixels took colour from.
         of_camera: (CAMERA_FIELDS,) is added to.
+        rows: (G, 11 + 3 (degree + 1)²) receives the derivatives of the Gaussians that pixels took colour from.
     """
     coefficients = harmonics.shape[2]
     basis = np.full(coefficients, CONSTANT_BASIS)

@@ -130,7 +130,7 @@ class CpuRenderer:
             return Range(part.first, part.first + kept)
 
         return Splats(
-            self._geometry, self._colors, self._map(run, self._cut(Range(0, len(self._means)), _SPLATS_PER_TASK))
+            self._geometry, self._colors, self.spread(run, self._cut(Range(0, len(self._means)), _SPLATS_PER_TASK))
         )
 
     def bin(self, splats: Splats) -> Iterator[Bins]:
@@ -143,7 +143,7 @@ class CpuRenderer:
             visible = splats.ranges[part]
             count_pairs(splats.geometry, visible.first, visible.last, self._height, self._width, counts[part])
 
-        self._map(count, range(len(splats.ranges)))
+        self.spread(count, range(len(splats.ranges)))
         for band in _bands(counts.sum(axis=0)):
             # Tile by tile, and within a tile range by range, so that its pairs are in the order of the Gaussians.
             ends = np.cumsum(counts[:, band.first : band.last].T).reshape(-1, len(counts))  # (tiles of band, ranges)
@@ -170,12 +170,12 @@ class CpuRenderer:
                     pairs,
                 )
 
-            self._map(fill, range(len(splats.ranges)))
+            self.spread(fill, range(len(splats.ranges)))
             yield Bins(band, pairs, starts)
 
     def sort(self, bins: Bins) -> None:
         """Put the pairs of each tile in order, in place."""
-        self._map(lambda part: sort_pairs(bins.pairs, bins.starts, part.first, part.last), self._cut(bins.band))
+        self.spread(lambda part: sort_pairs(bins.pairs, bins.starts, part.first, part.last), self._cut(bins.band))
 
     def blend(
         self,
@@ -202,7 +202,7 @@ class CpuRenderer:
                 alpha,
             )
 
-        self._map(run, self._cut(bins.band))
+        self.spread(run, self._cut(bins.band))
 
     def _cut(self, whole: Range, smallest: int = 1) -> list[Range]:
         """`whole` in consecutive parts of about equal length, at least `smallest` if it has that many."""
@@ -211,7 +211,7 @@ class CpuRenderer:
         ends = [whole.first + length * part // parts for part in range(parts + 1)]
         return [Range(first, last) for first, last in itertools.pairwise(ends)]
 
-    def _map(self, function: Callable[[Any], Any], arguments: Any) -> list[Any]:
+    def spread(self, function: Callable[[Any], Any], arguments: Any) -> list[Any]:
         """`function` of each argument, on all threads."""
         return list((map if self._pool is None else self._pool.map)(function, arguments))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.eval.view_metrics import psnr, ssim
+from recon.splats.view_metrics import psnr, ssim
 from tests.seeds import numpy_random
 
 
