@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import compiled
+from recon.geometry.compiled import compiled
 
 SSIM_WEIGHT = 0.2
 """Of 1 - SSIM; the rest is that of the mean absolute difference."""

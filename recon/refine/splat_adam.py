@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.compiled import FUSED, compiled
+from recon.geometry.compiled import FUSED, compiled
 from recon.splats.cpu_projection import CONSTANT_BASIS
 from recon.splats.cpu_projection_gradients import HARMONICS, MEAN, OPACITY, ROTATION, SCALE, gaussian_gradient
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from recon.cameras import Cameras
+
 from recon.choices import SplatOptimisation
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
