@@ -173,22 +173,25 @@ def _dolly_zoom(capture: _Capture) -> CameraPath:
 def _extend(capture: _Capture) -> CameraPath:
     path = _interpolate_smooth(capture)
     return capture.first_sound(
-        _with_loops(capture, path, round((len(path) - 1) * share), seconds)
+        _with_loops(capture, path, round((len(path) - 1) * share), seconds, stop)
+        for stop in (_stop_softly, _stop_by_one_factor)
         for seconds in BRAKING_SECONDS
         for share in (1 / 2, 3 / 8, 5 / 8, 1 / 4, 3 / 4)
     )
 
 
-def _with_loops(capture: _Capture, path: CameraPath, halt: int, seconds: float) -> CameraPath:
+def _with_loops(
+    capture: _Capture, path: CameraPath, halt: int, seconds: float, stop: Callable[[int, int], FloatArray]
+) -> CameraPath:
     """The path, which within `seconds` comes to rest at frame `halt`, goes through both loops, and sets off again."""
     start, left = path[halt : halt + 1], len(path) - 1 - halt
     braking = min(round(seconds * capture.fps), halt, left)
     return CameraPath.joined(
         [
-            path.at(_coming_to_rest(halt, braking)),
+            path.at(stop(halt, braking)),
             _wander_from(capture, start, INSERTED_LOOP_SECONDS)[1:-1],
             _dolly_zoom_from(capture, start, INSERTED_LOOP_SECONDS),
-            path.at(len(path) - 1 - _coming_to_rest(left, braking)[::-1])[1:],
+            path.at(len(path) - 1 - stop(left, braking)[::-1])[1:],
         ]
     )
 
@@ -261,7 +264,7 @@ def _depth_at(capture: _Capture, frame: CameraPath, percent: float) -> float:
     return float(capture.sample.depth_percentiles(frame, capture.size, (percent,))[0, 0])
 
 
-def _coming_to_rest(end: int, braking: int) -> FloatArray:
+def _stop_softly(end: int, braking: int) -> FloatArray:
     """Positions 0, 1, 2, … that slow down over the last `braking` frames, and stop at `end`.
 
     Meanwhile half as many frames of the path pass, so it is made even.
@@ -270,3 +273,10 @@ def _coming_to_rest(end: int, braking: int) -> FloatArray:
     cruising = np.arange(end - braking // 2)
     t = np.arange(braking + 1) / max(braking, 1)
     return np.append(cruising, end + braking * (t - t**3 + t**4 / 2 - 0.5))  # speed 1 - 3 t² + 2 t³
+
+
+def _stop_by_one_factor(end: int, braking: int) -> FloatArray:
+    """The same with steps that shrink by one factor, to a fiftieth: the best where a second has few frames."""
+    steps = 0.02 ** (np.arange(1, braking + 1) / max(braking, 1))
+    cruising = np.arange(max(int(end - steps.sum()), 0) + 1)
+    return np.append(cruising, end - (end - cruising[-1]) * (1 - np.cumsum(steps) / steps.sum()))

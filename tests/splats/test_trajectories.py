@@ -7,6 +7,7 @@ import pytest
 
 from recon.errors import InputError
 from recon.geometry.cameras import camera_centres
+from recon.splats import trajectories
 from recon.splats.camera_path import CameraPath
 from recon.splats.path_steps import step_over
 from recon.splats.splat_sample import SplatSample
@@ -169,6 +170,18 @@ def test_no_step_is_a_jump(kind, count):
 def test_no_step_is_a_jump_at_other_frame_rates(fps):
     for mode in MOVING:
         assert_even(path_of(mode, capture("hand-held", 7), fps=fps))
+
+
+@pytest.mark.parametrize("braking", [0, 1, 2, 7, 30])
+@pytest.mark.parametrize("stop", [trajectories._stop_softly, trajectories._stop_by_one_factor])
+def test_stopping_goes_forward_to_the_very_end(stop, braking):
+    positions = stop(30, braking)
+    assert (positions[0], positions[-1]) == pytest.approx((0, 30))
+    steps = np.diff(positions)
+    assert (steps > -1e-9).all()
+    assert steps.max() <= 1.6
+    if braking == 30:
+        assert steps[-1] < 0.1
 
 
 def test_the_check_of_evenness_can_fail():
@@ -397,11 +410,12 @@ def test_coverage_is_the_share_of_the_view():
 
 
 def test_a_sample_of_many_splats_still_fills_the_view():
-    wall = numpy_random(0).uniform(-3, 3, (400_000, 3)) * [1, 1, 0] + [0, 0, 0.05]
-    sample = SplatSample.of(surface(wall, 0.006))
+    """Five layers, of which a sample of one eighth would cover half were its splats not enlarged."""
+    wall = numpy_random(0).uniform(-1, 1, (400_000, 3)) * [1, 1, 0] + [0, 0, 0.05]
+    sample = SplatSample.of(surface(wall, 0.004))
     assert len(sample.centres) == 50_000
     path = CameraPath.of(cameras(cameras_at(np.zeros((1, 3)), np.eye(3))))
-    assert sample.covered(path, SIZE, 0.1)[0] > 0.7
+    assert sample.covered(path, SIZE, 0.1)[0] > 0.9
 
 
 def test_nothing_in_view_and_nothing_at_all():
