@@ -334,10 +334,10 @@ class _Steps:
         if correct_cameras:
             cameras.step(view, *of_camera, pace=1 - progress)
 
-    def _rates(self, progress: float) -> NDArray[np.float64]:
+    def _rates(self, progress: float) -> NDArray[np.float32]:
         """(D,) learning rates, in the order of `cpu_projection_gradients`."""
         first, last = _MEAN_RATES
-        rates = np.empty(HARMONICS + 3 * self._coefficients)
+        rates = np.empty(HARMONICS + 3 * self._coefficients, np.float32)
         rates[MEAN:SCALE] = first * (last / first) ** progress * self._extent
         rates[SCALE:ROTATION], rates[ROTATION:OPACITY], rates[OPACITY] = _SCALE_RATE, _ROTATION_RATE, _OPACITY_RATE
         rates[HARMONICS:] = _HARMONICS_RATE

@@ -16,7 +16,9 @@ from recon.splats.cpu_projection import CONSTANT_BASIS
 from recon.splats.cpu_projection_gradients import HARMONICS, MEAN, OPACITY, ROTATION, SCALE, gaussian_gradient
 
 BETA_1, BETA_2 = 0.9, 0.999
-_EPSILON = 1e-15
+_KEEP_1, _TAKE_1 = np.float32(BETA_1), np.float32(1 - BETA_1)
+_KEEP_2, _TAKE_2 = np.float32(BETA_2), np.float32(1 - BETA_2)
+_EPSILON = np.float32(1e-15)
 _OPACITY_BOUNDS = (1e-6, 1 - 1e-6)
 
 
@@ -43,8 +45,8 @@ def update_splats(
     moments: NDArray[np.float32],
     steps: NDArray[np.int32],
     weights: NDArray[np.float32],
-    rates: NDArray[np.float64],
-    corrections: NDArray[np.float64],
+    rates: NDArray[np.float32],
+    corrections: NDArray[np.float32],
 ) -> None:
     """Move the Gaussians of the splats from `first` to before `last`, in place.
 
@@ -58,7 +60,7 @@ def update_splats(
     coefficients = harmonics.shape[2]
     basis = np.full(coefficients, CONSTANT_BASIS)
     count = HARMONICS + 3 * coefficients
-    row = np.empty(count)
+    row, change = np.empty(count), np.empty(count, np.float32)
     for s in range(first, last):
         g = int(indices[s])
         weight = gaussian_gradient(
@@ -93,25 +95,30 @@ def update_splats(
         step = min(int(steps[g]), len(corrections) - 1)
         steps[g] = step + 1
         of_first, of_second = corrections[step, 0], corrections[step, 1]
+        first_moments, second_moments = moments[g, :count], moments[g, count:]
         for k in range(count):
-            mean = BETA_1 * moments[g, k] + (1 - BETA_1) * row[k]
-            square = BETA_2 * moments[g, count + k] + (1 - BETA_2) * row[k] * row[k]
-            moments[g, k] = mean
-            moments[g, count + k] = square
-            row[k] = rates[k] * mean * of_first / (math.sqrt(square * of_second) + _EPSILON)
+            change[k] = row[k]
+        for k in range(count):  # in float32, so that several fit into one instruction
+            slope = change[k]
+            mean = _KEEP_1 * first_moments[k] + _TAKE_1 * slope
+            square = _KEEP_2 * second_moments[k] + _TAKE_2 * slope * slope
+            first_moments[k] = mean
+            second_moments[k] = square
+            change[k] = rates[k] * (mean * of_first) / (math.sqrt(square * of_second) + _EPSILON)
         for k in range(3):
-            means[g, k] -= row[MEAN + k]
-            scales[g, k] *= math.exp(-row[SCALE + k])
+            means[g, k] -= change[MEAN + k]
+            scales[g, k] *= math.exp(-change[SCALE + k])
         for k in range(4):
-            rotations[g, k] -= row[ROTATION + k]
-        moved = 1 / (1 + (1 - opacity) / opacity * math.exp(row[OPACITY]))
+            rotations[g, k] -= change[ROTATION + k]
+        moved = 1 / (1 + (1 - opacity) / opacity * math.exp(np.float64(change[OPACITY])))
         opacities[g] = min(max(moved, _OPACITY_BOUNDS[0]), _OPACITY_BOUNDS[1])
         for channel in range(3):
             for k in range(coefficients):
-                harmonics[g, channel, k] -= row[HARMONICS + channel * coefficients + k]
+                harmonics[g, channel, k] -= change[HARMONICS + channel * coefficients + k]
 
 
-def bias_corrections(count: int) -> NDArray[np.float64]:
+def bias_corrections(count: int) -> NDArray[np.float32]:
     """(count, 2) factors of Adam's moments after 0, 1, ... steps; the last stands for all later ones."""
     steps = np.arange(1, count + 1)
-    return np.stack([1 / (1 - BETA_1**steps), 1 / (1 - BETA_2**steps)], axis=1)
+    factors = np.stack([1 / (1 - BETA_1**steps), 1 / (1 - BETA_2**steps)], axis=1)
+    return factors.astype(np.float32)

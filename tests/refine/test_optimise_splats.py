@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from recon.cameras import Cameras
 
 from recon.choices import SplatOptimisation
 from recon.errors import InputError
@@ -25,6 +24,7 @@ from recon.splats.rendering import render
 from recon.splats.torch_rasterizer import rasterize
 from recon.splats.view_metrics import psnr
 from recon.types import Gaussians, Prediction
+from recon.types.cameras import Cameras
 from tests.refine.depth_scene import make_prediction
 from tests.seeds import numpy_random
 from tests.splats.scenes import random_camera, random_gaussians
@@ -257,7 +257,7 @@ def test_steps_are_those_of_adam() -> None:
     moved = Gaussians(**{name: getattr(gaussians, name).copy() for name in names})
     renderer = CpuDifferentiableRenderer(moved, RenderSettings((40, 50), np.zeros(3)))
     moments, steps = np.zeros((30, 2 * numbers), np.float32), np.zeros(30, np.int32)
-    row = np.empty(numbers)
+    row = np.empty(numbers, np.float32)
     row[:3], row[3:6], row[6:10], row[11:], row[10] = rates.values()
     for _ in range(4):
         view = rasterize(
