@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import json
@@ -208,16 +209,21 @@ def file_digest(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file; a byte-order mark before it, as Windows programs write, is no part of it.
+    """The text of a UTF-8 file, or of a UTF-16 file with its byte-order mark, as Windows programs write either.
 
-    Raises OSError and UnicodeDecodeError.
+    A byte-order mark is no part of the text. Raises OSError and UnicodeDecodeError.
     """
-    return path.read_text(encoding="utf-8-sig")
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return path.read_text(encoding="utf-16" if is_utf16 else "utf-8-sig")
 
 
 def read_json(path: Path) -> Any:
     """What a JSON file says, with or without a byte-order mark. Raises OSError, and ValueError for what is no JSON."""
-    return json.loads(read_text(path))
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def configs_folder() -> Path:

@@ -209,7 +209,9 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"model_name": "da3-tiny"}, "unknown model 'da3-tiny'; the presets are da3-base"),
+            ({"model_name": "da3-tiny"}, "unknown model 'da3-tiny'; known: da3-base"),
+            ({"model_name": "DA3-SMAL"}, "unknown model 'DA3-SMAL'; did you mean 'da3-small'"),
+            ({"model_name": "da3-small", "weights": None, "revision": "main"}, "revision main is for .* the hub"),
             ({"model_name": "da3-small", "precision": "fp64", "weights": None}, "precision must be one of auto"),
             ({"model_name": "da3-small", "engine": "onnx", "weights": None}, "engine must be one of recon, reference"),
             ({"model_name": "da3-large", "commercial_only": True}, "CC BY-NC 4.0.*choose one of .*da3-small"),

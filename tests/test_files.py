@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from recon.errors import InputError, why
-from recon.files import atomic_write, check_readable, remove_abandoned, temporary_folder
+from recon.files import atomic_write, check_readable, read_json, read_text, remove_abandoned, temporary_folder
 
 
 def test_the_file_appears_at_the_end(tmp_path):
@@ -141,3 +141,18 @@ def test_the_reason_of_an_error_is_one_line() -> None:
     assert why(PermissionError(13, "Permission denied", "a/b")) == "Permission denied"
     assert why(ValueError("two\nlines")) == "two lines"
     assert why(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_as_windows_programs_write_it(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    (tmp_path / "a.json").write_bytes(f'{mark}{{"name":\r\n"é"}}'.encode(encoding))
+    assert read_text(tmp_path / "a.json") == '{"name":\n"é"}'
+    assert read_json(tmp_path / "a.json") == {"name": "é"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\ufeff"])
+def test_what_is_no_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"."):
+        read_json(tmp_path / "a.json")

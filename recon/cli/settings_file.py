@@ -21,11 +21,13 @@ def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, 
     """
     path = _find(name_or_path)
     try:
-        values = yaml.safe_load(read_text(path))
+        text = read_text(path)
+        node, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {why(error)}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from error
+    _refuse_repeated_keys(node, path)
     if values is None:
         values = {}
     if not isinstance(values, Mapping):
@@ -35,6 +37,15 @@ def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, 
         if key not in known:
             raise InputError(f"{path}: unknown key '{key}'; {meant(key, known)}")
     return {name: known[name].read(value, f"{path}: {name}") for name, value in values.items()}
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+    """Raise InputError for a key that is there twice, of which YAML takes the last."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+            raise InputError(f"{path}: {key.value} is given twice, in lines {lines[key.value]} and {line}")
 
 
 def settings_names() -> tuple[str, ...]:

@@ -76,6 +76,8 @@ def locate_checkpoint(
     CheckpointError in one line when there is nothing usable under that name.
     """
     path = Path(name).expanduser()
+    if revision is not None and path.exists():
+        raise CheckpointError(f"revision {revision} is for a repository of the hub, and {path} is on this machine")
     if path.is_dir():
         return _local_folder(path)
     if path.exists():

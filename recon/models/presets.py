@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from recon.errors import InputError
 from recon.files import configs_folder, read_text
+from recon.options import meant
 
 PATCH_SIZE = 14
 """Side of a patch in pixels; both image sides are multiples of it."""
@@ -133,7 +134,7 @@ def load_preset(name: str) -> Preset:
     """Read a bundled preset. InputError for an unknown name, with the known ones."""
     files = _preset_files()
     if name not in files:
-        raise InputError(f"unknown model {name!r}; the presets are {', '.join(sorted(files))}")
+        raise InputError(f"unknown model {name!r}; {meant(name.lower(), sorted(files), likeness=0.8)}")
     import yaml
 
     entry = yaml.safe_load(read_text(files[name]))

@@ -123,6 +123,8 @@ def ready_model(
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if weights is None:
+        if revision is not None:
+            raise InputError(f"revision {revision} is for a repository of the hub, and random weights come from none")
         message = f"random weights (seed {seed}): the results show that the program works, not what the photos show"
         warn(message)
         record = WeightsRecord(source="random", seed=seed)

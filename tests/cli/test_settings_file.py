@@ -42,6 +42,9 @@ def test_a_file_sets_fields(tmp_path: Path) -> None:
         ("engine: torch", "settings.yaml: engine must be one of recon, reference"),
         ("- a\n- b", "settings.yaml: expected `key: value` lines, found a list"),
         ("a: [", "settings.yaml: not a YAML file"),
+        ("out: 2020-13-45", "settings.yaml: not a YAML file"),
+        ("model: " + 5000 * "[", "settings.yaml: not a YAML file"),
+        ("seed: 1\nmodel: mvs\nseed: 2", "settings.yaml: seed is given twice, in lines 1 and 3"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, message: str) -> None:

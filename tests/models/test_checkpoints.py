@@ -224,6 +224,13 @@ def test_locates_a_file_and_a_folder_without_config(tmp_path: Path) -> None:
     assert locate_checkpoint(path).preset_name is None
 
 
+def test_a_revision_is_for_the_hub_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", official_tensors())
+    for local in (path, tmp_path):
+        with pytest.raises(CheckpointError, match="revision v2 .* hub"):
+            locate_checkpoint(local, revision="v2")
+
+
 def test_a_local_folder_wins_over_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(SmallNetwork(), "da3-base", tmp_path / "depth-anything" / "DA3-SMALL")
     monkeypatch.chdir(tmp_path)
