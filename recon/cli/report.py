@@ -108,10 +108,14 @@ def _new_bar() -> Bar:
 
 @contextlib.contextmanager
 def report_warnings() -> Iterator[None]:
-    """Show each warning of ours once, as one line on stderr; those of other packages as Python shows them."""
+    """Show each warning of ours once, as one line on stderr; those of other packages as Python shows them.
+
+    Pillow's are left out: they speak of damage in a file without naming it, and what matters of that is said by us.
+    """
     seen: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", ReconWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         show_others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

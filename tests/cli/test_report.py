@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from recon.cli.report import ProgressReport, print_table, printable, report_warnings
 from recon.messages import ReconWarning
 from recon.progress import Progress
+from recon.sources.pixels import read_image
 
 NAMES = ["table [final].jpg", "[red]x[/red].png", "a :smile: b.jpg", "[/]", "[link=x]y", "\\[a]"]
 
@@ -56,6 +59,17 @@ def test_warnings(is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: py
             warnings.warn(f"left out: {name}", ReconWarning, stacklevel=1)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"recon: warning: left out: {name}" for name in NAMES]
+
+
+def test_pillow_does_not_speak_of_files_it_does_not_name(tmp_path: Path) -> None:
+    damaged = b"Exif\0\0II*\0\x08\0\0\0\xff\0" + bytes(30)  # tells of 255 entries
+    Image.new("RGB", (42, 28)).save(tmp_path / "a.jpg", exif=damaged)
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        read_image(tmp_path / "a.jpg")
+    with warnings.catch_warnings(record=True) as said, report_warnings():
+        read_image(tmp_path / "a.jpg")
+        warnings.warn("of another package", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in said] == ["of another package"]
 
 
 @pytest.mark.parametrize(
