@@ -227,7 +227,7 @@ def test_locates_a_file_and_a_folder_without_config(tmp_path: Path) -> None:
 def test_a_revision_is_for_the_hub_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "model.safetensors", official_tensors())
     for local in (path, tmp_path):
-        with pytest.raises(CheckpointError, match="revision v2 .* hub"):
+        with pytest.raises(CheckpointError, match=r"revision v2 .* hub"):
             locate_checkpoint(local, revision="v2")
 
 
