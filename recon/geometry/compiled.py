@@ -63,6 +63,22 @@ class _CacheFiles(CompileResultCacheImpl):
         return f"{name}.py{sys.version_info[0]}{sys.version_info[1]}{abiflags}"
 
 
+class _CacheFile(IndexDataCacheFile):
+    """Numba's, but files that a crash of the machine left damaged count as absent, and are written anew."""
+
+    def load(self, key: Any) -> Any:
+        try:
+            return super().load(key)
+        except Exception:  # damaged bytes make the unpickler stumble in every way there is
+            return None
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            return super()._load_index()
+        except Exception:
+            return {}
+
+
 class _Cache(FunctionCache):
     """Numba's, in the same folders, but for the sources that `stamp` stands for."""
 
@@ -70,7 +86,7 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Callable[..., object], stamp: str) -> None:
         super().__init__(function)
-        self._cache_file = IndexDataCacheFile(self.cache_path, self._impl.filename_base, stamp)
+        self._cache_file = _CacheFile(self.cache_path, self._impl.filename_base, stamp)
 
 
 def _stamp(function: Callable[..., object], options: dict[str, Any]) -> str:

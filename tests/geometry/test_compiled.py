@@ -148,3 +148,16 @@ def test_without_a_cache_folder_kernels_still_compile(monkeypatch: pytest.Monkey
     with pytest.warns(ReconWarning, match="NUMBA_CACHE_DIR"):
         double = recon.geometry.compiled.compiled()(lambda x: 2 * x)
     assert double(3) == 6
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("content", [b"", b"junk"])
+def test_damaged_files_are_written_anew(package: Path, suffix: str, content: bytes) -> None:
+    """A machine that crashes may leave files empty."""
+    value, _, _ = run_in_a_new_process(package)
+    kept = list((package / "__pycache__").glob(f"*.{suffix}"))
+    assert kept
+    for path in kept:
+        path.write_bytes(content)
+    assert run_in_a_new_process(package) == (value, 0, 1)
+    assert run_in_a_new_process(package) == (value, 1, 0)
