@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _LOSS_SCALE = 0.5
 """Pixels of the small pictures, from which on an error counts less (Cauchy): features are placed to within 0.3."""
+_LAST_LOSS_SCALE = 0.35
+"""The same, for a model that is near the truth: then what is further off than most is better trusted less."""
 _TOLERANCE = 1e-6
 """Relative change of the cost at which adjustment ends; COLMAP's own takes three times as long for nothing."""
 _ALL_POINTS_UP_TO = 100
@@ -29,6 +31,7 @@ def adjust(
     placement: bool = True,
     iterations: int = 50,
     tolerance: float = _TOLERANCE,
+    loss_scale: float = _LOSS_SCALE,
     threads: int = 1,
 ) -> float:
     """Refine cameras and points of `model` in place, robustly (Cauchy loss).
@@ -41,6 +44,7 @@ def adjust(
         placement: refine where photos were taken from, and which way they look.
         iterations: at most.
         tolerance: relative change of the cost at which to end.
+        loss_scale: pixels of the small pictures, from which on an error counts less.
         threads: of the CPU.
 
     Returns:
@@ -55,7 +59,7 @@ def adjust(
     options.refine_extra_params = distortion
     options.refine_rig_from_world = placement
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = _LOSS_SCALE
+    options.ceres.loss_function_scale = loss_scale
     options.ceres.solver_options.max_num_iterations = iterations
     options.ceres.solver_options.function_tolerance = tolerance
     options.ceres.solver_options.num_threads = threads
@@ -78,15 +82,15 @@ def refine(model: pycolmap.Reconstruction, *, lenses: bool, threads: int = 1) ->
 
     refined = pycolmap.Reconstruction(model)
     if model.num_reg_images() <= _ALL_POINTS_UP_TO:
-        adjust(refined, focal=lenses, distortion=lenses, threads=threads)
+        adjust(refined, focal=lenses, distortion=lenses, loss_scale=_LAST_LOSS_SCALE, threads=threads)
         return refined
     part = with_points(model, enough_points(model, _ENOUGH_POINTS))
-    adjust(part, focal=lenses, distortion=lenses, threads=threads)
+    adjust(part, focal=lenses, distortion=lenses, loss_scale=_LAST_LOSS_SCALE, threads=threads)
     for camera_id, camera in part.cameras.items():
         refined.cameras[camera_id].params = camera.params
     for image_id in part.reg_image_ids():
         refined.frame(refined.images[image_id].frame_id).rig_from_world = part.images[image_id].cam_from_world()
-    adjust(refined, focal=False, distortion=False, placement=False, threads=threads)
+    adjust(refined, focal=False, distortion=False, placement=False, loss_scale=_LAST_LOSS_SCALE, threads=threads)
     return refined
 
 
