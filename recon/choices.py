@@ -179,13 +179,16 @@ class SplatOptimisation(Options):
 
     gs_iterations: int | None = option(
         None,
-        help="Steps that splats are optimised for; 0 leaves them as they are. [As many as help the photos held out, at "
-        "most 65 for each other photo.]",
+        help="Make splats from depth look like the photos, in this many steps; 0 leaves them as they are [with "
+        "gs_seconds, as many as help the photos held out, at most 65 for each other photo; else 0].",
         least=0,
         used_by=(OPTIMISED_SPLATS,),
     )
     gs_seconds: float | None = option(
-        None, help="Seconds that splats are optimised for at most [no limit].", above=0, used_by=(OPTIMISED_SPLATS,)
+        None,
+        help="Make splats from depth look like the photos, for this many seconds at most [no limit].",
+        above=0,
+        used_by=(OPTIMISED_SPLATS,),
     )
     gs_splats: int | None = option(
         None,
@@ -201,6 +204,11 @@ class SplatOptimisation(Options):
         least=0,
         used_by=(OPTIMISED_SPLATS,),
     )
+
+    @property
+    def optimises(self) -> bool:
+        """Whether a run optimises its splats from depth."""
+        return self.gs_iterations != 0 and (self.gs_iterations is not None or self.gs_seconds is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +272,7 @@ class ExportChoices(SeedOption, SplatBudget):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceOptions(ExportChoices, FitOptions, StrictOption):
+class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, StrictOption):
     """How photos become a prediction and files."""
 
     align_to_input_ext_scale: bool = option(

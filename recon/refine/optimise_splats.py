@@ -19,11 +19,13 @@ from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.geometry.located_depth import with_cameras
 from recon.geometry.quaternions import normalise
+from recon.messages import warn
 from recon.progress import tell
 from recon.refine.adam import Adam
 from recon.refine.camera_corrections import CorrectedCameras
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
 from recon.refine.far_splats import far_splats
+from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
 from recon.refine.photo_loss import PhotoLoss, Target
 from recon.refine.splat_adam import bias_corrections, update_splats
 from recon.splats.cpu_differentiable_blending import LIGHT, PLANES
@@ -60,50 +62,12 @@ _NEAREST_EXTENT = 0.05
 """Cameras count as at least this far apart, as a fraction of the typical depth."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """How alike rendered views and their photos are, as means over the photos."""
-
-    psnr: float
-    """dB, of the view as it is."""
-    psnr_fitted: float
-    """dB, after one gain for each channel has been fitted to each photo."""
-    ssim: float | None
-    """As the view is; None for photos smaller than its window."""
-
-
-@dataclass(frozen=True)
-class OptimisedSplats:
-    """Splats, and what else was found with them."""
-
-    gaussians: Gaussians
-    world_to_camera: NDArray[np.float64]
-    """(N, 4, 4) cameras, corrected where that was wanted; of photos held out as they were."""
-    intrinsics: NDArray[np.float64]
-    """(N, 3, 3) likewise."""
-    gains: NDArray[np.float64]
-    """(N, 3) what colours of the splats are multiplied by to be those of each photo."""
-    offsets: NDArray[np.float64]
-    """(N, 3) what is added to them then."""
-    held_out: tuple[int, ...]
-    """The photos that were kept from it."""
-    iterations: int
-    seconds: float
-    ended_by: str
-    """`iterations`, `seconds`, `held-out photos` (got no better) or `interrupted`."""
-    before: Scores | None
-    """Of the photos that splats were fitted to, or of some of them, with their gains and offsets."""
-    after: Scores | None
-    held_out_before: Scores | None
-    """None where none was held out."""
-    held_out_after: Scores | None
-
-
 def optimise_splats(
     prediction: Prediction,
     options: SplatOptimisation = SplatOptimisation(),  # noqa: B008 (frozen)
     *,
     start: Gaussians | None = None,
+    from_depth_options: DepthSplatOptions = DepthSplatOptions(),  # noqa: B008 (frozen)
     correct_cameras: bool | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -118,6 +82,7 @@ def optimise_splats(
         options: see there.
         start: splats in the frame of the prediction; by default made from its depth, and far ones where sky is known,
             by the photos that are not held out.
+        from_depth_options: of the start from depth; `gs_splats` counts before its budget.
         correct_cameras: also find small corrections of cameras and focal lengths; by default of those not given.
         seed: of the order of the photos.
         threads: of the CPU, by default one per core.
@@ -132,7 +97,7 @@ def optimise_splats(
     held_out = _held_out(len(prediction.depth), options.gs_holdout)
     fitted = _with_pixels(prediction, [view for view in range(len(prediction.depth)) if view not in held_out])
     if start is None:
-        start = _start(_of_views(prediction, fitted), options)
+        start = _start(_of_views(prediction, fitted), options, from_depth_options)
     check_gaussians(start)
     if correct_cameras is None:
         correct_cameras = prediction.extrinsics_origin not in (None, "given")
@@ -214,7 +179,8 @@ class _Fit:
             if stops_early and _psnr_of(self.scores(held_out)) < best_score:
                 self._restore(best)
         except KeyboardInterrupt:
-            ended_by = "interrupted"
+            ended_by = INTERRUPTED
+            warn(f"splats: interrupted after {done} of {most} steps; what they are by then is kept")
             self._renderer.close()  # waits for threads that are still at it
             self._renderer = CpuDifferentiableRenderer(self._gaussians, self._settings)
         return done, ended_by
@@ -363,11 +329,12 @@ def _with_pixels(prediction: Prediction, views: list[int]) -> list[int]:
     return left
 
 
-def _start(prediction: Prediction, options: SplatOptimisation) -> Gaussians:
+def _start(prediction: Prediction, options: SplatOptimisation, from_depth_options: DepthSplatOptions) -> Gaussians:
     """Splats from depth, and far ones where sky is known."""
     _, height, width = prediction.depth.shape
     prediction = _without_masked_colors(prediction)
-    near = from_depth(prediction, DepthSplatOptions(budget=options.gs_splats or height * width))
+    budget = options.gs_splats or from_depth_options.budget or height * width
+    near = from_depth(prediction, replace(from_depth_options, budget=budget))
     far = far_splats(prediction)
     names = Gaussians.__dataclass_fields__
     return Gaussians(**{name: np.concatenate([getattr(near, name), getattr(far, name)]) for name in names})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recon.choices import ExportChoices
+from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.errors import InputError
+from recon.options import part_of
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
+from recon.refine.optimised_splats import OptimisedSplats
 from recon.types import Gaussians, Prediction
 
 
@@ -18,6 +20,21 @@ def depth_splat_options(choices: ExportChoices) -> DepthSplatOptions:
 def splats_from_depth(prediction: Prediction, choices: ExportChoices) -> Gaussians:
     """Splats from the depth of a prediction. Raises InputError as `recon.refine.from_depth`."""
     return from_depth(prediction, depth_splat_options(choices))
+
+
+def fit_to_photos(prediction: Prediction, choices: InferenceOptions) -> OptimisedSplats:
+    """Splats from the depth of a prediction, made to look like its photos.
+
+    Raises InputError as `recon.refine.optimise_splats.optimise_splats`.
+    """
+    from recon.refine.optimise_splats import optimise_splats
+
+    return optimise_splats(
+        prediction,
+        part_of(choices, SplatOptimisation),
+        from_depth_options=depth_splat_options(choices),
+        seed=choices.seed,
+    )
 
 
 def add_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction:

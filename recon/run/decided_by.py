@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recon.choices import ExportChoices, InferenceOptions
+from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.digests import file_content, with_contents
 from recon.estimate.estimator import Estimator
 from recon.options import options_of
@@ -57,10 +57,16 @@ def depth_decided_by(
 
 def _options_of_depth(options: InferenceOptions) -> dict[str, Any]:
     """All but those that are for the files alone: a new option counts unless it is said to be one of them."""
-    of_files = set(options_of(ExportChoices)) - {"seed"}
+    of_files = {*options_of(ExportChoices), *options_of(SplatOptimisation)} - {"seed"}
     return {name: getattr(options, name) for name in options_of(InferenceOptions) if name not in of_files}
 
 
 def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
     """Of splats from the depth of a prediction."""
     return {"prediction": prediction, "options": depth_splat_options(plan.options)}
+
+
+def optimised_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
+    """Of splats from the depth of a prediction, made to look like its photos."""
+    options = {name: getattr(plan.options, name) for name in options_of(SplatOptimisation)}
+    return {**splats_decided_by(plan, prediction), "optimisation": options, "seed": plan.options.seed}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from recon.choices import DEPTH_SPLATS, FORMATS, SPLATS, InferenceOptions
+from recon.choices import DEPTH_SPLATS, FORMATS, OPTIMISED_SPLATS, SPLATS, InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import formats_taking, formats_that_need
@@ -22,6 +22,8 @@ def parts_of_run(profile: Profile, options: InferenceOptions, formats: Collectio
     source = gaussian_source(profile, options, list(formats))
     if source is not None:
         parts |= {SPLATS, DEPTH_SPLATS} if source == "depth" else {SPLATS}
+    if source == "depth" and (options.optimises or options.gs_iterations == 0):
+        parts.add(OPTIMISED_SPLATS)
     return parts
 
 

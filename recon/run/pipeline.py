@@ -1,4 +1,7 @@
-"""Photos to a prediction and its files, stage by stage: cameras, load (and resize), predict, align, splat, export."""
+"""Photos to a prediction and its files, stage by stage: cameras, load (and resize), predict, align, splat, export.
+
+Where splats are to look like the photos, the stage `optimise` takes the place of `splat`.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,15 @@ from recon.messages import collect_warnings
 from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
-from recon.refine.splat import splats_from_depth
-from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents, splats_decided_by
+from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
+from recon.refine.splat import fit_to_photos, splats_from_depth
+from recon.run.decided_by import (
+    cameras_decided_by,
+    depth_decided_by,
+    optimised_decided_by,
+    photo_contents,
+    splats_decided_by,
+)
 from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
@@ -54,6 +64,8 @@ class Reconstruction:
     """The stages whose outcome was there already."""
     warnings: tuple[str, ...] = ()
     """Of making the model ready and of the run, in order."""
+    optimised: OptimisedSplats | None = None
+    """What making splats look like the photos gave; None where it was not asked for."""
 
 
 def reconstruct(
@@ -138,7 +150,16 @@ def reconstruct(
         )
         check_cameras_suffice(estimator.profile, depth.cameras, len(depth.prediction.depth), plan.formats)
         prediction = depth.prediction
-        if plan.splats_from == "depth":
+        optimised = None
+        if plan.optimises:
+            optimised = stages.kept(
+                ("optimise",),
+                optimised_decided_by(plan, depth.prediction) if reuse else None,
+                lambda: stages.run("optimise", fit_to_photos, depth.prediction, options),
+                lambda found: found.ended_by != INTERRUPTED,
+            )
+            prediction = replace(prediction, gaussians=optimised.gaussians, gaussian_source="depth")
+        elif plan.splats_from == "depth":
             splats = stages.kept(
                 ("splat",),
                 splats_decided_by(plan, depth.prediction) if reuse else None,
@@ -155,10 +176,11 @@ def reconstruct(
         if record is not None:
             path = record.finish(
                 **describe_result(prediction, known),
+                optimised=None if optimised is None else optimised.entry,
                 dropped_images=[{"name": name, "reason": reason} for name, reason in depth.dropped],
                 warnings=all_warnings,
             )
-    return Reconstruction(prediction, exported, path, stages.seconds, tuple(stages.reused), all_warnings)
+    return Reconstruction(prediction, exported, path, stages.seconds, tuple(stages.reused), all_warnings, optimised)
 
 
 @dataclass(frozen=True)
@@ -179,7 +201,7 @@ def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCame
         return stages.run("cameras", find_cameras, plan.source, plan.options.strict, plan.options.seed, tell)
 
 
-KEPT_CLASSES = (_Depth, Prediction, Gaussians, MadeBy, Cameras, WrittenFormat)
+KEPT_CLASSES = (_Depth, Prediction, OptimisedSplats, Scores, Gaussians, MadeBy, Cameras, WrittenFormat)
 """What the outcomes of stages consist of, beside those of structure from motion."""
 
 

@@ -72,10 +72,15 @@ class Plan:
         return self.cameras.source == EXIF
 
     @property
+    def optimises(self) -> bool:
+        """Whether splats are made to look like the photos."""
+        return self.splats_from == "depth" and self.options.optimises
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """Their names, in order."""
         first = ("cameras",) if self.finds_cameras else ()
-        splat = ("splat",) if self.splats_from == "depth" else ()
+        splat = ("optimise" if self.optimises else "splat",) if self.splats_from == "depth" else ()
         return (*first, "load", "predict", "align", *splat, *(f"export {name}" for name in self.formats))
 
 

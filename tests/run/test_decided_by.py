@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.choices import ExportChoices, InferenceOptions
+from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.digests import digest, with_contents
 from recon.options import options_of
 from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents
@@ -45,9 +45,16 @@ def depth_key(planned: Plan, model: Any = "weights") -> str:
 def test_every_option_counts_but_those_of_the_files() -> None:
     source = photos(2)
     first = depth_key(plan(source))
-    for name in set(options_of(InferenceOptions)) - (set(options_of(ExportChoices)) - {"seed"}):
+    of_files = {*options_of(ExportChoices), *options_of(SplatOptimisation)} - {"seed"}
+    for name in set(options_of(InferenceOptions)) - of_files:
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
-    for name, value in {"num_max_points": 5, "feat_vis_fps": 3, "show_cameras": False, "gs_budget": 7}.items():
+    for name, value in {
+        "num_max_points": 5,
+        "feat_vis_fps": 3,
+        "show_cameras": False,
+        "gs_budget": 7,
+        "gs_iterations": 9,
+    }.items():
         assert depth_key(plan(source, **{name: value})) == first, name
 
 

@@ -46,12 +46,18 @@ ASKED: dict[str, object] = {
     "show_cameras": False,
     "feat_vis_fps": 3,
     "gs_budget": 3,
+    "gs_iterations": 3,
+    "gs_seconds": 3.0,
+    "gs_splats": 3,
+    "gs_holdout": 3,
     "rasterizer": "cpu",
     "render_cameras": Path("c.json"),
     "render_hw": (56, 70),
     "poster": True,
 }
 """A value of each option that asks for something. `gaussians` asks for splats itself."""
+
+HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout"}
 
 ALL = tuple(EXPORTERS)
 
@@ -75,20 +81,31 @@ def test_every_option_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize("name", ASKED)
 def test_what_has_a_use_for_it(name: str) -> None:
     any_view = uses(name, "da3-small", ALL)
-    of_files = {"onnx_normalise", "output_kind", "provider", "threads"}
+    of_files = {"onnx_normalise", "output_kind", "provider", "threads", *HOW_SPLATS_ARE_OPTIMISED}
     assert any_view == (name not in {"fill", *of_files})
     networks = {"weights", "revision", "engine", "precision", "export_feat_layers"}
     several = {"align_to_input_ext_scale", "use_ray_pose", "ref_view_strategy"}
     assert uses(name, MVS, ALL) == (name not in networks | several | of_files)
     assert uses(name, "da3mono-large", ALL) == (name not in {"fill", *several, *of_files})
     assert uses(name, "da3-small", ("mini_npz",)) == (name in networks | several)
-    assert uses(name, "da3-small", ("gs_ply",)) == (name in {"gs_budget", "include_filled", *networks, *several})
+    assert uses(name, "da3-small", ("gs_ply",)) == (
+        name in {"gs_budget", "gs_iterations", "gs_seconds", "include_filled", *networks, *several}
+    )
 
 
 def test_a_budget_is_for_splats_from_depth() -> None:
     assert not uses("gs_budget", "da3-giant", ("gs_ply",))
     assert uses("gs_budget", "da3-giant", ("gs_ply",), gaussians="depth")
     assert uses("gs_budget", "da3-small", (), gaussians="depth")
+
+
+@pytest.mark.parametrize("name", sorted(HOW_SPLATS_ARE_OPTIMISED))
+def test_how_splats_are_optimised_is_for_those_that_are(name: str) -> None:
+    assert uses(name, "da3-small", ("gs_ply",), gs_iterations=5)
+    assert uses(name, "da3-small", ("gs_ply",), gs_seconds=5.0)
+    assert uses("gs_iterations", "da3-small", ("gs_ply",), gs_seconds=5.0)
+    assert not uses("gs_iterations", "da3-giant", ("gs_ply",))  # those of its head
+    assert uses(name, "da3-giant", ("gs_ply",), gs_iterations=5, gaussians="depth")
 
 
 def test_defaults_ask_for_nothing() -> None:
