@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from recon.files import scenes_folder
 from recon.geometry.cameras import invert_rigid
 from recon.messages import ReconWarning
 from recon.sources.calibrated import CalibratedSource
-from recon.sources.camera_check import another_size, check_given_cameras, judge_cameras
+from recon.sources.camera_check import check_given_cameras, judge_cameras
+from recon.sources.camera_conventions import another_size
 from recon.sources.cameras_file import read_cameras
 from recon.sources.colmap import read_colmap
-from recon.sources.fitting import Views, fit_photo
+from recon.sources.fitting import Views, combine, fit_photo
+from recon.sources.photo import Photo
 from recon.sources.source import open_source
 from recon.sources.views import read_views
 from recon.types.cameras import Cameras
@@ -199,3 +202,50 @@ def test_a_watermark_that_never_moves_is_no_evidence(views_of: Callable[[str], V
     verdict = judge_cameras(replace(views, pixels=pixels))
     assert verdict is not None
     assert verdict.agreement > 0.95
+
+
+def panorama(turns: Matrices, focal: float = 700.0) -> Views:
+    """Views (378 × 504) from one place away from the origin, each turned by so many degrees about y."""
+    photo = open_source(scenes_folder() / "courtyard" / "images").read(0).pixels
+    size, target = (504, 378), np.array([[focal, 0, 252], [0, focal, 189], [0, 0, 1]])
+    height, width = photo.shape[:2]
+    lens = np.array([[0.67 * width, 0, width / 2], [0, 0.67 * width, height / 2], [0, 0, 1]])
+    photos, extrinsics = [], np.tile(np.eye(4), (len(turns), 1, 1))
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV's first pixel centre is (0, 0)
+    for index, angle in enumerate(turns):
+        rotation = cv2.Rodrigues(np.array([0.003 * angle, np.radians(angle), 0.002 * angle]))[0]
+        extrinsics[index, :3, :3], extrinsics[index, :3, 3] = rotation, -rotation @ (3, -2, 7)
+        map_ = np.linalg.inv(half) @ target @ rotation @ np.linalg.inv(lens) @ half
+        photos.append(fit_photo(Photo(str(index), cv2.warpPerspective(photo, map_, size)), 504))
+    cameras = Cameras(extrinsics, np.tile(target, (len(turns), 1, 1)))
+    return combine(photos).with_cameras(cameras)
+
+
+def test_cameras_in_one_place_are_judged_by_where_they_look() -> None:
+    views = panorama(np.array([-12.0, -6, 0, 6, 12]))
+    verdict = judge_cameras(views)
+    assert verdict is not None
+    assert verdict.agreement > 0.95
+    assert verdict.doubt is None
+    for mistake in ("opengl", "camera-to-world"):
+        change, said = MISTAKES[mistake]
+        wrong = with_cameras(views, *change(*known(views), views.original_sizes.astype(float)))
+        with pytest.warns(ReconWarning, match=said):
+            check_given_cameras(wrong)
+    exchanged = with_cameras(views, known(views)[0][[2, 0, 4, 1, 3]], known(views)[1])
+    with pytest.warns(ReconWarning, match="in their order"):
+        check_given_cameras(exchanged)
+
+
+@pytest.mark.parametrize("quarters", [1, -1])
+def test_cameras_of_photos_before_exif_turns_them_are_named(quarters: int, views_of: Callable[[str], Views]) -> None:
+    """The photos as they lie in their files are what other programs give cameras of."""
+    stored = views_of("table").window(slice(4))
+    photos = [
+        fit_photo(Photo(name, np.ascontiguousarray(np.rot90(pixels, quarters))), 392)
+        for name, pixels in zip(stored.names, stored.pixels, strict=True)
+    ]
+    assert stored.cameras.intrinsics is not None
+    wrong = combine(photos).with_cameras(Cameras(known(stored)[0], stored.cameras.intrinsics))
+    with pytest.warns(ReconWarning, match="they are of the photos before EXIF turns them"):
+        check_given_cameras(wrong)
