@@ -39,7 +39,7 @@ _EXPONENT = 8 * math.log(2)
 """d ln(alpha) by the exponent of a projected splat."""
 
 
-@compiled(fastmath=FUSED)
+@compiled(fastmath=FUSED, inline="always")
 def gaussian_gradient(
     means: NDArray[np.float32],
     scales: NDArray[np.float32],
