@@ -73,13 +73,16 @@ def make_second_layer(
     has_splat[first_layer] = 1
     around = cv2.dilate(has_splat.reshape(height, width), np.ones((SPACING, SPACING), np.uint8)) > 0
     covered = around & view.covering & ~near_edge
+    known = view.kept | doubtful
     unknown = ~view.kept if sky is None else ~view.kept & ~sky
+    if not known.any():
+        unknown = np.zeros_like(known)  # there is nothing to complete it from
     grid = np.zeros((height, width), bool)
     grid[SPACING // 2 :: SPACING, SPACING // 2 :: SPACING] = True
     pixels = np.flatnonzero(grid & (covered | unknown))
     depth, slopes = view.depth, view.slopes
     if unknown.any():
-        depth = _completed(view, doubtful, image)
+        depth = _completed(view.depth, known, image)
         slopes = _with_slopes_of(depth, view)
     completed = unknown.ravel()[pixels]
     second_layer = SecondLayer(pixels, depth.ravel()[pixels], slopes.reshape(2, -1)[:, pixels], completed)
@@ -92,13 +95,12 @@ def depth_behind(second_layer: SecondLayer, pixel_angle: float) -> NDArray[np.fl
     return second_layer.depth * (1 + np.float32(BEHIND * pixel_angle) * (1 + steepness))
 
 
-def _completed(view: ViewSurface, doubtful: NDArray[np.bool_], image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W) depth: the reliable, the doubtful, and from these what is smooth between."""
+def _completed(depth: NDArray[np.float32], known: NDArray[np.bool_], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) depth: where it is known that, and from there what is smooth between."""
     from recon.stereo.filling import fill  # imports numba
 
-    known = view.kept | doubtful
-    inverse = np.zeros(view.depth.shape, np.float32)
-    np.divide(1, view.depth, out=inverse, where=known)
+    inverse = np.zeros(depth.shape, np.float32)
+    np.divide(1, depth, out=inverse, where=known)
     inverse = fill(inverse, image)
     return np.asarray(1 / np.maximum(inverse, np.finfo(np.float32).tiny), np.float32)
 

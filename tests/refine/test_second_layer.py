@@ -176,3 +176,25 @@ def test_any_holes_give_finite_splats() -> None:
     splats = from_depth(planes(depth, (0.0, 0.1)))
     for field in fields(splats):
         assert np.isfinite(getattr(splats, field.name)).all(), field.name
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+def test_a_view_without_any_depth_gets_no_splats_and_makes_none_elsewhere(empty: int) -> None:
+    """There is nothing to complete its depth from."""
+    both = planes(np.full(SIZE, 4.0), shifts=(0.0, 0.1))
+    depth = both.depth.copy()
+    depth[empty] = 0
+    found = from_depth(replace(both, depth=depth))
+    other = slice(1 - empty, 2 - empty)
+    alone = from_depth(
+        replace(
+            both,
+            depth=both.depth[other],
+            processed_images=both.processed_images[other],
+            extrinsics=both.extrinsics[other],
+            intrinsics=both.intrinsics[other],
+        )
+    )
+    assert np.abs(found.means).max() < 10
+    for part in fields(Gaussians):
+        np.testing.assert_array_equal(getattr(found, part.name), getattr(alone, part.name))
