@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import get_args
 
@@ -40,8 +41,10 @@ def write_photo_depth(prediction: Prediction, view: int, stem: Path, kinds: tupl
         details["depth_png"] = {path.name: {"scale": scale}}
     if "npy" in kinds:
         path = stem.with_name(stem.name + ".npy")
+        content = io.BytesIO()
+        np.save(content, depth)  # straight to a file it would not say that the disk is full
         with atomic_write(path) as temporary:
-            np.save(temporary, depth)
+            temporary.write_bytes(content.getbuffer())
         files.append(path)
     return Exported(tuple(files), details)
 

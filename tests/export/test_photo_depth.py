@@ -125,3 +125,16 @@ class TestFiles:
         prediction = seen(np.zeros((100, 150, 3), np.uint8), 84, "upper_bound_resize")
         write_photo_depth(prediction, 0, tmp_path / "depth", (kind,))
         assert [path.name for path in tmp_path.iterdir()] == [f"depth.{kind}"]
+
+
+def test_no_space_for_a_file_is_said_as_such(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    prediction = seen(np.zeros((400, 600, 3), np.uint8), 252, "upper_bound_resize")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"depth\.npy: File too large"):
+            write_photo_depth(prediction, 0, tmp_path / "depth", ("npy",))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
