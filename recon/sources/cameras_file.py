@@ -144,8 +144,14 @@ class CamerasFile:
     ) -> NDArray[np.int64] | None:
         """(N, 2) width and height: those of the images, which the file must not contradict, else the file's."""
         stated = [(entry.get("width"), entry.get("height")) for entry in entries]
+        for label, size in zip(labels, stated, strict=True):
+            for name, side in zip(("width", "height"), size, strict=True):
+                if side is not None and not (isinstance(side, int) and side > 0):
+                    raise InputError(
+                        f"{name} of '{label}' in '{self.path}' must be a whole number of pixels, not {side!r}"
+                    )
         if image_sizes is None:
-            known = all(isinstance(side, int) and side > 0 for size in stated for side in size)
+            known = all(side is not None for size in stated for side in size)
             return np.array(stated, np.int64).reshape(-1, 2) if known and stated else None
         for label, size, (width, height) in zip(labels, stated, image_sizes.tolist(), strict=True):
             said = (width if size[0] is None else size[0], height if size[1] is None else size[1])
@@ -267,14 +273,15 @@ def _read_json(path: Path) -> CamerasFile:
 def _frames_of_run(record: Mapping[str, Any], path: Path) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     """The cameras in a `run.json`: entries as a cameras file has them, and where they come from."""
     frames = []
-    images: list[dict[str, Any]] = record.get("images") or record.get("photos") or []
-    for image in images:
-        camera, size = image.get("camera"), image.get("original_size")
-        if not isinstance(camera, dict) or not isinstance(image.get("name"), str):
+    images: Any = record.get("images") or record.get("photos")
+    origins: Any = record.get("cameras") or {}
+    for image in images if isinstance(images, list) else [None]:
+        entry = image if isinstance(image, dict) else {}
+        camera, size, name = entry.get("camera"), entry.get("original_size"), entry.get("name")
+        if not isinstance(camera, dict) or not isinstance(name, str) or not isinstance(origins, dict):
             raise InputError(f"'{path}' is the record of a run that says no cameras of its photos; give another file")
         width, height = size if isinstance(size, list) and len(size) == 2 else (None, None)
-        frames.append({**camera, "image": image["name"], "width": width, "height": height})
-    origins = record.get("cameras") or {}
+        frames.append({**camera, "image": name, "width": width, "height": height})
     return frames, {"origin": origins.get("extrinsics"), "scale": _SCALE_OF_UNITS.get(str(record.get("units")))}
 
 
@@ -314,7 +321,10 @@ def _read_npz(path: Path) -> CamerasFile:
     sizes = arrays.get("original_sizes")
     if sizes is not None:
         if sizes.ndim != 2 or sizes.shape[1] != 2 or not np.issubdtype(sizes.dtype, np.integer):
-            raise InputError(f"original_sizes in '{path}' must be width and height per image, got shape {sizes.shape}")
+            raise InputError(
+                f"original_sizes in '{path}' must be whole numbers of shape (N, 2), width and height per image, got "
+                f"{sizes.dtype} of shape {sizes.shape}"
+            )
         columns["width"], columns["height"] = sizes[:, 0], sizes[:, 1]
     names: tuple[str, ...] | None = None
     if "image_names" in arrays:
@@ -401,4 +411,6 @@ def _per_image(values: Any, key: str, label: str) -> NDArray[np.float64]:
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         got = array.shape[1:] if array.ndim else "a single number"
         raise InputError(f"{label} must be {expected} per image, got {'' if not array.ndim else 'shape '}{got}")
+    if key == "distortion" and not np.isfinite(array).all():  # of the matrices, `Cameras.from_arrays` says it
+        raise InputError(f"{label} must be finite: it holds NaN or infinity")
     return array
