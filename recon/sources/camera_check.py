@@ -47,31 +47,34 @@ def check_given_cameras(views: Views) -> None:
         InputError: a principal point outside its photo.
     """
     intrinsics, sizes = views.original_cameras.intrinsics, views.original_sizes
-    hint = None if intrinsics is None else another_size(intrinsics, sizes)
-    if intrinsics is not None and not are_normalised(intrinsics, sizes):
-        _refuse_outside(intrinsics, sizes, views.names, hint)
+    hint = None if intrinsics is None else doubt_of_intrinsics(intrinsics, sizes, views.names)
     verdict = judge_cameras(views)
     if verdict is None:
         if views.cameras.world_to_camera is not None:
             warn_if_camera_to_world(views.cameras.world_to_camera)
         if hint is not None:
-            warn(f"{hint}, if so")
+            warn(hint)
     elif verdict.doubt is not None:
         warn(verdict.doubt)
 
 
-def _refuse_outside(
-    intrinsics: NDArray[np.float64], sizes: NDArray[np.int64], names: Sequence[str], hint: str | None
-) -> None:
+def doubt_of_intrinsics(intrinsics: NDArray[np.float64], sizes: NDArray[np.int64], names: Sequence[str]) -> str | None:
+    """What intrinsics (N, 3, 3) for photos of `sizes` (N, 2) seem to be instead, by themselves; None: nothing.
+
+    Raises:
+        InputError: a principal point outside its photo.
+    """
+    hint = another_size(intrinsics, sizes)
     places = intrinsics[:, :2, 2]
     outside = ((places < 0) | (places > sizes)).any(axis=1)
-    if outside.any():
+    if outside.any() and not are_normalised(intrinsics, sizes):
         index = int(np.argmax(outside))
         (x, y), (width, height) = places[index].tolist(), sizes[index].tolist()
         raise InputError(
             f"intrinsics of '{names[index]}': the principal point ({x:.6g}, {y:.6g}) lies outside the photo of "
             f"{width}×{height} pixels; {hint or 'intrinsics are to be in pixels of the upright original'}"
         )
+    return None if hint is None else f"{hint}, if so"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.geometry.located_depth import ASSUMED_HORIZONTAL_FIELD_OF_VIEW
 from recon.messages import warn
+from recon.sources.camera_check import doubt_of_intrinsics
 from recon.sources.cameras_file import CamerasFile
 from recon.sources.photo import Photo
 from recon.sources.pixels import focal_in_pixels
@@ -47,7 +48,7 @@ class PhotoCameras:
     def of(self, photo: Photo, names: Sequence[str], index: int) -> Cameras:
         """The camera (N = 1) of `photo`, number `index` of `names`: the one given, else by EXIF, else an assumed one.
 
-        Raises InputError where the file has no intrinsics for it, or not ones of its size.
+        Raises InputError where the file has no intrinsics for it, or not ones of its size and within it.
         """
         if self.focal is not None:
             return _one(centred_intrinsics(self.focal, photo), photo, "given")
@@ -56,6 +57,9 @@ class PhotoCameras:
             intrinsics = Cameras.from_arrays(None, found.intrinsics, count=1).intrinsics
             if intrinsics is None:
                 raise InputError(f"cameras: {self.file} holds no intrinsics")
+            doubt = doubt_of_intrinsics(intrinsics, np.array([[photo.width, photo.height]]), [photo.name])
+            if doubt is not None:
+                warn(doubt)
             return replace(_one(intrinsics[0], photo, "given"), distortion=found.distortion)
         return camera_of_photo(photo)
 

@@ -134,3 +134,19 @@ def test_a_missing_package_ends_the_run(tmp_path: Path) -> None:
     reader = PhotoReader(list_photos([tmp_path]), prepare, strict=False)
     with pytest.raises(MissingExtraError, match="heic"):
         list(reader.batches(1))
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(3.0, "divide them by 3"), (1 / 100, "normalised"), (0.25, "divide them by 0.25")]
+)
+def test_intrinsics_of_another_image_are_said(tmp_path: Path, factor: float, said: str) -> None:
+    intrinsics = np.array([[90.0, 0, 50], [0, 90, 50], [0, 0, 1]]) * [[factor], [factor], [1]]
+    np.savez(tmp_path / "cameras.npz", intrinsics=intrinsics[None])
+    cameras = PhotoCameras(file=tmp_path / "cameras.npz")
+    photo = Photo("a", np.zeros((100, 100, 3), np.uint8))
+    if factor > 1:
+        with pytest.raises(InputError, match=f"principal point .* outside .*{said}"):
+            cameras.of(photo, ["a"], 0)
+    else:
+        with pytest.warns(ReconWarning, match=said):
+            cameras.of(photo, ["a"], 0)
