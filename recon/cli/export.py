@@ -8,6 +8,7 @@ from pathlib import Path
 from recon.choices import ExportChoices, FormatKwargs, FormatsOption
 from recon.cli.command import Command, CommandOptions
 from recon.errors import InputError
+from recon.files import check_readable
 from recon.messages import collect_warnings
 from recon.options import like, option
 
@@ -56,9 +57,10 @@ def export_again(settings: ExportSettings) -> None:
 def _stored_result(path: Path) -> Path:
     """The file of everything that a run kept; `path` is that file, or the folder of the run.
 
-    Raises InputError for a folder without one.
+    Raises InputError for a folder without one, and for a file that is not there or cannot be read.
     """
     if not path.is_dir():
+        check_readable(path)
         return path
     for folder in (path, path / "exports" / "npz"):
         if (folder / _RESULT).is_file():

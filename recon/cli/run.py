@@ -63,7 +63,11 @@ def run(settings: RunSettings) -> None:
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     check_options(export_kwargs, options)
     if settings.cameras not in (None, SFM, EXIF) and not Path(settings.cameras).is_file():
-        raise InputError(f"--cameras {settings.cameras}: no such file")
+        found = "a folder" if Path(settings.cameras).is_dir() else "no such file"
+        raise InputError(
+            f"--cameras {settings.cameras}: {found}; give a .json or .npz file, such as the run.json of an earlier "
+            f"run, or {SFM} or {EXIF}"
+        )
     chosen = choose(settings)
     profile, formats = chosen.profile, parse_formats(settings.export)
     check_request(profile, inputs, options, formats, out)

@@ -16,6 +16,7 @@ from recon.estimate.stereo import StereoEstimator
 from recon.messages import warn
 from recon.models.hub import is_cached, is_reachable
 from recon.models.presets import Preset, load_preset, preset_names
+from recon.options import meant
 
 if TYPE_CHECKING:
     from recon.estimate.onnx_file import OnnxEstimator
@@ -60,6 +61,8 @@ def choose(settings: EstimatorOptions) -> Choice:
     name = _model_name(settings)
     if name == MVS:
         return Choice(name, STEREO_PROFILE, lambda tell: _open_stereo(settings))
+    if name not in preset_names():
+        raise InputError(f"unknown model {name!r}; {meant(name.lower(), (*preset_names(), MVS), likeness=0.8)}")
     preset = load_preset(name)
     return Choice(name, profile_of(preset), lambda tell: open_network(preset, settings, tell))
 

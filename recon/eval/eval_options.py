@@ -13,7 +13,10 @@ SurfaceFrom = Literal["tsdf", "cloud", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions(Options):
-    """What is compared, and how. Wrong values raise `InputError` naming the field."""
+    """What is compared, and how.
+
+    Wrong values raise `InputError` naming the field.
+    """
 
     alignment: ShownAlignment = option(
         "auto",

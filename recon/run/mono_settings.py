@@ -27,7 +27,10 @@ from recon.options import asked_in_vain, option
 class MonoSettings(
     SeedOption, SplatBudget, NetworkOptions, OnnxFileOptions, FitOptions, StrictOption, FormatsOption, InputsOption
 ):
-    """Depth of unrelated photos, each on its own. Wrong values raise `InputError` naming the field."""
+    """Depth of unrelated photos, each on its own.
+
+    Wrong values raise `InputError` naming the field.
+    """
 
     model: str | None = option(
         None,

@@ -100,6 +100,14 @@ def test_every_option_of_every_command_is_explained(command: Command) -> None:
         assert one.positional or get_origin(one.type) is not None or one.flag.startswith("--")
 
 
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+def test_headings_are_for_readers_of_the_help(command: Command) -> None:
+    headings = [line for line in help_text(command).splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert "errors:" in headings
+    for heading in headings:
+        assert not {".", "`"} & set(heading), heading
+
+
 @pytest.mark.parametrize("name", ["run", "mono", "export"])
 def test_help_names_every_format_and_every_bundled_file(name: str) -> None:
     text = " ".join(help_text(COMMANDS[name]).split())

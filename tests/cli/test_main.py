@@ -327,13 +327,18 @@ class TestWrongInput:
             (["run"], "no photos given"),
             (["run", "absent"], "absent' does not exist"),
             (["run", "photos", "--model", "da3-tiny"], "unknown model 'da3-tiny'"),
+            (["run", "photos", "--model", "stereo"], "da3nested-giant-large, mvs"),
             (["run", "photos", "--export", "glb-png"], "unknown export format 'png'"),
             (["run", "photos", "--export-kwargs", "glb.size=1"], "unknown option 'size' for export format 'glb'"),
             (["run", "photos", "--export-kwargs", "size"], "export_kwargs must look like FORMAT.OPTION=VALUE"),
             (["run", "photos", "--config", "quik"], "--config quik: no such file"),
             (["run", "photos", "--config", "bad.yaml"], "bad.yaml: unknown key 'modle'; did you mean 'model'?"),
             (["run", "photos", "--process-res", "7"], "--process-res must be at least 14"),
-            (["run", "photos", "--cameras", "none.json"], "none.json"),
+            (
+                ["run", "photos", "--cameras", "none.json"],
+                "--cameras none.json: no such file; give a .json or .npz file",
+            ),
+            (["run", "photos", "--cameras", "photos"], "--cameras photos: a folder; give a .json or .npz file"),
             (["run", "photos", "--out", "bad.yaml"], "is not a folder"),
             (["run", "photos", "--model", "da3-large", "--commercial-only"], "da3-large is licensed CC BY-NC 4.0"),
             (["run", "photos", "--weights", "./none"], "none: no such file or folder"),
@@ -371,6 +376,13 @@ class TestWrongInput:
             other.startswith(("recon: load ", "recon: read ", "recon: [", "recon: warning: ")) for other in earlier
         )
         assert sorted(folder.rglob("*")) == before
+
+    def test_a_file_that_is_not_there_is_not_said_to_be_read(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["export", "absent.npz", "--to", "glb"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "absent.npz: no such file" in line
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

@@ -11,7 +11,10 @@ from recon.options import Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxOptions(Options):
-    """What kind of ONNX file to write. Wrong values raise `InputError` naming the field."""
+    """What kind of ONNX file to write.
+
+    Wrong values raise `InputError` naming the field.
+    """
 
     size: tuple[int, int] | None = option(
         None,
