@@ -29,7 +29,7 @@ from recon.types import FloatArray, Prediction
 from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
-    from recon.sources.cameras_file import RenderCameras
+    from recon.sources.render_cameras import RenderCameras
     from recon.splats.rasterizer import RenderedView
 
 NEAR_PLANE = 0.01
@@ -97,7 +97,7 @@ class GsVideoOptions(Options):
     def given(self) -> RenderCameras | None:
         """The cameras to render from; None for a path of its own. Raises InputError."""
         if self.render_cameras is not None:
-            from recon.sources.cameras_file import read_render_cameras
+            from recon.sources.render_cameras import read_render_cameras
 
             found = read_render_cameras(self.render_cameras, self.render_hw)
             return _checked_cameras(found.extrinsics, found.intrinsics, found.size, f"'{self.render_cameras}'")
@@ -239,7 +239,7 @@ def _input_cameras(prediction: Prediction, size: tuple[int, int]) -> Cameras:
 
 def _checked_cameras(extrinsics: Any, intrinsics: Any, size: tuple[int, int] | None, source: str) -> RenderCameras:
     """The cameras given to render from; errors begin with their `source`. Raises InputError."""
-    from recon.sources.cameras_file import RenderCameras
+    from recon.sources.render_cameras import RenderCameras
 
     count = len(extrinsics) if hasattr(extrinsics, "__len__") else 0
     if count == 0:

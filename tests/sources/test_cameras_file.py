@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.sources.cameras_file import CamerasFile, read_cameras, read_render_cameras, write_cameras
+from recon.sources.cameras_file import CamerasFile, read_cameras, write_cameras
 from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.photo import Photo
+from recon.sources.render_cameras import read_render_cameras
 from recon.types.cameras import Cameras
 from tests.known_cameras import cameras_of
 from tests.seeds import numpy_random
