@@ -58,11 +58,15 @@ def rasterize(
         threads: by default one per core; the result does not depend on it.
 
     Raises:
-        InputError: Gaussians that are not finite or out of bounds, or tensors that are not on the CPU.
+        InputError: Gaussians that are not finite or out of bounds, a camera of another shape, or tensors that are not
+            on the CPU.
     """
     given = (means, scales, rotations, harmonics, opacities, world_to_camera, intrinsics)
     if any(tensor.device.type != "cpu" for tensor in given):
         raise InputError("tensors must be on the CPU for this rasterizer")
+    for name, tensor, shape in (("world_to_camera", world_to_camera, (4, 4)), ("intrinsics", intrinsics, (3, 3))):
+        if tuple(tensor.shape) != shape:
+            raise InputError(f"{name} must be of shape {shape}, for one camera, not {tuple(tensor.shape)}")
     behind = background if isinstance(background, Tensor) else torch.tensor(background, dtype=torch.float64)
     settings = RenderSettings(size, _array(behind), mode, near, far, threads)
     color, depth, alpha = _Rasterize.apply(*given, behind, settings)

@@ -241,6 +241,14 @@ def test_numbers_that_are_none_are_refused_by_name(name: str) -> None:
         rasterize(**inputs, size=(20, 30), background=background)
 
 
+@pytest.mark.parametrize(("name", "rows"), [("world_to_camera", 3), ("intrinsics", 2)])
+def test_a_camera_of_another_shape_is_refused_by_name(name: str, rows: int) -> None:
+    case = next(iter(make_cases().values()))
+    inputs = dict(zip(NAMES, case.inputs, strict=True))
+    with pytest.raises(InputError, match=rf"{name} must be of shape .* not \({rows}, "):
+        rasterize(**{**inputs, name: inputs[name][:rows]}, size=case.size)
+
+
 def test_a_camera_that_is_off_finds_back_to_where_its_picture_was_taken() -> None:
     case = CASES["degree 1"]
     tensors = [tensor.detach() for tensor in case.inputs]
