@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from recon.geometry import quaternions
 from recon.refine.adam import Adam
 
-_TURN = 2e-4
+_TURN = 1e-4
 """Learning rate of rotations, radians, and of positions, as a fraction of the cameras' extent."""
-_ZOOM = 2e-4
+_ZOOM = 1e-4
 """Learning rate of the logarithms of focal lengths."""
 
 
