@@ -155,7 +155,8 @@ def test_ctrl_c_keeps_what_there_is(room: Prediction, monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "tell", tell)
-    stopped = optimise_splats(room, SplatOptimisation(gs_iterations=100))
+    with pytest.warns(ReconWarning, match="interrupted after 7 of 100 steps"):
+        stopped = optimise_splats(room, SplatOptimisation(gs_iterations=100))
     assert (stopped.iterations, stopped.ended_by) == (7, "interrupted")
     assert len(stopped.gaussians) > 1000
     assert stopped.after is not None
