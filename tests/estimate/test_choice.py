@@ -65,7 +65,7 @@ def test_without_weights_the_command_says_how_to_get_them(
 ) -> None:
     there(*(["da3-large"] if flags else []))
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise InputError("found nothing")
 
     monkeypatch.setattr(recon.sfm.structure_from_motion, "structure_from_motion", stop)
