@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -30,12 +31,23 @@ def run_cancellable(work: Callable[[pycolmap.CancellationToken], Result], watch:
     import pycolmap
 
     token = pycolmap.CancellationToken()
-    with ThreadPoolExecutor(1) as pool:
-        task = pool.submit(work, token)
+    task: Future[Result] = Future()
+
+    def do() -> None:
+        if not task.set_running_or_notify_cancel():
+            return
         try:
-            while not wait([task], timeout=_WATCH_SECONDS).done:
-                watch()
-        except BaseException:
-            token.cancel()
-            raise
-        return task.result()
+            task.set_result(work(token))
+        except BaseException as error:
+            task.set_exception(error)
+
+    try:
+        threading.Thread(target=do, name="recon-colmap").start()
+        while not wait([task], timeout=_WATCH_SECONDS).done:
+            watch()
+    except BaseException:  # a Ctrl-C may come as soon as the thread starts, before `start` returns
+        token.cancel()
+        if not task.cancel():
+            wait([task])
+        raise
+    return task.result()
