@@ -15,8 +15,8 @@ from recon.geometry.quaternions import normalise, to_matrix
 from recon.messages import ReconWarning
 from recon.refine import from_depth
 from recon.refine.far_splats import far_splats
+from recon.refine.optimisation.splat_adam import bias_corrections, update_splats
 from recon.refine.optimise_splats import optimise_splats
-from recon.refine.splat_adam import bias_corrections, update_splats
 from recon.splats.cpu_differentiable_renderer import CpuDifferentiableRenderer
 from recon.splats.cpu_projection_gradients import HARMONICS
 from recon.splats.rasterizer import RenderSettings
@@ -148,7 +148,7 @@ def test_photos_held_out_are_scored_and_end_it() -> None:
 
 
 def test_ctrl_c_keeps_what_there_is(room: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
-    import recon.refine.optimise_splats as module
+    import recon.refine.optimisation.loop as module
 
     def tell(part: str, done: int, total: int) -> None:
         if done == 7:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recon.refine.photo_loss import PhotoLoss, Target
+from recon.refine.optimisation.photo_loss import PhotoLoss, Target
 from tests.seeds import numpy_random
 
 GAIN, OFFSET = np.float32([1.1, 0.9, 1.0]), np.float32([0.02, -0.03, 0])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.geometry import quaternions
-from recon.refine.adam import Adam
+from recon.refine.optimisation.adam import Adam
 
 _TURN = 1e-4
 """Learning rate of rotations, radians, and of positions, as a fraction of the cameras' extent."""

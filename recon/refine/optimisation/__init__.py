@@ -1,0 +1,7 @@
+"""The parts of `recon.refine.optimise_splats`, which fits splats to photos.
+
+`start` makes the splats to begin with, `photos` what is looked at, `state` is everything that changes, `schedule` how
+fast. `loop` looks at one photo after another and knows when to stop, `step` is one look: an `updater` renders and moves
+splats (`cpu_updater`: `photo_loss`, `splat_adam`), `exposures` and `camera_corrections` move the rest. `scoring`
+compares.
+"""

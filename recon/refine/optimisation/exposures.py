@@ -1,0 +1,44 @@
+"""A gain and an offset for each photo and channel, found together with the splats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.refine.optimisation.adam import Adam
+
+_RATES = np.array([1e-2, 1e-2, 1e-2, 5e-4, 5e-4, 5e-4])
+"""Of the logarithms of the gains, and of the offsets, of the three channels, at the beginning; a tenth at the end."""
+
+
+class Exposures:
+    """Of N photos: what colours of the splats are multiplied by, and what is added then, to be those of each photo."""
+
+    def __init__(self, count: int, fitted: Sequence[int]) -> None:
+        """Of `count` photos; those `fitted` to have, together, the brightness of the splats."""
+        self.values = np.repeat([[1.0, 1, 1, 0, 0, 0]], count, axis=0)
+        """(N, 6) gains and offsets of the three channels."""
+        self.adam = Adam((count, 6), _RATES)
+        self._fitted = list(fitted)
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """(N, 3)."""
+        return self.values[:, :3]
+
+    @property
+    def offsets(self) -> NDArray[np.float64]:
+        """(N, 3)."""
+        return self.values[:, 3:]
+
+    def step(self, view: int, of_gain: NDArray[np.float64], of_offset: NDArray[np.float64], progress: float) -> None:
+        """Move those of one photo against the derivatives (3,) of the loss, `progress` (0 to 1) of the way."""
+        gradient = np.concatenate([of_gain * self.values[view, :3], of_offset])
+        change = 0.1**progress * self.adam.step(view, gradient)
+        self.values[view, :3] *= np.exp(-change[:3])
+        self.values[view, 3:] -= change[3:]
+        of_fitted = self.values[self._fitted]
+        self.values[self._fitted, :3] /= np.exp(np.log(of_fitted[:, :3]).mean(axis=0))
+        self.values[self._fitted, 3:] -= of_fitted[:, 3:].mean(axis=0)

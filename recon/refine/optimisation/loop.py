@@ -1,0 +1,79 @@
+"""One look after another, until there are enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from recon.messages import warn
+from recon.progress import tell
+from recon.refine.optimisation.photos import ProcessedPhotos
+from recon.refine.optimisation.schedule import PATIENCE, Schedule
+from recon.refine.optimisation.scoring import score
+from recon.refine.optimisation.state import FitState
+from recon.refine.optimisation.step import step
+from recon.refine.optimisation.updater import SplatUpdater
+from recon.refine.optimised_splats import INTERRUPTED
+
+
+def fit(
+    state: FitState,
+    updater: SplatUpdater,
+    photos: ProcessedPhotos,
+    fitted: Sequence[int],
+    held_out: Sequence[int],
+    schedule: Schedule,
+    correct_cameras: bool,
+) -> str:
+    """Change `state` until it is like the photos `fitted`. Returns what ended it, as `OptimisedSplats.ended_by`."""
+    began = time.perf_counter()
+    try:
+        while state.done < schedule.iterations:
+            elapsed = time.perf_counter() - began
+            if schedule.seconds is not None and elapsed >= schedule.seconds:
+                ended_by = "seconds"
+                break
+            tell("iteration", state.done, schedule.iterations)
+            order = state.order or tuple(int(view) for view in state.rng.permutation(fitted))
+            progress = schedule.progress(state.done, elapsed)
+            step(state, photos.look(order[-1]), updater, schedule, progress, correct_cameras)
+            state.order = order[:-1]
+            state.done += 1
+            if _is_enough(state, updater, photos, held_out, schedule):
+                ended_by = "held-out photos"
+                break
+        else:
+            ended_by = "iterations"
+        _keep_best(state, updater, photos, held_out)
+    except KeyboardInterrupt:
+        warn(f"splats: interrupted after {state.done} of {schedule.iterations} steps; what they are by then is kept")
+        updater.reopen()
+        ended_by = INTERRUPTED
+    return ended_by
+
+
+def _is_enough(
+    state: FitState, updater: SplatUpdater, photos: ProcessedPhotos, held_out: Sequence[int], schedule: Schedule
+) -> bool:
+    """Whether the photos held out, where it is time to ask them, have become no better for some time."""
+    if schedule.looks_between_scores == 0 or state.done % schedule.looks_between_scores:
+        return False
+    found = _held_out_score(state, updater, photos, held_out)
+    if state.best is None or found > state.best.score:
+        state.best, state.worse = state.as_best(found), 0
+    else:
+        state.worse += 1
+    return state.worse == PATIENCE
+
+
+def _keep_best(state: FitState, updater: SplatUpdater, photos: ProcessedPhotos, held_out: Sequence[int]) -> None:
+    """Return to where the photos held out were best, if they were asked and that was before."""
+    if state.best is not None and _held_out_score(state, updater, photos, held_out) < state.best.score:
+        state.return_to(state.best)
+        updater.push(state.splats)
+
+
+def _held_out_score(state: FitState, updater: SplatUpdater, photos: ProcessedPhotos, held_out: Sequence[int]) -> float:
+    found = score(state, updater, photos, held_out)
+    assert found is not None
+    return found.psnr_fitted

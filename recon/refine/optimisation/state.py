@@ -1,0 +1,115 @@
+"""Everything that changes while splats are fitted to photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.geometry.quaternions import normalise
+from recon.refine.optimisation.camera_corrections import CorrectedCameras
+from recon.refine.optimisation.exposures import Exposures
+from recon.splats.cpu_projection_gradients import HARMONICS
+from recon.types import Gaussians
+
+SH_DEGREE = 1
+"""Of the harmonics, where the splats to start from have less."""
+_START_OPACITIES = 1e-4, 0.999
+_LEAST_OPACITY = 1 / 255
+"""Of splats that can be seen at all."""
+_FIELDS = tuple(Gaussians.__dataclass_fields__)
+
+
+@dataclass
+class AdamSplats:
+    """G splats, and what Adam remembers of each; all float32, in rows, and changed in place."""
+
+    gaussians: Gaussians
+    moments: NDArray[np.float32]
+    """(G, 2 D) first and second moments of the D derivatives in the order of `cpu_projection_gradients`."""
+    steps: NDArray[np.int32]
+    """(G,) how often each has moved."""
+    weights: NDArray[np.float32]
+    """(G,) what pixels took of each, summed over all steps."""
+
+    @staticmethod
+    def of(gaussians: Gaussians) -> AdamSplats:
+        """Before the first step: neither invisible nor opaque for good, with harmonics of `SH_DEGREE` at least."""
+        count = len(gaussians)
+        coefficients = max((SH_DEGREE + 1) ** 2, gaussians.harmonics.shape[2])
+        harmonics = np.zeros((count, 3, coefficients), np.float32)
+        harmonics[:, :, : gaussians.harmonics.shape[2]] = gaussians.harmonics
+        parameters = Gaussians(
+            means=np.array(gaussians.means, np.float32, order="C"),
+            scales=np.maximum(gaussians.scales, 1e-8).astype(np.float32, order="C"),
+            rotations=np.array(normalise(gaussians.rotations), np.float32, order="C"),
+            harmonics=harmonics,
+            opacities=np.clip(gaussians.opacities, *_START_OPACITIES).astype(np.float32),
+        )
+        moments = np.zeros((count, 2 * (HARMONICS + 3 * coefficients)), np.float32)
+        return AdamSplats(parameters, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
+
+    @property
+    def coefficients(self) -> int:
+        """Harmonics of each channel."""
+        return int(self.gaussians.harmonics.shape[2])
+
+    def visible(self) -> Gaussians:
+        """Without those that can be seen no more, with quaternions of length 1."""
+        found = self.gaussians
+        rows = [getattr(found, name).reshape(len(found), -1) for name in _FIELDS]
+        kept = (found.opacities >= _LEAST_OPACITY) & np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
+        kept = kept if kept.any() else np.ones(len(found), bool)
+        chosen = {name: getattr(found, name)[kept] for name in _FIELDS}
+        return Gaussians(**{**chosen, "rotations": normalise(chosen["rotations"])})
+
+
+@dataclass(frozen=True)
+class Best:
+    """What was found, as it was when the photos held out were most like their views."""
+
+    score: float
+    gaussians: Gaussians
+    world_to_camera: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
+    exposures: NDArray[np.float64]
+
+
+@dataclass
+class FitState:
+    """All that decides how it goes on."""
+
+    splats: AdamSplats
+    cameras: CorrectedCameras
+    exposures: Exposures
+    rng: np.random.Generator
+    done: int = 0
+    """Steps."""
+    order: tuple[int, ...] = ()
+    """Photos still to be looked at before all are looked at again; the last is next."""
+    best: Best | None = None
+    """Where photos held out say when to stop."""
+    worse: int = 0
+    """How many times in a row they were no better."""
+
+    def as_best(self, score: float) -> Best:
+        """A copy of what has been found."""
+        splats = {name: getattr(self.splats.gaussians, name).copy() for name in _FIELDS}
+        cameras = self.cameras
+        return Best(
+            score,
+            Gaussians(**splats),
+            cameras.world_to_camera.copy(),
+            cameras.intrinsics.copy(),
+            self.exposures.values.copy(),
+        )
+
+    def return_to(self, best: Best) -> None:
+        """Go back to what had been found then; Adam begins anew."""
+        count = len(best.gaussians)
+        moments = np.zeros((count, self.splats.moments.shape[1]), np.float32)
+        self.splats = AdamSplats(best.gaussians, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
+        self.cameras.world_to_camera[:] = best.world_to_camera
+        self.cameras.intrinsics[:] = best.intrinsics
+        self.exposures.values[:] = best.exposures
