@@ -25,8 +25,8 @@ _PACKAGES = (
 def digest(*parts: Any) -> str:
     """Hash of values, in hex: the same for equal values in any process, another where anything differs.
 
-    Takes dataclasses, mappings (in any order), sequences, sets, numpy arrays and numbers, paths, text, bytes, numbers,
-    True, False and None. Raises TypeError for anything else.
+    Takes dataclasses (the fields that `==` compares), mappings (in any order), sequences, sets, numpy arrays and
+    numbers, paths, text, bytes, numbers, True, False and None. Raises TypeError for anything else.
     """
     hashed = hashlib.sha256()
     for part in parts:
@@ -86,7 +86,7 @@ def _feed(hashed: Any, value: Any) -> None:
         hashed.update(f"path {json.dumps(str(value))}\n".encode())
     elif is_dataclass(value) and not isinstance(value, type):
         hashed.update(f"class {type(value).__name__}\n".encode())
-        _feed(hashed, {field.name: getattr(value, field.name) for field in fields(value)})
+        _feed(hashed, {field.name: getattr(value, field.name) for field in fields(value) if field.compare})
     elif isinstance(value, Mapping):
         hashed.update(f"mapping {len(value)}\n".encode())
         for key in sorted(value, key=repr):

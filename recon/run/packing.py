@@ -1,7 +1,8 @@
 """Values of the package as plain arrays and JSON, and back: what the store keeps, without pickles.
 
-Dataclasses are packed field by field and tagged with the name of their class, so that a new field needs no new code;
-which classes may come back is for the caller to say. Arrays come back with equal bytes, in rows (C order).
+Dataclasses are packed field by field (those that `==` compares) and tagged with the name of their class, so that a new
+field needs no new code; which classes may come back is for the caller to say. Arrays come back with equal bytes, in
+rows (C order).
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def _packed(value: Any, arrays: Arrays) -> Any:
         arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
         return {"array": name}
     if is_dataclass(value) and not isinstance(value, type):
-        content = {field.name: _packed(getattr(value, field.name), arrays) for field in fields(value) if field.init}
+        kept = [field.name for field in fields(value) if field.init and field.compare]
+        content = {name: _packed(getattr(value, name), arrays) for name in kept}
         return {"class": type(value).__name__, "fields": content}
     if isinstance(value, Mapping):
         return {"mapping": [[_packed(key, arrays), _packed(item, arrays)] for key, item in value.items()]}

@@ -44,6 +44,7 @@ from recon.run.store import Store
 from recon.run.wishes import check_cameras_suffice
 from recon.run.write_exports import WrittenFormat, describe_result, write_exports
 from recon.sources.fitting import Views
+from recon.sources.originals import SourceOriginals
 from recon.sources.source import PhotoSource
 from recon.types import Gaussians, MadeBy, Prediction
 from recon.types.cameras import Cameras
@@ -169,7 +170,8 @@ def reconstruct(
         exported: dict[str, Exported] = {}
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)
-            exported = write_exports(prediction, result, plan, plan.folder, stages, record, reuse)
+            with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
+            exported = write_exports(with_photos, result, plan, plan.folder, stages, record, reuse)
             record.remove_earlier_files()
         all_warnings = (*estimator.warnings, *said, *warnings)
         path = None

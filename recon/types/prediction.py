@@ -15,6 +15,7 @@ from recon.types.arrays import FloatArray
 from recon.types.arrays import check_shape as _check
 from recon.types.cameras import CameraOrigin, Cameras, CameraScale
 from recon.types.gaussians import Gaussians
+from recon.types.originals import Originals
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth"]
@@ -117,6 +118,9 @@ class Prediction:
     """Index of the reference view the network chose; None where none was chosen."""
     features: Mapping[int, FloatArray] = field(default_factory=dict)
     """For each encoder block asked for: (N, h, w, C) float32 features."""
+    originals: Originals | None = field(default=None, compare=False, repr=False)
+    """The photos themselves, for what is made at their resolution; None: not at hand. No part of the result: hashes and
+    what is kept of a prediction are without."""
 
     def __post_init__(self) -> None:
         _check(self.depth, "depth", (None, None, None))
