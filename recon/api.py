@@ -23,7 +23,7 @@ from recon.models.postprocess import finish
 from recon.models.precision import resolve_precision
 from recon.models.ready import OFFICIAL, ReadyModel, preset_of_checkpoint, ready_model
 from recon.run.pipeline import reconstruct
-from recon.sources.source import PhotoSource
+from recon.sources.open_source import PhotoSource
 from recon.types import Prediction
 
 

@@ -58,6 +58,15 @@ class StrictOption(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceOptions(StrictOption):
+    """Input."""
+
+    input_kind: str | None = option(
+        None, help="Open the input as this kind, whatever it looks like [by its content]", metavar="KIND"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class InputsOption(Options):
     """Photos."""
 
@@ -272,7 +281,7 @@ class ExportChoices(SeedOption, SplatBudget):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, StrictOption):
+class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, SourceOptions):
     """How photos become a prediction and files."""
 
     align_to_input_ext_scale: bool = option(

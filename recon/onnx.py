@@ -14,8 +14,8 @@ from recon.estimate.unrelated import estimate_each, fit_single
 from recon.models.onnx.model_info import ModelInfo
 from recon.sources.images import ImageLike
 from recon.sources.loading import load_photos
+from recon.sources.open_source import PhotoSource
 from recon.sources.photo_cameras import PhotoCameras
-from recon.sources.source import PhotoSource
 from recon.types import Prediction
 
 

@@ -183,7 +183,13 @@ def _formats() -> Iterable[str]:
     return EXPORTERS
 
 
-_NAMES: Mapping[str | None, Callable[[], Iterable[str]]] = {"FORMATS": _formats}
+def _kinds() -> Iterable[str]:
+    from recon.sources.kinds import KINDS
+
+    return KINDS
+
+
+_NAMES: Mapping[str | None, Callable[[], Iterable[str]]] = {"FORMATS": _formats, "KIND": _kinds}
 """By what the value of an option is called: the names that it may be put together from."""
 
 

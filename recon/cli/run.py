@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from recon.cli.command import Command, CommandOptions
 from recon.cli.output_folder import default_folder
 from recon.cli.settings_file import read_settings_file
 from recon.errors import InputError
-from recon.messages import warn
+from recon.messages import collect_warnings, warn
 from recon.options import option, part_of, settings_entry
 
 
@@ -70,10 +69,11 @@ def run(settings: RunSettings) -> None:
         )
     chosen = choose(settings)
     profile, formats = chosen.profile, parse_formats(settings.export)
-    check_request(profile, inputs, options, formats, out)
+    with report_warnings(), collect_warnings() as of_opening:
+        source = check_request(profile, inputs, options, formats, out)
     in_file = {} if settings.config is None else read_settings_file(settings.config, RunSettings)
     in_vain = check_use(settings, parts_of_run(profile, options, formats), export_kwargs, in_file)
-    if profile.needs.least_views > 1 and _is_one_photo(inputs):
+    if profile.needs.least_views > 1 and len(source.names) == 1:
         raise InputError(
             f"{inputs[0]}: one photo shows no depth to {profile.name}, it takes several or a network; "
             "`--model da3-small` downloads one, or `--weights FOLDER` takes it from a folder"
@@ -81,13 +81,13 @@ def run(settings: RunSettings) -> None:
 
     with report_warnings(), ProgressReport() as progress:
         estimator = chosen.open(progress.begin)
-        said = [f"{settings.config}: {message}" for message in in_vain]
-        for message in said:
+        of_settings = [f"{settings.config}: {message}" for message in in_vain]
+        for message in of_settings:
             warn(message)
         result = reconstruct(
             estimator,
-            inputs,
-            cameras=settings.cameras or usual_cameras(profile),
+            source,
+            cameras=settings.cameras or usual_cameras(profile, source),
             options=options,
             export_dir=out,
             export_format=settings.export,
@@ -96,19 +96,12 @@ def run(settings: RunSettings) -> None:
                 **settings_entry(settings),
                 "inputs": [path.absolute() for path in inputs],  # to be found from any working folder
             },
-            said=said,
+            said=(*of_opening, *of_settings),
             reuse=True,
             fresh=settings.fresh,
             progress=progress,
         )
     print_summary(out, result)
-
-
-def _is_one_photo(inputs: Sequence[Path]) -> bool:
-    from recon.sources.images import list_images
-
-    path = inputs[0]
-    return len(inputs) == 1 and (path.is_file() or len(list_images(path)) == 1)
 
 
 RUN = Command("run", RunSettings, run)

@@ -41,7 +41,7 @@ class MonoPhoto:
 def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
     """The photos one by one, folders opened up, nothing decoded yet.
 
-    Raises InputError where there are none, and for what is none: as `recon.sources.source.open_source`.
+    Raises InputError where there are none, and for what is none: as `recon.sources.open_source.open_source`.
     """
     photos: list[tuple[Path | Photo, str]] = []
     for source in sources:

@@ -44,8 +44,8 @@ from recon.run.store import Store
 from recon.run.wishes import check_cameras_suffice
 from recon.run.write_exports import WrittenFormat, describe_result, write_exports
 from recon.sources.fitting import Views
+from recon.sources.open_source import PhotoSource
 from recon.sources.originals import SourceOriginals
-from recon.sources.source import PhotoSource
 from recon.types import Gaussians, MadeBy, Prediction
 from recon.types.cameras import Cameras
 
@@ -113,15 +113,16 @@ def reconstruct(
     Raises:
         InputError: a wish that cannot be met, before anything costly is done as far as it can be known by then.
     """
-    plan = plan_run(
-        estimator.profile,
-        image,
-        GivenCameras(extrinsics, intrinsics, cameras),
-        options,
-        export_dir,
-        export_format,
-        export_kwargs,
-    )
+    with collect_warnings() as of_opening:
+        plan = plan_run(
+            estimator.profile,
+            image,
+            GivenCameras(extrinsics, intrinsics, cameras),
+            options,
+            export_dir,
+            export_format,
+            export_kwargs,
+        )
     model = None if plan.folder is None else estimator.describe()
     about = {
         "versions": versions(),
@@ -173,7 +174,7 @@ def reconstruct(
             with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
             exported = write_exports(with_photos, result, plan, plan.folder, stages, record, reuse)
             record.remove_earlier_files()
-        all_warnings = (*estimator.warnings, *said, *warnings)
+        all_warnings = tuple(dict.fromkeys((*estimator.warnings, *said, *of_opening, *warnings)))
         path = None
         if record is not None:
             path = record.finish(

@@ -13,7 +13,8 @@ from recon.estimate.estimator import Profile, Wishes
 from recon.export import Overrides, TypedOptions, check_options, parse_formats
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
-from recon.sources.source import PhotoSource, Source
+from recon.sources.open_source import PhotoSource
+from recon.sources.source import Source
 from recon.types import GaussianSource
 
 SFM = "sfm"
@@ -38,8 +39,11 @@ class GivenCameras:
             raise InputError("give cameras either as arrays or by `cameras`, not both")
 
 
-def usual_cameras(profile: Profile) -> str | None:
-    """Where a command takes the cameras from when the user says nothing, for an estimator of this profile."""
+def usual_cameras(profile: Profile, source: Source) -> str | None:
+    """Where a command takes the cameras from when the user says nothing, for an estimator of this profile; None: from
+    the source where it brings some, else nowhere."""
+    if source.cameras is not None:
+        return None
     if profile.needs.cameras:
         return SFM
     return None if profile.abilities.cameras else EXIF

@@ -6,13 +6,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from recon.choices import InferenceOptions
+from recon.choices import InferenceOptions, SourceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import formats_taking
+from recon.options import part_of
 from recon.run.wishes import wishes_of
 from recon.sources.images import check_folders_apart
-from recon.sources.source import PhotoSource, Source, open_source
+from recon.sources.open_source import PhotoSource, open_source
+from recon.sources.source import Source
 
 
 def check_request(
@@ -22,7 +24,7 @@ def check_request(
 
     Returns the photos, opened and not read. Raises InputError.
     """
-    source = open_source(image)
+    source = open_source(image, part_of(options, SourceOptions))
     wishes_of(profile, options, formats)
     profile.fit.check(profile.name, options.process_res, options.process_res_method)
     for name in ("render_cameras", "render_hw"):

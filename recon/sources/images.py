@@ -58,7 +58,7 @@ class ImageSource:
 
     @staticmethod
     def of(images: Iterable[Any]) -> ImageSource:
-        """Everything that `recon.sources.source.open_source` takes, in a list; errors as there."""
+        """Everything that `recon.sources.open_source.open_source` takes, in a list; errors as there."""
         given = list(images)
         items = tuple(item for image in given for item in _items(image))
         if not items:

@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
 from recon.sources.in_flight import IN_FLIGHT
+from recon.sources.open_source import PhotoSource, open_source
 from recon.sources.photo import Photo
-from recon.sources.source import PhotoSource, Source, open_source
+from recon.sources.source import Source
 
 Loaded = TypeVar("Loaded")
 

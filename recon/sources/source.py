@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
-from recon.sources.images import ImageLike, ImageSource
 from recon.sources.in_flight import Admit
 from recon.sources.photo import Photo
-from recon.sources.unread import refuse_unread
 from recon.types.cameras import Cameras
 
 
@@ -59,27 +56,3 @@ class Source(Protocol):
         `admit` waits until there is room for so many pixels. Raises InputError where the photo cannot be used,
         MissingExtraError where a package is missing that its format needs.
         """
-
-
-PhotoSource: TypeAlias = ImageLike | Sequence[ImageLike] | Iterator[ImageLike] | Source
-
-
-def open_source(source: PhotoSource) -> Source:
-    """What `source` is, by its content; nothing is decoded yet.
-
-    Args:
-        source: path of an image or of a folder (the images in it and in its sub-folders, in natural order: img2 before
-            img10), an array (H, W), (H, W, 1 | 3 | 4) or (N, H, W, C), a Pillow image, a `Photo`, a sequence of those,
-            or a source that is open already.
-
-    Raises:
-        InputError: something that is no image, or cannot be read as a source of photos: the message says what it is
-            and what to do.
-    """
-    if isinstance(source, Source):
-        return source
-    entries = list(source) if isinstance(source, (list, tuple, Iterator)) else [source]
-    for entry in entries:
-        if isinstance(entry, (str, os.PathLike)):
-            refuse_unread(Path(entry).expanduser(), alone=len(entries) == 1)
-    return ImageSource.of(entries)

@@ -86,6 +86,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "mixed_sizes": ("--mixed-sizes error", "error"),
     "export_feat_layers": ("--export-feat-layers 3 --export-feat-layers 4", (3, 4)),
     "strict": ("--strict", True),
+    "input_kind": ("--input-kind photos", "photos"),
     "fresh": ("--fresh", True),
     "conf_thresh_percentile": ("--conf-thresh-percentile 10", 10.0),
     "conf_drop_percent": ("--conf-drop-percent 15", 15.0),
@@ -185,7 +186,7 @@ class TestRun:
         options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
         expected_options = {**expected, "conf_drop_percent": None}
         assert options == {name: value for name, value in expected_options.items() if name in options}
-        assert run["inputs"] == [Path("photos/0.png"), Path("photos/1.png")]
+        assert run["inputs"].paths == (Path("photos/0.png"), Path("photos/1.png"))
         assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])
         assert run["export_dir"] == Path("here")
         assert run["export_kwargs"] == {"glb": {"camera_size": 0.1}, "ply": {"filter_white_bg": True}}

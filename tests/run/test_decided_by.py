@@ -15,7 +15,7 @@ from recon.digests import digest, with_contents
 from recon.options import options_of
 from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents
 from recon.run.plan import GivenCameras, Plan, plan_run
-from recon.sources.source import open_source
+from recon.sources.open_source import open_source
 from tests.fake_network import fake_model, photos, save_photos, user_cameras
 
 CHANGED: dict[str, Any] = {
@@ -28,6 +28,7 @@ CHANGED: dict[str, Any] = {
     "mixed_sizes": "error",
     "export_feat_layers": (1,),
     "strict": True,
+    "input_kind": "photos",
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""

@@ -23,8 +23,8 @@ from recon.sources.camera_conventions import another_size
 from recon.sources.cameras_file import read_cameras
 from recon.sources.colmap import read_colmap
 from recon.sources.fitting import Views, combine, fit_photo
+from recon.sources.open_source import open_source
 from recon.sources.photo import Photo
-from recon.sources.source import open_source
 from recon.sources.views import read_views
 from recon.types.cameras import Cameras
 from tests.seeds import numpy_random

@@ -10,8 +10,8 @@ import pytest
 from recon.digests import digest
 from recon.errors import InputError
 from recon.run.packing import pack
+from recon.sources.open_source import open_source
 from recon.sources.originals import SourceOriginals
-from recon.sources.source import open_source
 from tests.fake_network import save_photos
 from tests.run.test_store import whole_prediction
 

@@ -16,8 +16,9 @@ from recon.sources.calibrated import CalibratedSource
 from recon.sources.cameras_file import read_cameras, write_cameras
 from recon.sources.fitting import Views, combine, fit_photo
 from recon.sources.loading import load_photos
+from recon.sources.open_source import open_source
 from recon.sources.photo import Photo
-from recon.sources.source import Source, open_source
+from recon.sources.source import Source
 from recon.sources.views import read_views
 from recon.types.cameras import Cameras
 from tests.seeds import numpy_random

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from recon.errors import InputError
-from recon.sources.source import open_source
+from recon.sources.open_source import open_source
 
 
 def photo(path: Path) -> Path:
