@@ -8,8 +8,6 @@ The parts are in `recon.refine.optimisation`.
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from recon.choices import SplatOptimisation
@@ -24,6 +22,8 @@ from recon.refine.optimisation.loop import fit
 from recon.refine.optimisation.photos import ProcessedPhotos
 from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.scoring import held_out_views, sample_of, score
+from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
+from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimisation.start import cameras_extent, start_from_depth, views_with_pixels
 from recon.refine.optimisation.state import AdamSplats, FitState
 from recon.refine.optimised_splats import OptimisedSplats
@@ -40,6 +40,7 @@ def optimise_splats(
     correct_cameras: bool | None = None,
     seed: int = 0,
     threads: int | None = None,
+    snapshots: Snapshots | None = None,
 ) -> OptimisedSplats:
     """Fit splats to the photos of a prediction with cameras.
 
@@ -55,6 +56,8 @@ def optimise_splats(
         correct_cameras: also find small corrections of cameras and focal lengths; by default of those not given.
         seed: of the order of the photos.
         threads: of the CPU, by default one per core.
+        snapshots: where the state is written now and then; if it is there already, of the same arguments and the same
+            program, it goes on from there, to the same bytes. Whoever keeps what comes out calls its `remove`.
 
     Raises:
         InputError: cameras missing for several photos, no usable depth to start from, splats that are not finite, or
@@ -83,10 +86,11 @@ def optimise_splats(
     updater = CpuUpdater(state.splats, threads)
     sample = sample_of(fitted)
     before, held_out_before = (score(state, updater, photos, views) for views in (sample, held_out))
-    began = time.perf_counter()
+    keeper = SnapshotKeeper(snapshots, prediction, options, start, correct_cameras, seed)
+    if keeper.restore(state):
+        updater.push(state.splats)
     schedule = Schedule.of(options, len(fitted), len(held_out), extent)
-    ended_by = fit(state, updater, photos, fitted, held_out, schedule, correct_cameras)
-    seconds = time.perf_counter() - began
+    ended_by = fit(state, updater, photos, fitted, held_out, schedule, correct_cameras, keeper)
     after, held_out_after = (score(state, updater, photos, views) for views in (sample, held_out))
     updater.close()
     return OptimisedSplats(
@@ -97,7 +101,7 @@ def optimise_splats(
         offsets=state.exposures.offsets,
         held_out=tuple(held_out),
         iterations=state.done,
-        seconds=seconds,
+        seconds=state.seconds,
         ended_by=ended_by,
         before=before,
         after=after,

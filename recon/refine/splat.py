@@ -8,6 +8,7 @@ from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.errors import InputError
 from recon.options import part_of
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
+from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import OptimisedSplats
 from recon.types import Gaussians, Prediction
 
@@ -22,8 +23,10 @@ def splats_from_depth(prediction: Prediction, choices: ExportChoices) -> Gaussia
     return from_depth(prediction, depth_splat_options(choices))
 
 
-def fit_to_photos(prediction: Prediction, choices: InferenceOptions) -> OptimisedSplats:
-    """Splats from the depth of a prediction, made to look like its photos.
+def fit_to_photos(
+    prediction: Prediction, choices: InferenceOptions, snapshots: Snapshots | None = None
+) -> OptimisedSplats:
+    """Splats from the depth of a prediction, made to look like its photos, going on from `snapshots`.
 
     Raises InputError as `recon.refine.optimise_splats.optimise_splats`.
     """
@@ -34,6 +37,7 @@ def fit_to_photos(prediction: Prediction, choices: InferenceOptions) -> Optimise
         part_of(choices, SplatOptimisation),
         from_depth_options=depth_splat_options(choices),
         seed=choices.seed,
+        snapshots=snapshots,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,11 @@ class Adam:
         self._rates, self._beta_1, self._beta_2 = rates, beta_1, beta_2
         self._means, self._squares = np.zeros(shape), np.zeros(shape)
         self._steps = np.zeros(shape[0], np.int64)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that changes, by name; to be changed in place."""
+        return {"means": self._means, "squares": self._squares, "steps": self._steps}
 
     def step(self, row: int, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """What to subtract from the numbers of `row`, given their derivatives (numbers,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,16 @@ class CorrectedCameras:
         rates = np.array([_TURN, _TURN, _TURN, *[_TURN * extent] * 3])
         self._motions = Adam((len(intrinsics), 6), rates)
         self._zooms = Adam((int(self._lenses.max(initial=0)) + 1, 1), np.array([_ZOOM]))
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that changes, by name; to be changed in place."""
+        return {
+            "world_to_camera": self.world_to_camera,
+            "intrinsics": self.intrinsics,
+            **{f"motions.{name}": array for name, array in self._motions.arrays.items()},
+            **{f"zooms.{name}": array for name, array in self._zooms.arrays.items()},
+        }
 
     def step(
         self, view: int, of_world_to_camera: NDArray[np.float64], of_intrinsics: NDArray[np.float64], pace: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class Exposures:
         """Of `count` photos; those `fitted` to have, together, the brightness of the splats."""
         self.values = np.repeat([[1.0, 1, 1, 0, 0, 0]], count, axis=0)
         """(N, 6) gains and offsets of the three channels."""
-        self.adam = Adam((count, 6), _RATES)
+        self._adam = Adam((count, 6), _RATES)
         self._fitted = list(fitted)
 
     @property
@@ -33,10 +34,15 @@ class Exposures:
         """(N, 3)."""
         return self.values[:, 3:]
 
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that changes, by name; to be changed in place."""
+        return {"values": self.values, **{f"adam.{name}": array for name, array in self._adam.arrays.items()}}
+
     def step(self, view: int, of_gain: NDArray[np.float64], of_offset: NDArray[np.float64], progress: float) -> None:
         """Move those of one photo against the derivatives (3,) of the loss, `progress` (0 to 1) of the way."""
         gradient = np.concatenate([of_gain * self.values[view, :3], of_offset])
-        change = 0.1**progress * self.adam.step(view, gradient)
+        change = 0.1**progress * self._adam.step(view, gradient)
         self.values[view, :3] *= np.exp(-change[:3])
         self.values[view, 3:] -= change[3:]
         of_fitted = self.values[self._fitted]

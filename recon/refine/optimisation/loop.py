@@ -10,6 +10,7 @@ from recon.progress import tell
 from recon.refine.optimisation.photos import ProcessedPhotos
 from recon.refine.optimisation.schedule import PATIENCE, Schedule
 from recon.refine.optimisation.scoring import score
+from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
 from recon.refine.optimisation.state import FitState
 from recon.refine.optimisation.step import step
 from recon.refine.optimisation.updater import SplatUpdater
@@ -24,18 +25,22 @@ def fit(
     held_out: Sequence[int],
     schedule: Schedule,
     correct_cameras: bool,
+    keeper: SnapshotKeeper,
 ) -> str:
     """Change `state` until it is like the photos `fitted`. Returns what ended it, as `OptimisedSplats.ended_by`."""
-    began = time.perf_counter()
+    began = time.perf_counter() - state.seconds
     try:
         while state.done < schedule.iterations:
-            elapsed = time.perf_counter() - began
-            if schedule.seconds is not None and elapsed >= schedule.seconds:
+            state.seconds = time.perf_counter() - began
+            if keeper.is_due:
+                state.splats = updater.pull()
+                keeper.save(state)
+            if schedule.seconds is not None and state.seconds >= schedule.seconds:
                 ended_by = "seconds"
                 break
             tell("iteration", state.done, schedule.iterations)
             order = state.order or tuple(int(view) for view in state.rng.permutation(fitted))
-            progress = schedule.progress(state.done, elapsed)
+            progress = schedule.progress(state.done, state.seconds)
             step(state, photos.look(order[-1]), updater, schedule, progress, correct_cameras)
             state.order = order[:-1]
             state.done += 1
@@ -44,10 +49,13 @@ def fit(
                 break
         else:
             ended_by = "iterations"
+        state.splats = updater.pull()
+        state.seconds = time.perf_counter() - began
         _keep_best(state, updater, photos, held_out)
     except KeyboardInterrupt:
         warn(f"splats: interrupted after {state.done} of {schedule.iterations} steps; what they are by then is kept")
         updater.reopen()
+        state.splats = updater.pull()
         ended_by = INTERRUPTED
     return ended_by
 
@@ -59,6 +67,7 @@ def _is_enough(
     if schedule.looks_between_scores == 0 or state.done % schedule.looks_between_scores:
         return False
     found = _held_out_score(state, updater, photos, held_out)
+    state.splats = updater.pull()
     if state.best is None or found > state.best.score:
         state.best, state.worse = state.as_best(found), 0
     else:

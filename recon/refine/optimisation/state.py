@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,23 @@ class AdamSplats:
         moments = np.zeros((count, 2 * (HARMONICS + 3 * coefficients)), np.float32)
         return AdamSplats(parameters, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
 
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> AdamSplats:
+        """From what `arrays` gives."""
+        gaussians = Gaussians(**{name: arrays[name] for name in _FIELDS})
+        splats = AdamSplats(gaussians, arrays["moments"], arrays["steps"], arrays["weights"])
+        if len(splats.moments) != len(gaussians) or splats.moments.shape[1] != 2 * (
+            HARMONICS + 3 * splats.coefficients
+        ):
+            raise ValueError(f"moments of shape {splats.moments.shape} are not those of {len(gaussians)} splats")
+        return splats
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that changes, by name."""
+        gaussians = {name: getattr(self.gaussians, name) for name in _FIELDS}
+        return {**gaussians, "moments": self.moments, "steps": self.steps, "weights": self.weights}
+
     @property
     def coefficients(self) -> int:
         """Harmonics of each channel."""
@@ -75,6 +94,13 @@ class Best:
     intrinsics: NDArray[np.float64]
     exposures: NDArray[np.float64]
 
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything but the score, by name."""
+        gaussians = {name: getattr(self.gaussians, name) for name in _FIELDS}
+        others = {name: getattr(self, name) for name in ("world_to_camera", "intrinsics", "exposures")}
+        return {**gaussians, **others}
+
 
 @dataclass
 class FitState:
@@ -86,12 +112,22 @@ class FitState:
     rng: np.random.Generator
     done: int = 0
     """Steps."""
+    seconds: float = 0.0
+    """That they took."""
     order: tuple[int, ...] = ()
     """Photos still to be looked at before all are looked at again; the last is next."""
     best: Best | None = None
     """Where photos held out say when to stop."""
     worse: int = 0
     """How many times in a row they were no better."""
+
+    @property
+    def beside(self) -> dict[str, NDArray[Any]]:
+        """What changes beside the splats, by name; to be changed in place."""
+        return {
+            **{f"cameras.{name}": array for name, array in self.cameras.arrays.items()},
+            **{f"exposures.{name}": array for name, array in self.exposures.arrays.items()},
+        }
 
     def as_best(self, score: float) -> Best:
         """A copy of what has been found."""
