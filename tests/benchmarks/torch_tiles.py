@@ -7,6 +7,7 @@ and leave once no light passes through them.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,16 @@ SPLATS_AT_ONCE = 64
 _LOG_ALPHA_MIN = math.log(1 / 255)
 
 
+class TorchSplats(NamedTuple):
+    """As `recon.types.Gaussians`, up to degree 1, as tensors that may require gradients."""
+
+    means: torch.Tensor
+    scales: torch.Tensor
+    rotations: torch.Tensor
+    harmonics: torch.Tensor
+    opacities: torch.Tensor
+
+
 @torch.inference_mode()
 def render_with_torch(
     gaussians: Gaussians,
@@ -29,11 +40,24 @@ def render_with_torch(
     size: tuple[int, int],
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """(H, W, 3) colours of Gaussians of degree 0 on black, blended in `dtype`."""
+    """(H, W, 3) colours of Gaussians on black, projected in float64 and blended in `dtype`."""
+    splats = TorchSplats(*(torch.from_numpy(getattr(gaussians, name)).double() for name in TorchSplats._fields))
+    return render_tensors(splats, torch.from_numpy(world_to_camera), intrinsics, size, dtype)
+
+
+def render_tensors(
+    gaussians: TorchSplats,
+    world_to_camera: torch.Tensor,
+    intrinsics: NDArray[np.float64],
+    size: tuple[int, int],
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """The same with derivatives, projected in the precision of the tensors."""
     height, width = size
     columns, rows = -(-width // TILE), -(-height // TILE)
     means, conics, extents, depths, opacities, colors = _project(gaussians, world_to_camera, intrinsics, size)
-    splats, starts = _bin(means, extents, depths, columns, rows)
+    with torch.no_grad():
+        splats, starts = _bin(means, extents, depths, columns, rows)
     table = torch.cat([means, conics, opacities[:, None].log(), colors], dim=1).to(dtype)  # (V, 9)
 
     lengths = starts.diff()
@@ -49,14 +73,13 @@ def render_with_torch(
 
 
 def _project(
-    gaussians: Gaussians, world_to_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], size: tuple[int, int]
+    gaussians: TorchSplats, view: torch.Tensor, intrinsics: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[torch.Tensor, ...]:
-    """Visible splats in float64: means (V, 2), conics (V, 3), extents (V, 2), depths, opacities, and colours (V, 3)."""
+    """Visible splats: means (V, 2), conics (V, 3), extents (V, 2), depths, opacities, and colours (V, 3)."""
     height, width = size
-    view = torch.from_numpy(world_to_camera)
     fx, fy, cx, cy = (float(intrinsics[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    x, y, z = (torch.from_numpy(gaussians.means).double() @ view[:3, :3].T + view[:3, 3]).unbind(1)
-    w, i, j, k = torch.from_numpy(gaussians.rotations).double().unbind(1)
+    x, y, z = (gaussians.means @ view[:3, :3].T + view[:3, 3]).unbind(1)
+    w, i, j, k = torch.nn.functional.normalize(gaussians.rotations).unbind(1)
     orientation = torch.stack(
         [
             *(1 - 2 * (j * j + k * k), 2 * (i * j - w * k), 2 * (i * k + w * j)),
@@ -69,18 +92,23 @@ def _project(
     slope_y = (y / z).clamp((-cy - 0.15 * height) / fy, (height - cy + 0.15 * height) / fy)
     zero = torch.zeros_like(z)
     jacobian = torch.stack([fx / z, zero, -fx * slope_x / z, zero, fy / z, -fy * slope_y / z], dim=1).reshape(-1, 2, 3)
-    axes = jacobian @ view[:3, :3] @ (orientation * torch.from_numpy(gaussians.scales).double()[:, None])
+    axes = jacobian @ view[:3, :3] @ (orientation * gaussians.scales[:, None])
     covariances = axes @ axes.transpose(1, 2)
     xx, xy, yy = covariances[:, 0, 0] + 0.3, covariances[:, 0, 1], covariances[:, 1, 1] + 0.3
     conics = torch.stack([yy, -xy, xx], dim=1) / (xx * yy - xy * xy)[:, None]
     means = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=1)
-    opacities = torch.from_numpy(gaussians.opacities).double()
+    opacities = gaussians.opacities
     reach = (2 * (opacities.log() - _LOG_ALPHA_MIN)).clamp(min=0).sqrt()
     extents = reach[:, None] * torch.stack([xx, yy], dim=1).sqrt()
     limits = torch.tensor([width, height])
     inside = ((means + extents > 0) & (means - extents < limits)).all(dim=1)
     seen = (z >= 0.01) & (opacities >= 1 / 255) & inside
-    colors = (torch.from_numpy(gaussians.harmonics[:, :, 0]).double() * 0.28209479177387814 + 0.5).clamp(min=0)
+    colors = 0.28209479177387814 * gaussians.harmonics[:, :, 0] + 0.5
+    if gaussians.harmonics.shape[2] > 1:
+        away = torch.nn.functional.normalize(gaussians.means + view[:3, :3].T @ view[:3, 3])  # from the camera
+        basis = 0.4886025119029199 * torch.stack([-away[:, 1], away[:, 2], -away[:, 0]], dim=1)
+        colors = colors + (gaussians.harmonics[:, :, 1:4] * basis[:, None]).sum(dim=2)
+    colors = colors.clamp(min=0)
     return tuple(values[seen] for values in (means, conics, extents, z, opacities, colors))
 
 
