@@ -26,7 +26,9 @@ from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.focal import FAR_FROM_EXIF
 from recon.sfm.lenses import Lenses
-from recon.sfm.mapping import LENS_FROM, SfmModel, build_models, groups_apart, read_model
+from recon.sfm.mapping import LENS_FROM, build_models
+from recon.sfm.merit import groups_apart
+from recon.sfm.model import SfmModel, read_model
 from recon.sfm.overlaps import Overlaps, read_overlaps
 from recon.sfm.pairs import choose_pairs, match_pairs, verify_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo

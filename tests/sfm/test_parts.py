@@ -10,7 +10,7 @@ import pytest
 from recon.errors import InputError
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.lenses import Lenses
-from recon.sfm.mapping import _lens_exists, _Merit
+from recon.sfm.merit import Merit, _lens_exists
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
 from recon.sfm.photos import SfmPhoto, prepare_photo
 from recon.sources.photo import Photo
@@ -196,5 +196,5 @@ def test_lenses_of_a_wrong_shape():
 def test_the_better_of_two_models():
     """Enough points, then photos that the matches confirm, then the error."""
     worst_first = [(False, 22, 0.0), (True, 5, 0.3), (True, 8, 1.1), (True, 8, 0.3)]
-    merits = [_Merit(supported, confirmed, -error) for supported, confirmed, error in worst_first]
+    merits = [Merit(supported, confirmed, -error) for supported, confirmed, error in worst_first]
     assert sorted(merits) == merits

@@ -17,6 +17,8 @@ from recon.run.find_cameras import kept_classes
 from recon.run.packing import pack, unpack
 from recon.sfm import colmap as sfm_colmap
 from recon.sfm import mapping as sfm_mapping
+from recon.sfm import merit as sfm_merit
+from recon.sfm import model as sfm_model
 from recon.sfm.lenses import Lenses
 from recon.sfm.structure_from_motion import SfmOptions, SfmPhoto, SfmResult, prepare_photo, structure_from_motion
 from recon.sources.colmap import read_colmap
@@ -325,13 +327,13 @@ def test_no_photos():
 
 
 def test_nonsense_is_refused_rather_than_returned(photos: list[SfmPhoto], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sfm_mapping, "_FEWEST_POINTS", 10**9)
+    monkeypatch.setattr(sfm_merit, "_FEWEST_POINTS", 10**9)
     with pytest.raises(InputError, match=r"pairs of the 4 photos overlap, but no model of them makes sense"):
         structure_from_motion(photos[:4])
 
 
 def test_large_errors_are_said(photos: list[SfmPhoto], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sfm_mapping, "_DOUBTFUL_ERROR", 0.0)
+    monkeypatch.setattr(sfm_model, "_DOUBTFUL_ERROR", 0.0)
     found = structure_from_motion(photos[:4])
     assert re.match(r"the cameras are doubtful: \d+ points", found.warnings()[0])
 

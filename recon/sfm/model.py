@@ -1,0 +1,93 @@
+"""A model as arrays: its cameras and points in pixels of the photos themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.geometry.sparse_points import SparsePoints
+from recon.sfm.lenses import Lenses
+from recon.sfm.merit import is_supported, mean_error, photos_of
+from recon.sfm.photos import SfmPhoto
+from recon.sources.colmap import distortion_coefficients, sparse_points, world_to_camera
+
+if TYPE_CHECKING:
+    import pycolmap
+
+_DOUBTFUL_ERROR = 0.75
+"""Mean reprojection error, in pixels of the small pictures, from which on a model is said to be doubtful."""
+
+
+@dataclass(frozen=True)
+class SfmModel:
+    """One model: M of the N photos, placed in a frame and scale of their own."""
+
+    registered: NDArray[np.intp]
+    """(M,) indices of its photos, ascending."""
+    extrinsics: NDArray[np.float64]
+    """(M, 4, 4) world-to-camera."""
+    lenses: Lenses
+    sparse: SparsePoints
+    reprojection_errors: NDArray[np.float64]
+    """(M,) mean distance of observed from projected points, in pixels of the originals; NaN for views without."""
+    doubtful: bool
+    """Errors are so large, or points so few, that the model may be wrong as a whole."""
+    still_matches: float = 0.0
+    """Share of all matches that was left out because it stands still in the pictures (`recon.sfm.still_matches`)."""
+
+
+def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto], still_matches: float = 0.0) -> SfmModel:
+    """Cameras and points of a model, in pixels of the originals."""
+    registered = photos_of(model)
+    images = [model.images[index + 1] for index in registered]
+    scales = np.array([photos[index].scale for index in registered])
+    cameras = [model.cameras[image.camera_id] for image in images]
+    distortion = distortion_coefficients(cameras)
+    intrinsics = np.stack([np.asarray(camera.calibration_matrix(), np.float64) for camera in cameras])
+    intrinsics[:, :2] /= scales[:, None, None]
+    lenses = Lenses(
+        intrinsics,
+        np.zeros((len(images), 8)) if distortion is None else distortion,
+        np.array([photos[index].original_size for index in registered], np.int64),
+    )
+    sparse = sparse_points(model, images)
+    in_original_pixels = SparsePoints(
+        sparse.points,
+        sparse.observed,
+        None if sparse.errors is None else sparse.errors * _mean_magnification(sparse, 1 / scales),
+    )
+    errors = np.array([_reprojection_error(model, image) for image in images]) / scales
+    return SfmModel(
+        np.array(registered, np.intp),
+        np.stack([world_to_camera(image) for image in images]),
+        lenses,
+        in_original_pixels,
+        errors,
+        doubtful=mean_error(model) > _DOUBTFUL_ERROR or not is_supported(model),
+        still_matches=still_matches,
+    )
+
+
+def _mean_magnification(sparse: SparsePoints, per_view: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P,) mean of `per_view` (M,) over the views that see each point."""
+    sums = np.zeros(len(sparse))
+    for indices, value in zip(sparse.observed, per_view.tolist(), strict=True):
+        sums[indices] += value
+    return sums / np.maximum(sparse.track_lengths, 1)
+
+
+def _reprojection_error(model: pycolmap.Reconstruction, image: pycolmap.Image) -> float:
+    """Mean distance between the observed and the projected points of an image, in its pixels."""
+    observations = image.get_observation_points2D()
+    if not observations:
+        return float("nan")
+    observed = np.array([point.xy for point in observations])
+    points = np.array([model.points3D[point.point3D_id].xyz for point in observations])
+    world_to_image = world_to_camera(image)
+    in_camera = points @ world_to_image[:3, :3].T + world_to_image[:3, 3]
+    projected = np.asarray(model.cameras[image.camera_id].img_from_cam(in_camera))
+    return float(np.linalg.norm(projected - observed, axis=1).mean())
