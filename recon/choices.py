@@ -58,6 +58,15 @@ class StrictOption(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FreshOption(Options):
+    """Results."""
+
+    fresh: bool = option(
+        False, help="Compute everything anew, instead of going on from what an earlier run into the folder has kept."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions(StrictOption):
     """Input."""
 

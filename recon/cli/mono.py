@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon.choices import ExportChoices, FormatKwargs
+from recon.choices import ExportChoices, FormatKwargs, FreshOption
 from recon.cli.command import Command, CommandOptions
 from recon.cli.output_folder import default_folder
 from recon.errors import InputError
@@ -12,7 +12,7 @@ from recon.run.mono_settings import MonoSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonoCommand(MonoSettings, FormatKwargs, CommandOptions):
+class MonoCommand(FreshOption, MonoSettings, FormatKwargs, CommandOptions):
     """Depth of single photos that have nothing to do with each other, by a network in torch or an ONNX file."""
 
 
@@ -31,7 +31,7 @@ def mono(settings: MonoCommand) -> None:
         export_kwargs = parse_export_kwargs(settings.export_kwargs)
         check_options(export_kwargs)
         check_use(ExportChoices(), parse_formats(settings.export) if settings.export else (), export_kwargs)
-        result = run_mono(settings, out, export_kwargs=export_kwargs, progress=progress)
+        result = run_mono(settings, out, export_kwargs=export_kwargs, reuse=not settings.fresh, progress=progress)
     print_mono(out, result)
 
 

@@ -151,7 +151,9 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
 
 def print_mono(folder: Path, result: MonoRun) -> None:
     """What a run of single views wrote for each photo, and every warning."""
-    print(f"{len(result.photos)} {'photo' if len(result.photos) == 1 else 'photos'}: {printable(str(folder))}")
+    reused = sum(photo.reused for photo in result.photos)
+    before = f", {reused} of them done before" if reused else ""
+    print(f"{len(result.photos)} {'photo' if len(result.photos) == 1 else 'photos'}{before}: {printable(str(folder))}")
     rows = []
     for photo in result.photos:
         files = [path for exported in photo.exported.values() for path in exported.files]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.choices import EstimatorOptions, FormatKwargs, FormatsOption, InferenceOptions, InputsOption
+from recon.choices import EstimatorOptions, FormatKwargs, FormatsOption, FreshOption, InferenceOptions, InputsOption
 from recon.cli.command import Command, CommandOptions
 from recon.cli.output_folder import default_folder
 from recon.cli.settings_file import read_settings_file
@@ -15,16 +15,15 @@ from recon.options import option, part_of, settings_entry
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings(InferenceOptions, EstimatorOptions, FormatKwargs, FormatsOption, InputsOption, CommandOptions):
+class RunSettings(
+    FreshOption, InferenceOptions, EstimatorOptions, FormatKwargs, FormatsOption, InputsOption, CommandOptions
+):
     """Photos to depth, cameras and a point cloud."""
 
     out: Path | None = option(
         None,
         help="Folder for the results [by the input, under outputs]. Files that an earlier run wrote there are "
         "replaced or removed, all others left alone.",
-    )
-    fresh: bool = option(
-        False, help="Compute everything anew, instead of going on from what an earlier run into the folder has kept."
     )
     config: str | None = option(
         None,

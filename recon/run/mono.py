@@ -7,7 +7,8 @@ files of the export formats. `run.json` says how they came to be; as `recon.run.
 | --- | --- |
 | model | as there; of an ONNX file: input, output and where its meaning is known from, providers, threads |
 | photos | for each: name, folder, units, scale_factor, camera (source, and intrinsics of the original), the sizes and |
-| | the affine map of `images` there, seconds, exports (`photo_depth` holds the scale of `depth.png`) |
+| | the affine map of `images` there, seconds, exports (`photo_depth` holds the scale of `depth.png`), and |
+| | key: a hash of all that decided it, by which the same command takes it over |
 | exports | empty |
 """
 
@@ -41,6 +42,7 @@ from recon.messages import collect_warnings
 from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
+from recon.run.mono_reuse import EarlierPhotos, exported_by, photo_keys
 from recon.run.mono_settings import MonoSettings
 from recon.run.record import export_entries, image_entries, versions
 from recon.run.run_record import RunRecord
@@ -70,6 +72,8 @@ class PhotoResult:
     """For each format, and for `photo_depth`."""
     entry: Mapping[str, Any]
     """What `run.json` says about it."""
+    reused: bool = False
+    """It was there already."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def run_mono(
     photos: Sequence[Photo] = (),
     estimator: Estimator | None = None,
     export_kwargs: Overrides | None = None,
+    reuse: bool = False,
     progress: Listener | None = None,
 ) -> MonoRun:
     """Everything from photos to files.
@@ -103,6 +108,8 @@ def run_mono(
         photos: further photos, after `settings.inputs`.
         estimator: one that is open already, instead of the one that the settings name.
         export_kwargs: `{format: {option: value}}`.
+        reuse: leave photos as they are that an earlier run into the folder has done, where all that decides them is the
+            same. For an estimator whose `describe` tells everything that decides what it gives.
         progress: told of each batch: the names of its photos, how many came before them, how many there are.
 
     Raises:
@@ -141,9 +148,11 @@ def run_mono(
             "settings": {**settings_entry(settings), "export_kwargs": export_kwargs},
         }
         record = run.enter_context(RunRecord(out, about))
+        keys = photo_keys(listed, settings, about["model"], export_kwargs)
+        results = _done_before(EarlierPhotos(record.before, out), listed, keys, out) if reuse else {}
         reader = PhotoReader(listed, prepare, strict=settings.strict)
-        results: list[PhotoResult] = []
-        for batch in clock.each("read", reader.batches(settings.batch_size)):
+        to_do = [index for index in range(len(listed)) if index not in results]
+        for batch in clock.each("read", reader.batches(settings.batch_size, to_do)):
             tell(", ".join(names[index] for index in batch), min(batch), len(names))
             with clock("predict"):
                 predictions = estimate_each(opened, list(batch.values()))
@@ -157,19 +166,39 @@ def run_mono(
                         continue
                     if not record.files_begun:
                         record.begin_files()
-                    results.append(writer.write(whole, listed[index], batch[index].camera))
-                    record.add(photos=[result.entry for result in results], every=_SECONDS_BETWEEN_RECORDS)
+                    results[index] = writer.write(whole, listed[index], batch[index].camera, keys[index])
+                    record.add(photos=_entries(results), every=_SECONDS_BETWEEN_RECORDS)
         if results:
-            record.add(photos=[result.entry for result in results])
+            record.add(photos=_entries(results))
             record.remove_earlier_files()
         all_warnings = tuple(dict.fromkeys((*opened.warnings, *warnings)))
         path = record.finish(
-            photos=[result.entry for result in results],
+            photos=_entries(results),
             dropped_images=[{"name": name, "reason": reason} for name, reason in reader.dropped],
             warnings=all_warnings,
             seconds=clock.seconds,
         )
-    return MonoRun(tuple(results), reader.dropped, path, clock.seconds, all_warnings)
+    return MonoRun(
+        tuple(results[index] for index in sorted(results)), reader.dropped, path, clock.seconds, all_warnings
+    )
+
+
+def _done_before(
+    earlier: EarlierPhotos, photos: Sequence[MonoPhoto], keys: Sequence[str], out: Path
+) -> dict[int, PhotoResult]:
+    """By the numbers of the photos."""
+    found: dict[int, PhotoResult] = {}
+    for index, (photo, key) in enumerate(zip(photos, keys, strict=True)):
+        entry = earlier.entry(key)
+        if entry is not None:
+            exported = exported_by(entry, out)
+            found[index] = PhotoResult(photo.name, out / photo.folder, entry["units"], exported, entry, reused=True)
+    return found
+
+
+def _entries(results: Mapping[int, PhotoResult]) -> list[Mapping[str, Any]]:
+    """What `run.json` says of photos, in their order."""
+    return [results[index].entry for index in sorted(results)]
 
 
 def open_estimator(settings: MonoSettings) -> Estimator:
@@ -205,8 +234,8 @@ class _Writer:
             EXPORTERS[name].check(prediction, self.options[name])
         return prediction
 
-    def write(self, prediction: Prediction, photo: MonoPhoto, camera: Cameras) -> PhotoResult:
-        """Every file of one photo."""
+    def write(self, prediction: Prediction, photo: MonoPhoto, camera: Cameras, key: str) -> PhotoResult:
+        """Every file of one photo; `key` stands for all that decides them."""
         folder = self.out / photo.folder
         exported: dict[str, Exported] = {}
         if self.depth_kinds:
@@ -224,6 +253,7 @@ class _Writer:
             "scale_factor": prediction.scale_factor,
             "camera": {"source": camera.origin, "intrinsics": camera.intrinsics[0]},
             "exports": export_entries(exported, self.out),
+            "key": key,
         }
         return PhotoResult(photo.name, folder, prediction.units, exported, entry)
 

@@ -129,12 +129,13 @@ class PhotoReader:
             raise InputError(f"none of the {len(self.photos)} images can be used; the first: {first}") from first
         warn(f"left out: {failure}")
 
-    def batches(self, size: int) -> Iterator[dict[int, SinglePhoto]]:
-        """The usable ones of the first `size` photos, by their number, then those of the next, …"""
-        outcomes = self._outcomes(2 * size)
-        for start in range(0, len(self.photos), size):
+    def batches(self, size: int, wanted: Sequence[int] | None = None) -> Iterator[dict[int, SinglePhoto]]:
+        """The usable ones of the first `size` photos `wanted` [all], by their number, then those of the next, …"""
+        wanted = range(len(self.photos)) if wanted is None else wanted
+        outcomes = self._outcomes(wanted, 2 * size)
+        for start in range(0, len(wanted), size):
             batch: dict[int, SinglePhoto] = {}
-            for index in range(start, min(start + size, len(self.photos))):
+            for index in wanted[start : start + size]:
                 outcome = next(outcomes)
                 if isinstance(outcome, InputError):
                     self.leave_out(index, outcome)
@@ -143,12 +144,12 @@ class PhotoReader:
             if batch:
                 yield batch
 
-    def _outcomes(self, ahead: int) -> Iterator[SinglePhoto | InputError]:
+    def _outcomes(self, wanted: Sequence[int], ahead: int) -> Iterator[SinglePhoto | InputError]:
         """In order, up to `ahead` of them under way or waiting."""
-        pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1, len(self.photos)))
+        pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1, max(1, len(wanted))))
         pending: deque[Future[SinglePhoto | InputError]] = deque()
         try:
-            for index in range(len(self.photos)):
+            for index in wanted:
                 # In the caller's context, so that warnings reach whoever collects them.
                 pending.append(pool.submit(contextvars.copy_context().run, self._outcome, index))
                 if len(pending) >= ahead:

@@ -100,10 +100,15 @@ class RunRecord:
             same = {
                 name: entry
                 for name, entry in before["exports"].items()
-                if name not in formats and all(_is_unchanged(self._folder, file) for file in entry["files"])
+                if name not in formats and all(is_unchanged(self._folder, file) for file in entry["files"])
             }
             self._content["exports"] = same
         self._write("running")
+
+    @property
+    def before(self) -> Mapping[str, Any] | None:
+        """What the record said before this run: of the last complete one, or of those that did not end since."""
+        return self._before
 
     @property
     def files_begun(self) -> bool:
@@ -185,7 +190,8 @@ def _is_in(folder: Path, file: FileEntry) -> bool:
     return not Path(file["path"]).is_absolute() and path.is_file() and path.resolve().is_relative_to(folder.resolve())
 
 
-def _is_unchanged(folder: Path, file: FileEntry) -> bool:
+def is_unchanged(folder: Path, file: FileEntry) -> bool:
+    """Whether a file that a run into `folder` wrote is still there, and as long as it was."""
     return _is_in(folder, file) and (folder / file["path"]).stat().st_size == file["bytes"]
 
 
@@ -197,7 +203,7 @@ def _remove(folder: Path, files: Sequence[FileEntry]) -> None:
         by_path.setdefault(file["path"], []).append(file)  # of one that was being replaced, the old and the new
     for name, versions in by_path.items():
         path = folder / name
-        if any(_is_unchanged(folder, file) for file in versions):
+        if any(is_unchanged(folder, file) for file in versions):
             with contextlib.suppress(OSError):
                 path.unlink()
                 for parent in path.parents:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d
 
-from recon.refine.photo_loss import SSIM_WEIGHT
+from recon.refine.optimisation.photo_loss import SSIM_WEIGHT
 from recon.types import Gaussians
 from tests.benchmarks.torch_tiles import TorchSplats, render_tensors
 

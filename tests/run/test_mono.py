@@ -17,12 +17,15 @@ from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.network import NetworkEstimator
 from recon.export import read_npz
+from recon.export.photo_depth import write_photo_depth
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord
+from recon.run import mono as mono_module
 from recon.run.mono import MonoRun, open_estimator, run_mono
 from recon.run.mono_settings import MonoSettings
 from recon.run.pipeline import reconstruct
+from recon.run.record import to_json
 from recon.sources.cameras_file import write_cameras
 from recon.sources.photo import Photo
 from tests.known_cameras import cameras_of
@@ -400,3 +403,70 @@ def test_a_file_that_normalises_photos_itself(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["settings"]["onnx_normalise"] == "inside"
     assert record["model"]["input"]["normalised"] == "inside-255"
+
+
+class TestTheSameCommandAgain:
+    """It takes over what is there, and does what is missing."""
+
+    def run(self, folder: Path, graph: Path, out: Path, **settings: Any) -> MonoRun:
+        chosen = {"focal": 100.0, "export": "glb", "depth_files": "npy", **settings}
+        return run_mono(MonoSettings(inputs=(folder,), onnx=graph, **chosen), out, reuse=True)
+
+    def test_all_is_there(self, folder: Path, graph: Path, tmp_path: Path) -> None:
+        first = self.run(folder, graph, tmp_path / "out")
+        times = {path: path.stat().st_mtime_ns for result in first.photos for path in result.exported["glb"].files}
+        again = self.run(folder, graph, tmp_path / "out")
+        assert all(photo.reused for photo in again.photos)
+        assert [photo.exported for photo in again.photos] == [photo.exported for photo in first.photos]
+        assert {path: path.stat().st_mtime_ns for path in times} == times
+        assert record_of(tmp_path / "out")["photos"] == [json.loads(to_json(photo.entry)) for photo in first.photos]
+
+    @pytest.mark.parametrize("change", ["photo", "file", "model", "option"])
+    def test_what_changed_is_done_anew(self, change: str, folder: Path, graph: Path, tmp_path: Path) -> None:
+        self.run(folder, graph, tmp_path / "out")
+        if change == "photo":
+            Image.fromarray(np.full((90, 120, 3), 99, np.uint8)).save(folder / "c.png")
+        elif change == "file":
+            (tmp_path / "out" / "c" / "scene.glb").unlink()
+        elif change == "model":
+            write_graph(graph, size=(84, 84), batch=1, metadata=stated("disparity"))
+        again = self.run(folder, graph, tmp_path / "out", **({"focal": 90.0} if change == "option" else {}))
+        whole = change in ("model", "option")
+        assert [photo.name for photo in again.photos if not photo.reused] == (list(SIZES) if whole else ["c.png"])
+        assert (tmp_path / "out" / "c" / "scene.glb").is_file()
+        fresh = run_mono(
+            MonoSettings(inputs=(folder,), onnx=graph, focal=90.0 if change == "option" else 100.0, export="glb"),
+            tmp_path / "fresh",
+        )
+        for result in fresh.photos:
+            path = Path(result.folder.name) / "depth.npy"
+            assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "fresh" / path).read_bytes()
+
+    def test_after_a_run_that_ended_too_early(
+        self, folder: Path, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written = []
+
+        def end_after_two(*arguments: Any, **more: Any) -> Any:
+            if len(written) == 2:
+                raise KeyboardInterrupt
+            written.append(arguments)
+            return write_photo_depth(*arguments, **more)
+
+        monkeypatch.setattr(mono_module, "write_photo_depth", end_after_two)
+        monkeypatch.setattr(mono_module, "_SECONDS_BETWEEN_RECORDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            self.run(folder, graph, tmp_path / "out")
+        monkeypatch.undo()
+        again = self.run(folder, graph, tmp_path / "out")
+        assert [photo.reused for photo in again.photos] == [True, True, False, False]
+        assert record_of(tmp_path / "out")["state"] == "done"
+
+    def test_fewer_photos_and_no_reuse(self, folder: Path, graph: Path, tmp_path: Path) -> None:
+        self.run(folder, graph, tmp_path / "out")
+        (folder / "b.png").unlink()
+        again = self.run(folder, graph, tmp_path / "out")
+        assert [photo.name for photo in again.photos if photo.reused] == ["a.png", "c.png", "d.png"]
+        assert not (tmp_path / "out" / "b").exists()
+        anew = run(folder, graph, tmp_path / "out", export="glb")
+        assert not any(photo.reused for photo in anew.photos)
