@@ -192,6 +192,8 @@ class DepthAnything3(nn.Module):
         """Photos of one scene to a `Prediction`, and to files where `export_dir` is given.
 
         `recon.run.pipeline.reconstruct` takes the same, refuses bad or mixed photos on request, and returns timings.
+        Splats stay as they are made, as in the official package; `reconstruct` and `recon run` make them look like the
+        photos where cameras are known, and `recon.refine.optimise_splats.optimise_splats` does so with a prediction.
 
         Args:
             image: a path, a folder, an array, a Pillow image, or a sequence of those.
@@ -247,6 +249,7 @@ class DepthAnything3(nn.Module):
             feat_vis_fps=feat_vis_fps,
             gaussians=gaussians,  # type: ignore[arg-type]
             gs_budget=gs_budget,
+            gs_iterations=0,
             seed=self.seed,
         )
         result = reconstruct(

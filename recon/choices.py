@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from recon.errors import InputError
 from recon.options import Options, option
 
 ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
@@ -197,21 +198,22 @@ class SplatOptimisation(Options):
 
     gs_iterations: int | None = option(
         None,
-        help="Make splats from depth look like the photos, in this many steps; 0 leaves them as they are [with "
-        "gs_seconds, as many as help the photos held out, at most 65 for each other photo; else 0].",
+        help="Make splats look like the photos, in this many steps; 0 leaves them as they are [where several photos "
+        "have cameras that are known or found, as many as help the photos held out, at most 65 for each other photo; "
+        "with predicted cameras 0, unless gs_seconds is given].",
         least=0,
-        used_by=(OPTIMISED_SPLATS,),
+        used_by=(SPLATS,),
     )
     gs_seconds: float | None = option(
         None,
-        help="Make splats from depth look like the photos, for this many seconds at most [no limit].",
+        help="Make splats look like the photos, for this many seconds at most [no limit].",
         above=0,
         used_by=(OPTIMISED_SPLATS,),
     )
     gs_splats: int | None = option(
         None,
-        help="Splats from depth that are optimised are at most this many, the most important ones [as many as a photo "
-        "has pixels, at the size that depth is found at].",
+        help="Splats that are optimised are at most this many, the most important ones [as many as a photo has pixels, "
+        "at the size that depth is found at].",
         least=1,
         used_by=(OPTIMISED_SPLATS,),
     )
@@ -223,9 +225,14 @@ class SplatOptimisation(Options):
         used_by=(OPTIMISED_SPLATS,),
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gs_holdout == 1:
+            raise InputError("gs_holdout must be 0, or at least 2: with 1, every photo would be held out")
+
     @property
-    def optimises(self) -> bool:
-        """Whether a run optimises its splats from depth."""
+    def asks_for_optimisation(self) -> bool:
+        """Whether splats are to be optimised wherever that can be done at all."""
         return self.gs_iterations != 0 and (self.gs_iterations is not None or self.gs_seconds is not None)
 
 

@@ -146,6 +146,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
     print_table(("stage", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
     if result.optimised is not None:
         print(result.optimised.gained)
+    if result.not_optimised is not None:
+        print(f"splats not made to look like the photos: {result.not_optimised}")
     _list_warnings(result.warnings)
 
 

@@ -51,7 +51,7 @@ def run(settings: RunSettings) -> None:
     from recon.export.option_texts import parse_export_kwargs
     from recon.run.option_use import check_use, parts_of_run
     from recon.run.pipeline import reconstruct
-    from recon.run.plan import EXIF, SFM, usual_cameras
+    from recon.run.plan import EXIF, SFM, GivenCameras, cameras_known, usual_cameras
     from recon.run.request import check_request
 
     if not settings.inputs:
@@ -70,8 +70,11 @@ def run(settings: RunSettings) -> None:
     profile, formats = chosen.profile, parse_formats(settings.export)
     with report_warnings(), collect_warnings() as of_opening:
         source = check_request(profile, inputs, options, formats, out)
+    cameras = settings.cameras or usual_cameras(profile, source)
     in_file = {} if settings.config is None else read_settings_file(settings.config, RunSettings)
-    in_vain = check_use(settings, parts_of_run(profile, options, formats), export_kwargs, in_file)
+    known = cameras_known(source, GivenCameras(source=cameras))
+    parts = parts_of_run(profile, options, formats, len(source.names), known)
+    in_vain = check_use(settings, parts, export_kwargs, in_file)
     if profile.needs.least_views > 1 and len(source.names) == 1:
         raise InputError(
             f"{inputs[0]}: one photo shows no depth to {profile.name}, it takes several or a network; "
@@ -86,7 +89,7 @@ def run(settings: RunSettings) -> None:
         result = reconstruct(
             estimator,
             source,
-            cameras=settings.cameras or usual_cameras(profile, source),
+            cameras=cameras,
             options=options,
             export_dir=out,
             export_format=settings.export,

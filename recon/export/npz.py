@@ -18,7 +18,7 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | scale_factor, ref_view | npz | scalars |
 | feat_layer_K | npz | (N, h, w, C) features of block K |
 | gaussian_means, _scales, _rotations, _harmonics, _opacities | npz | as in `Gaussians` |
-| gaussian_source | npz | a string: head or depth |
+| gaussian_source | npz | a string: head, depth or optimised |
 
 Keys of what a prediction does not have are left out. No value needs pickle.
 """

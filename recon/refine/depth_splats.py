@@ -84,6 +84,8 @@ class DepthSplats:
     """F splats of pixels, in the order of views, rows and columns, and those behind them, in the same order."""
     pixels: NDArray[np.intp]
     """(F,) the pixel each comes from, as an index into the flattened (N, H, W) depth; ascending."""
+    spacing: NDArray[np.float32]
+    """(F,) how many times farther apart than pixels a budget leaves them: 1 or more."""
     behind: int
     """Splats of the second layer."""
     without_depth: int
@@ -163,6 +165,7 @@ def _splats(prediction: Prediction, options: DepthSplatOptions, pool: ThreadPool
     offsets = [view * height * width for view in range(views)]
     return DepthSplats(
         gaussians=_concatenate(parts),
+        spacing=np.concatenate(spacing),
         behind=sum(map(len, parts[views:])),
         pixels=np.concatenate([chosen + offset for chosen, offset in zip(pixels, offsets, strict=True)]),
         without_depth=selection.without_depth,

@@ -8,6 +8,8 @@ from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.errors import InputError
 from recon.options import part_of
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
+from recon.refine.head_splats import head_splats
+from recon.refine.optimisation.scoring import held_out_views
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import OptimisedSplats
 from recon.types import Gaussians, Prediction
@@ -26,16 +28,24 @@ def splats_from_depth(prediction: Prediction, choices: ExportChoices) -> Gaussia
 def fit_to_photos(
     prediction: Prediction, choices: InferenceOptions, snapshots: Snapshots | None = None
 ) -> OptimisedSplats:
-    """Splats from the depth of a prediction, made to look like its photos, going on from `snapshots`.
+    """Splats of a prediction, made to look like its photos, going on from `snapshots`: those of the head where it has
+    them, else from its depth.
 
     Raises InputError as `recon.refine.optimise_splats.optimise_splats`.
     """
     from recon.refine.optimise_splats import optimise_splats
 
+    start, of_depth = None, depth_splat_options(choices)
+    if prediction.gaussian_source == "head":
+        count = len(prediction.depth)
+        held_out = held_out_views(count, choices.gs_holdout)
+        shown = [view for view in range(count) if view not in held_out]
+        start = head_splats(prediction, shown, replace(of_depth, budget=choices.gs_splats))
     return optimise_splats(
-        prediction,
+        replace(prediction, gaussians=None, gaussian_source=None),
         part_of(choices, SplatOptimisation),
-        from_depth_options=depth_splat_options(choices),
+        start=start,
+        from_depth_options=of_depth,
         seed=choices.seed,
         snapshots=snapshots,
     )
@@ -53,11 +63,13 @@ def with_gaussians(prediction: Prediction, choices: ExportChoices) -> Prediction
     """
     if choices.gaussians == "head" and prediction.gaussian_source != "head":
         raise InputError("gaussians: this result holds no Gaussians of a head; 'depth' makes splats from its depth")
-    if choices.gs_budget is not None and choices.gaussians != "depth" and prediction.gaussian_source == "head":
+    kinds = {"head": "Gaussians of a head", "optimised": "splats optimised to look like the photos"}
+    kind = kinds.get(prediction.gaussian_source or "")
+    if choices.gs_budget is not None and choices.gaussians != "depth" and kind is not None:
         raise InputError(
-            "gs_budget: this result holds Gaussians of a head, which are not thinned; gaussians 'depth' makes others"
+            f"gs_budget: this result holds {kind}, which are not thinned; gaussians 'depth' makes others from its depth"
         )
     stored = prediction.gaussians is not None and choices.gaussians in ("auto", prediction.gaussian_source)
-    if stored and (prediction.gaussian_source == "head" or choices.gs_budget is None):
+    if stored and (kind is not None or choices.gs_budget is None):
         return prediction
     return add_gaussians(prediction, choices)

@@ -13,17 +13,20 @@ from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import formats_taking, formats_that_need
 from recon.options import Options, asked_for
+from recon.run.optimisation import why_not
 from recon.run.wishes import gaussian_source
 
 
-def parts_of_run(profile: Profile, options: InferenceOptions, formats: Collection[str]) -> set[str]:
-    """What a run consists of."""
+def parts_of_run(
+    profile: Profile, options: InferenceOptions, formats: Collection[str], views: int, cameras_known: bool
+) -> set[str]:
+    """What a run consists of; the last two arguments are those of `recon.run.optimisation.why_not`."""
     parts = {*formats, *profile.parts}
     source = gaussian_source(profile, options, list(formats))
     if source is not None:
         parts |= {SPLATS, DEPTH_SPLATS} if source == "depth" else {SPLATS}
-    if source == "depth" and (options.optimises or options.gs_iterations == 0):
-        parts.add(OPTIMISED_SPLATS)
+        if why_not(options, profile, list(formats), views, cameras_known) is None:
+            parts.add(OPTIMISED_SPLATS)
     return parts
 
 

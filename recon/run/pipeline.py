@@ -1,6 +1,6 @@
 """Photos to a prediction and its files, stage by stage: cameras, load (and resize), predict, align, splat, export.
 
-Where splats are to look like the photos, the stage `optimise` takes the place of `splat`.
+Where splats are made to look like the photos, the stage `optimise` takes the place of `splat`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Reconstruction:
     warnings: tuple[str, ...] = ()
     """Of making the model ready and of the run, in order."""
     optimised: OptimisedSplats | None = None
-    """What making splats look like the photos gave; None where it was not asked for."""
+    """What making splats look like the photos gave; None where they were left as they were made."""
+    not_optimised: str | None = None
+    """Why they were left so; None where they were not, or there are none."""
 
 
 def reconstruct(
@@ -152,6 +154,8 @@ def reconstruct(
         )
         check_cameras_suffice(estimator.profile, depth.cameras, len(depth.prediction.depth), plan.formats)
         prediction = depth.prediction
+        plan = plan.settled(estimator.profile, prediction)
+        stages.names = plan.stages
         optimised = None
         if plan.optimises:
             optimised = stages.kept(
@@ -160,7 +164,7 @@ def reconstruct(
                 lambda: stages.run("optimise", fit_to_photos, depth.prediction, options),
                 lambda found: found.ended_by != INTERRUPTED,
             )
-            prediction = replace(prediction, gaussians=optimised.gaussians, gaussian_source="depth")
+            prediction = replace(prediction, gaussians=optimised.gaussians, gaussian_source="optimised")
         elif plan.splats_from == "depth":
             splats = stages.kept(
                 ("splat",),
@@ -179,11 +183,21 @@ def reconstruct(
         if record is not None:
             path = record.finish(
                 **describe_result(prediction, known),
-                optimised=None if optimised is None else optimised.entry,
+                optimised=None if optimised is None else {"start": plan.splats_from, **optimised.entry},
+                not_optimised=plan.not_optimised,
                 dropped_images=[{"name": name, "reason": reason} for name, reason in depth.dropped],
                 warnings=all_warnings,
             )
-    return Reconstruction(prediction, exported, path, stages.seconds, tuple(stages.reused), all_warnings, optimised)
+    return Reconstruction(
+        prediction,
+        exported,
+        path,
+        stages.seconds,
+        tuple(stages.reused),
+        all_warnings,
+        optimised,
+        plan.not_optimised,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -11,16 +11,19 @@ from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
 from recon.export import Overrides, TypedOptions, check_options, parse_formats
+from recon.run.optimisation import why_not
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
 from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
-from recon.types import GaussianSource
+from recon.types import GaussianSource, Prediction
 
 SFM = "sfm"
 """Stands for cameras found by structure from motion."""
 EXIF = "exif"
 """Stands for intrinsics by each photo's EXIF, or of an assumed field of view where that says nothing."""
+KNOWN_CAMERAS = ("given", "sfm")
+"""Origins of extrinsics that were measured, not guessed."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Plan:
     folder: Path | None
     wishes: Wishes
     splats_from: GaussianSource | None
+    """`head` or `depth`: what splats are made of at first; None where there are none."""
+    not_optimised: str | None
+    """Why splats are not made to look like the photos; None where they are, or there are none."""
 
     @property
     def finds_cameras(self) -> bool:
@@ -78,14 +84,23 @@ class Plan:
     @property
     def optimises(self) -> bool:
         """Whether splats are made to look like the photos."""
-        return self.splats_from == "depth" and self.options.optimises
+        return self.splats_from is not None and self.not_optimised is None
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Their names, in order."""
         first = ("cameras",) if self.finds_cameras else ()
-        splat = ("optimise" if self.optimises else "splat",) if self.splats_from == "depth" else ()
+        splat = ("splat",) if self.splats_from == "depth" else ()
+        splat = ("optimise",) if self.optimises else splat
         return (*first, "load", "predict", "align", *splat, *(f"export {name}" for name in self.formats))
+
+    def settled(self, profile: Profile, prediction: Prediction) -> Plan:
+        """With what is known of views and cameras once there is depth: photos that were left out, cameras that a file
+        did not hold."""
+        if self.splats_from is None:
+            return self
+        known = prediction.extrinsics_origin in KNOWN_CAMERAS
+        return replace(self, not_optimised=why_not(self.options, profile, self.formats, len(prediction.depth), known))
 
 
 def plan_run(
@@ -105,6 +120,8 @@ def plan_run(
     folder = None if export_dir is None else Path(export_dir).expanduser()
     chosen = check_options(export_kwargs, options)
     source = check_request(profile, image, options, formats, folder)
+    splats_from = gaussian_source(profile, options, formats)
+    reason = why_not(options, profile, formats, len(source.names), cameras_known(source, cameras))
     return Plan(
         source=source,
         cameras=cameras,
@@ -113,5 +130,12 @@ def plan_run(
         format_options=chosen,
         folder=folder,
         wishes=wishes_of(profile, options, formats),
-        splats_from=gaussian_source(profile, options, formats),
+        splats_from=splats_from,
+        not_optimised=None if splats_from is None else reason,
     )
+
+
+def cameras_known(source: Source, cameras: GivenCameras) -> bool:
+    """Whether extrinsics are given with the photos or beside them, or will be found: as far as can be known at once."""
+    own = source.cameras is not None and source.cameras.world_to_camera is not None
+    return own or cameras.extrinsics is not None or cameras.source not in (None, EXIF)

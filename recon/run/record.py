@@ -13,7 +13,11 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | settings | everything that was chosen, defaults included |
 | units, scale_factor | as in `Prediction` |
 | ref_view | index of the reference view among `images`; null where none was chosen |
-| gaussians | source (`head` or `depth`) and count; null where there are none |
+| gaussians | source (`head`, `depth` or `optimised`) and count; null where there are none |
+| optimised | of splats made to look like the photos: start (what they were made of), iterations, seconds, ended_by, |
+| | held_out (indices), before, after, held_out_before, held_out_after (psnr, psnr_fitted, ssim), gains, offsets and |
+| | cameras found with them; null where they were not |
+| not_optimised | why splats were left as they were made; null where they were not, or there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
 | | under that name what structure from motion found |
 | quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |

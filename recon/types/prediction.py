@@ -18,7 +18,7 @@ from recon.types.gaussians import Gaussians
 from recon.types.originals import Originals
 
 Units = Literal["relative", "aligned", "metric"]
-GaussianSource = Literal["head", "depth"]
+GaussianSource = Literal["head", "depth", "optimised"]
 DepthKind = Literal["network", "onnx", "stereo"]
 FEATURE_PREFIX = "feat_layer_"
 """Names of the features of a block, in `Prediction.aux` and in files: this and the number of the block."""
@@ -97,8 +97,9 @@ class Prediction:
     gaussians: Gaussians | None = None
     """Splats of the whole scene, in the frame of `extrinsics`; None unless asked for."""
     gaussian_source: GaussianSource | None = None
-    """Where `gaussians` come from: `head` (the network: one per pixel, in the order of views, rows and columns) or
-    `depth` (`recon.refine.from_depth`: only the pixels worth one). None without Gaussians."""
+    """Where `gaussians` come from: `head` (the network: one per pixel, in the order of views, rows and columns),
+    `depth` (`recon.refine.from_depth`: only the pixels worth one), or `optimised` (made to look like the photos from
+    any of these). None without Gaussians."""
     units: Units = "relative"
     """`relative` (free scale), `aligned` (the scale of the given extrinsics) or `metric` (metres)."""
     scale_factor: float | None = None

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 import recon.run.pipeline
-from recon.choices import InferenceOptions
+from recon.choices import ExportChoices, InferenceOptions
+from recon.errors import InputError
+from recon.export import read_npz
+from recon.refine.splat import with_gaussians
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.splats import read_ply
+from recon.types import Prediction
 from tests.fake_network import WIDTH, fake_model, photos, user_cameras
 
 INTRINSICS = np.tile(np.array([[122.0, 0, 68], [0, 124.0, 57], [0, 0, 1]]), (4, 1, 1))
@@ -50,17 +54,102 @@ def test_splats_are_optimised_where_that_is_asked_for(tmp_path: Path) -> None:
     assert record["optimised"]["held_out"] == [2]
     assert record["optimised"]["after"]["psnr"] == pytest.approx(found.after.psnr)
     assert record["optimised"]["held_out_after"]["psnr"] > 0
-    assert record["gaussians"] == {"source": "depth", "count": len(found.gaussians)}
+    assert record["optimised"]["start"] == "depth"
+    assert record["not_optimised"] is None
+    assert record["gaussians"] == {"source": "optimised", "count": len(found.gaussians)}
 
 
-def test_splats_are_those_of_depth_otherwise(tmp_path: Path) -> None:
-    for folder, options in (("default", {}), ("none", {"gs_iterations": 0})):
-        result = run(tmp_path / folder, **options)
-        assert result.optimised is None
-        assert "optimise" not in result.seconds
-        assert json.loads((tmp_path / folder / "run.json").read_text())["optimised"] is None
-    files = [(tmp_path / folder / "gs_ply/0000.ply").read_bytes() for folder in ("default", "none")]
-    assert files[0] == files[1]
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three steps where the number of photos decides on them."""
+    fit = recon.run.pipeline.fit_to_photos
+
+    def of_few_steps(prediction: Prediction, choices: InferenceOptions) -> Any:
+        return fit(prediction, replace(choices, gs_iterations=3))
+
+    monkeypatch.setattr(recon.run.pipeline, "fit_to_photos", of_few_steps)
+
+
+def test_known_cameras_are_reason_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short(monkeypatch)
+    result = run(tmp_path)
+    assert result.optimised is not None
+    assert result.not_optimised is None
+    assert json.loads((tmp_path / "run.json").read_text())["optimised"]["iterations"] == 3
+    file = tmp_path / "cameras.npz"
+    np.savez(file, extrinsics=user_cameras(4), intrinsics=INTRINSICS)
+    options = InferenceOptions(process_res=WIDTH)
+    there = {"options": options, "export_dir": tmp_path / "file", "export_format": "gs_ply"}
+    assert reconstruct(fake_model(), photos(4), cameras=file, **there).optimised is not None
+    np.savez(file, intrinsics=INTRINSICS)  # the others are predicted
+    result = reconstruct(fake_model(), photos(4), cameras=file, **there)
+    assert result.optimised is None
+    assert "splat" in result.seconds
+    assert "predicted" in (result.not_optimised or "")
+
+
+@pytest.mark.parametrize(
+    ("count", "known", "options", "reason"),
+    [
+        (4, True, {"gs_iterations": 0}, "gs_iterations is 0"),
+        (4, False, {}, "--cameras sfm"),
+        (1, False, {}, "one photo"),
+    ],
+)
+def test_splats_stay_as_they_are_made_otherwise(
+    count: int, known: bool, options: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    cameras = (user_cameras(count), INTRINSICS[:count]) if known else (None, None)
+    result = reconstruct(
+        fake_model(),
+        photos(count),
+        *cameras,
+        options=InferenceOptions(process_res=WIDTH, **options),
+        export_dir=tmp_path,
+        export_format="gs_ply",
+    )
+    assert result.optimised is None
+    assert "splat" in result.seconds
+    assert "optimise" not in result.seconds
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["optimised"] is None
+    assert reason in record["not_optimised"]
+    assert record["gaussians"]["source"] == "depth"
+
+
+def test_predicted_cameras_are_optimised_where_that_is_asked_for(tmp_path: Path) -> None:
+    options = InferenceOptions(process_res=WIDTH, gs_iterations=2)
+    result = reconstruct(fake_model(), photos(3), options=options, export_dir=tmp_path, export_format="gs_ply")
+    assert result.optimised is not None
+    assert result.optimised.iterations == 2
+
+
+def test_splats_of_a_head_are_a_start_too(tmp_path: Path) -> None:
+    result = reconstruct(
+        fake_model("da3-giant"),
+        photos(4),
+        user_cameras(4),
+        INTRINSICS,
+        options=InferenceOptions(process_res=WIDTH, gs_iterations=2, gs_splats=500),
+        export_dir=tmp_path,
+        export_format="gs_ply",
+    )
+    assert "splat" not in result.seconds
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["optimised"]["start"] == "head"
+    assert record["gaussians"]["source"] == "optimised"
+    assert 0 < record["gaussians"]["count"] <= 500
+
+
+def test_a_stored_result_keeps_optimised_splats(tmp_path: Path) -> None:
+    result = run(tmp_path, export="npz", gs_iterations=2, gaussians="depth")
+    stored = read_npz(tmp_path / "exports/npz/results.npz")
+    assert stored.gaussian_source == "optimised"
+    assert result.optimised is not None
+    assert with_gaussians(stored, ExportChoices()) is stored
+    np.testing.assert_array_equal(stored.gaussians.means, result.optimised.gaussians.means)  # type: ignore[union-attr]
+    with pytest.raises(InputError, match=r"gs_budget.*optimised"):
+        with_gaussians(stored, ExportChoices(gs_budget=9))
+    assert with_gaussians(stored, ExportChoices(gaussians="depth", gs_budget=9)).gaussian_source == "depth"
 
 
 def test_outcome_is_taken_over_and_more_steps_need_no_new_depth(tmp_path: Path) -> None:

@@ -62,12 +62,13 @@ HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout"}
 ALL = tuple(EXPORTERS)
 
 
-def uses(name: str, model: str, formats: tuple[str, ...], **more: object) -> bool:
-    """Whether a run of these has a use for an option."""
+def uses(name: str, model: str, formats: tuple[str, ...], known: bool = False, **more: object) -> bool:
+    """Whether a run of three photos, with known cameras or others, has a use for an option."""
     settings = RunSettings(**{name: ASKED[name], **more})
     profile = PROFILE if model == MVS else profile_of(load_preset(model))
     try:
-        return check_use(settings, parts_of_run(profile, part_of(settings, InferenceOptions), formats), ()) == []
+        parts = parts_of_run(profile, part_of(settings, InferenceOptions), formats, 3, known)
+        return check_use(settings, parts, ()) == []
     except InputError as error:
         return not str(error).startswith(f"{name} is for ")
 
@@ -103,9 +104,13 @@ def test_a_budget_is_for_splats_from_depth() -> None:
 def test_how_splats_are_optimised_is_for_those_that_are(name: str) -> None:
     assert uses(name, "da3-small", ("gs_ply",), gs_iterations=5)
     assert uses(name, "da3-small", ("gs_ply",), gs_seconds=5.0)
+    assert uses(name, "da3-small", ("gs_ply",), known=True)
+    assert not uses(name, "da3-small", ("glb",), known=True)
+    assert not uses(name, "da3-small", ("gs_ply",), known=True, gs_iterations=0)
+    assert not uses("gs_seconds", "da3-small", ("gs_ply",), gs_iterations=0)
     assert uses("gs_iterations", "da3-small", ("gs_ply",), gs_seconds=5.0)
-    assert not uses("gs_iterations", "da3-giant", ("gs_ply",))  # those of its head
-    assert uses(name, "da3-giant", ("gs_ply",), gs_iterations=5, gaussians="depth")
+    assert uses(name, "da3-giant", ("gs_ply",), gs_iterations=5)
+    assert not uses("gs_iterations", "da3-giant", ("glb",))
 
 
 def test_defaults_ask_for_nothing() -> None:

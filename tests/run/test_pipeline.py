@@ -382,7 +382,18 @@ class TestFiles:
         record = json.loads((tmp_path / "run.json").read_text(), parse_constant=_no_constants)
         assert list(record) == [
             *("state", "versions", "model", "settings", "units", "scale_factor", "ref_view", "gaussians", "quality"),
-            *("cameras", "images", "optimised", "dropped_images", "warnings", "seconds", "reused", "result", "exports"),
+            *(
+                "cameras",
+                "images",
+                "optimised",
+                "not_optimised",
+                "dropped_images",
+                "warnings",
+                "seconds",
+                "reused",
+                "result",
+            ),
+            "exports",
         ]
         assert record["state"] == "done"
         assert record["model"]["preset"] == "da3-small"

@@ -37,7 +37,7 @@ def start_from_depth(
 ) -> Gaussians:
     """Splats from the depth of `views`, and far ones where sky is known."""
     _, height, width = prediction.depth.shape
-    prediction = _without_masked_colors(_of_views(prediction, views))
+    prediction = _without_masked_colors(of_views(prediction, views))
     budget = options.gs_splats or from_depth_options.budget or height * width
     near = from_depth(prediction, replace(from_depth_options, budget=budget))
     far = far_splats(prediction)
@@ -66,7 +66,7 @@ def _without_masked_colors(prediction: Prediction) -> Prediction:
     return replace(prediction, processed_images=photos)
 
 
-def _of_views(prediction: Prediction, views: Sequence[int]) -> Prediction:
+def of_views(prediction: Prediction, views: Sequence[int]) -> Prediction:
     """The prediction of some of the photos alone."""
     views = list(views)
     if len(views) == len(prediction.depth):
