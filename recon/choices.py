@@ -39,6 +39,9 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 SplatSource = Literal["auto", "head", "depth"]
 """Where splats come from: a network's Gaussian head, or the depth."""
 
+SplatResolution = Literal["process", "full"]
+"""Size of the photos that splats are fitted to: that of the depth, or their own."""
+
 NETWORK = "a network in torch"
 ANY_VIEW = "a network that sees several views together"
 ONNX_FILE = "an ONNX file"
@@ -222,6 +225,15 @@ class SplatOptimisation(Options):
         help="With at least this many photos, one in as many is kept from the optimisation and tells when it has done "
         "enough; 0 keeps none.",
         least=0,
+        used_by=(OPTIMISED_SPLATS,),
+    )
+
+    gs_resolution: SplatResolution | int = option(
+        "process",
+        help="Pixels of the longer side of the photos that splats are optimised at; process: those that depth is found "
+        "at; full: those of the photos themselves. Photos larger than depth are looked at in random crops.",
+        least=32,
+        metavar="PIXELS|full",
         used_by=(OPTIMISED_SPLATS,),
     )
 

@@ -18,8 +18,9 @@ from recon.refine.depth_splats import DepthSplatOptions
 from recon.refine.optimisation.camera_corrections import CorrectedCameras
 from recon.refine.optimisation.cpu_updater import CpuUpdater
 from recon.refine.optimisation.exposures import Exposures
+from recon.refine.optimisation.full_size_photos import FullSizePhotos
 from recon.refine.optimisation.loop import fit
-from recon.refine.optimisation.photos import ProcessedPhotos
+from recon.refine.optimisation.photos import Photos, ProcessedPhotos
 from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.scoring import held_out_views, sample_of, score
 from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
@@ -82,14 +83,16 @@ def optimise_splats(
         exposures=Exposures(count, fitted),
         rng=np.random.default_rng(seed),
     )
-    photos = ProcessedPhotos(prediction, fitted)
+    photos: Photos = ProcessedPhotos(prediction)
+    if options.gs_resolution != "process":
+        photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out])
     updater = CpuUpdater(state.splats, threads)
     sample = sample_of(fitted)
     before, held_out_before = (score(state, updater, photos, views) for views in (sample, held_out))
     keeper = SnapshotKeeper(snapshots, prediction, options, start, correct_cameras, seed)
     if keeper.restore(state):
         updater.push(state.splats)
-    schedule = Schedule.of(options, len(fitted), len(held_out), extent)
+    schedule = Schedule.of(options, len(fitted), len(held_out), extent, photos.levels)
     ended_by = fit(state, updater, photos, fitted, held_out, schedule, correct_cameras, keeper)
     after, held_out_after = (score(state, updater, photos, views) for views in (sample, held_out))
     updater.close()

@@ -156,12 +156,13 @@ def reconstruct(
         prediction = depth.prediction
         plan = plan.settled(estimator.profile, prediction)
         stages.names = plan.stages
+        with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
         optimised = None
         if plan.optimises:
             optimised = stages.kept(
                 ("optimise",),
                 optimised_decided_by(plan, depth.prediction) if reuse else None,
-                lambda: stages.run("optimise", fit_to_photos, depth.prediction, options),
+                lambda: stages.run("optimise", fit_to_photos, with_photos, options),
                 lambda found: found.ended_by != INTERRUPTED,
             )
             prediction = replace(prediction, gaussians=optimised.gaussians, gaussian_source="optimised")
@@ -175,7 +176,7 @@ def reconstruct(
         exported: dict[str, Exported] = {}
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)
-            with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
+            with_photos = replace(prediction, originals=with_photos.originals)
             exported = write_exports(with_photos, result, plan, plan.folder, stages, record, reuse)
             record.remove_earlier_files()
         all_warnings = tuple(dict.fromkeys((*estimator.warnings, *said, *of_opening, *warnings)))

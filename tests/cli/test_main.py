@@ -100,6 +100,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "gs_seconds": ("--gs-seconds 2.5", 2.5),
     "gs_splats": ("--gs-splats 40", 40),
     "gs_holdout": ("--gs-holdout 5", 5),
+    "gs_resolution": ("--gs-resolution full", "full"),
     "rasterizer": ("--rasterizer cpu", "cpu"),
     "render_cameras": ("--render-cameras cameras.json", Path("cameras.json")),
     "render_hw": ("--render-hw 28 42", (28, 42)),

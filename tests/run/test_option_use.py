@@ -50,6 +50,7 @@ ASKED: dict[str, object] = {
     "gs_seconds": 3.0,
     "gs_splats": 3,
     "gs_holdout": 3,
+    "gs_resolution": 640,
     "rasterizer": "cpu",
     "render_cameras": Path("c.json"),
     "render_hw": (56, 70),
@@ -57,7 +58,7 @@ ASKED: dict[str, object] = {
 }
 """A value of each option that asks for something. `gaussians` asks for splats itself."""
 
-HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout"}
+HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout", "gs_resolution"}
 
 ALL = tuple(EXPORTERS)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from recon.messages import warn
 from recon.progress import tell
-from recon.refine.optimisation.photos import ProcessedPhotos
+from recon.refine.optimisation.photos import Photos
 from recon.refine.optimisation.schedule import PATIENCE, Schedule
 from recon.refine.optimisation.scoring import score
 from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
@@ -20,7 +20,7 @@ from recon.refine.optimised_splats import INTERRUPTED
 def fit(
     state: FitState,
     updater: SplatUpdater,
-    photos: ProcessedPhotos,
+    photos: Photos,
     fitted: Sequence[int],
     held_out: Sequence[int],
     schedule: Schedule,
@@ -41,10 +41,12 @@ def fit(
             tell("iteration", state.done, schedule.iterations)
             order = state.order or tuple(int(view) for view in state.rng.permutation(fitted))
             progress = schedule.progress(state.done, state.seconds)
-            step(state, photos.look(order[-1]), updater, schedule, progress, correct_cameras)
+            look = photos.look(order[-1], schedule.level(progress), state.rng)
+            step(state, look, updater, schedule, progress, correct_cameras)
             state.order = order[:-1]
             state.done += 1
-            if _is_enough(state, updater, photos, held_out, schedule):
+            at_full_size = schedule.level(progress) == schedule.levels - 1
+            if at_full_size and _is_enough(state, updater, photos, held_out, schedule):
                 ended_by = "held-out photos"
                 break
         else:
@@ -61,7 +63,7 @@ def fit(
 
 
 def _is_enough(
-    state: FitState, updater: SplatUpdater, photos: ProcessedPhotos, held_out: Sequence[int], schedule: Schedule
+    state: FitState, updater: SplatUpdater, photos: Photos, held_out: Sequence[int], schedule: Schedule
 ) -> bool:
     """Whether the photos held out, where it is time to ask them, have become no better for some time."""
     if schedule.looks_between_scores == 0 or state.done % schedule.looks_between_scores:
@@ -75,14 +77,14 @@ def _is_enough(
     return state.worse == PATIENCE
 
 
-def _keep_best(state: FitState, updater: SplatUpdater, photos: ProcessedPhotos, held_out: Sequence[int]) -> None:
+def _keep_best(state: FitState, updater: SplatUpdater, photos: Photos, held_out: Sequence[int]) -> None:
     """Return to where the photos held out were best, if they were asked and that was before."""
     if state.best is not None and _held_out_score(state, updater, photos, held_out) < state.best.score:
         state.return_to(state.best)
         updater.push(state.splats)
 
 
-def _held_out_score(state: FitState, updater: SplatUpdater, photos: ProcessedPhotos, held_out: Sequence[int]) -> float:
+def _held_out_score(state: FitState, updater: SplatUpdater, photos: Photos, held_out: Sequence[int]) -> float:
     found = score(state, updater, photos, held_out)
     assert found is not None
     return found.psnr_fitted

@@ -36,13 +36,21 @@ class Schedule:
     """How far apart the cameras are, in the unit of the splats."""
     looks_between_scores: int
     """Of the photos held out; 0 where they are not asked when to stop."""
+    levels: int = 1
+    """How many sizes of the photos are looked at, one after another; the last for half of the steps."""
 
     @staticmethod
-    def of(options: SplatOptimisation, fitted: int, held_out: int, extent: float) -> Schedule:
-        """For numbers of photos that are fitted to and held out."""
-        iterations = ITERATIONS_PER_PHOTO * fitted if options.gs_iterations is None else options.gs_iterations
+    def of(options: SplatOptimisation, fitted: int, held_out: int, extent: float, levels: int = 1) -> Schedule:
+        """For numbers of photos that are fitted to and held out, looked at at so many levels (`Photos.levels`)."""
+        usual = ITERATIONS_PER_PHOTO * fitted * levels
+        iterations = usual if options.gs_iterations is None else options.gs_iterations
         stops_early = held_out > 0 and options.gs_iterations is None
-        return Schedule(iterations, options.gs_seconds, extent, _LOOKS_BETWEEN_SCORES * fitted if stops_early else 0)
+        between = _LOOKS_BETWEEN_SCORES * fitted if stops_early else 0
+        return Schedule(iterations, options.gs_seconds, extent, between, levels)
+
+    def level(self, progress: float) -> int:
+        """Which size of the photos is looked at."""
+        return self.levels - 1 if progress >= 0.5 else int(2 * progress * (self.levels - 1))
 
     def progress(self, done: int, elapsed: float) -> float:
         """After so many steps and seconds."""

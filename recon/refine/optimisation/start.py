@@ -96,4 +96,5 @@ def of_views(prediction: Prediction, views: Sequence[int]) -> Prediction:
         gaussian_source=None,
         ref_view=None,
         features={},
+        originals=None,
     )
