@@ -98,6 +98,8 @@ def _novel_view_rows(evaluation: Evaluation) -> dict[str, str | None]:
         "novel views PSNR, SSIM without sky": _shown(
             "{:.2f} dB  {:.4f}", scores.psnr_without_sky, scores.ssim_without_sky
         ),
+        "novel views PSNR, one gain per channel fitted": _shown("{:.2f} dB", scores.psnr_gained),
+        "novel views PSNR, SSIM, cameras fitted": _shown("{:.2f} dB  {:.4f}", scores.psnr_fitted, scores.ssim_fitted),
         "novel views covered by splats": _shown("{:.2%}", scores.covered),
         "novel views PSNR where covered": _shown("{:.2f} dB", scores.psnr_covered),
     }

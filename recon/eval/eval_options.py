@@ -44,3 +44,8 @@ class EvalOptions(Options):
     novel_views: int = option(
         8, help="Render splats at up to this many true views that the run was not given; 0: none.", least=0
     )
+    fit_views: bool = option(
+        True,
+        help="Also compare after each of their cameras has been fitted to its picture: found cameras cannot be brought "
+        "onto the true ones to the pixel.",
+    )

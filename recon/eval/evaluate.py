@@ -312,7 +312,15 @@ def _novel_views(
         notes.append("novel views: every true picture was given to the run")
         return None
     seen = result.depth[usable(result.depth)]
-    if len(seen):
-        distance = float(np.median(seen)) * to_truth.scale
-        to_truth = align_views(matched.extrinsics, result.extrinsics, to_truth, distance)
-    return novel_view_scores(result.gaussians, truth, cameras, to_truth, (height, width), matched.to_image[0])
+    distance = float(np.median(seen)) if len(seen) else None
+    if distance is not None:
+        to_truth = align_views(matched.extrinsics, result.extrinsics, to_truth, distance * to_truth.scale)
+    return novel_view_scores(
+        result.gaussians,
+        truth,
+        cameras,
+        to_truth,
+        (height, width),
+        matched.to_image[0],
+        distance if options.fit_views else None,
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.eval.fitted_cameras import fit_camera, gains
 from recon.eval.ground_truth import sample_depth
 from recon.eval.truth import GroundTruth
 from recon.geometry.similarity import Similarity
@@ -39,6 +41,12 @@ class ViewScores:
     """Share of the pixels, without sky where it is known, that splats cover by half or more."""
     psnr_covered: float | None
     """dB, of those pixels alone; None where a view has none."""
+    psnr_gained: float | None = None
+    """dB, of whole pictures, after one gain for each channel has been fitted to each."""
+    psnr_fitted: float | None = None
+    """dB, of whole pictures, after each camera has been fitted to its picture; None where that was not wanted."""
+    ssim_fitted: float | None = None
+    """At most 1, likewise."""
 
 
 def cameras_to_render(truth: GroundTruth, given: Collection[int | None], like: int, count: int) -> NDArray[np.intp]:
@@ -59,6 +67,7 @@ def novel_view_scores(
     to_truth: Similarity,
     size: tuple[int, int],
     to_image: NDArray[np.float64],
+    distance: float | None = None,
 ) -> ViewScores:
     """Render the splats at true cameras and compare.
 
@@ -69,6 +78,8 @@ def novel_view_scores(
         to_truth: from the world of the result to the true one.
         size: height and width to render at: the processed ones.
         to_image: (3, 3) affine map from pixels at that size to those of the true images.
+        distance: typical depth, in the world of the result, of what is seen; given where cameras are also to be fitted
+            to the pictures, as `recon.eval.fitted_cameras` does.
     """
     from recon.splats.rendering import render
 
@@ -77,10 +88,14 @@ def novel_view_scores(
         map_intrinsics(truth.intrinsics[views], to_image),
     )
     rendering = render(gaussians, cameras, size)
+    pictures = [_processed(truth, int(view), size, to_image) for view in views]
     scores = [
-        _compare(color, alpha, _processed(truth, int(view), size, to_image), _sky(truth, int(view), size, to_image))
-        for color, alpha, view in zip(np.clip(rendering.color, 0, 1), rendering.alpha, views, strict=True)
+        _compare(color, alpha, picture, _sky(truth, int(view), size, to_image))
+        for color, alpha, picture, view in zip(
+            np.clip(rendering.color, 0, 1), rendering.alpha, pictures, views, strict=True
+        )
     ]
+    fitted = [] if distance is None else _fitted(gaussians, cameras, pictures, distance)
     return ViewScores(
         views=len(views),
         psnr=_mean([score.psnr for score in scores]),
@@ -89,7 +104,31 @@ def novel_view_scores(
         ssim_without_sky=_mean_of_all([score.ssim_without_sky for score in scores]),
         covered=_mean([score.covered for score in scores]),
         psnr_covered=_mean_of_all([score.psnr_covered for score in scores]),
+        psnr_gained=_mean_of_all([score.psnr_gained for score in scores]),
+        psnr_fitted=_mean([one for one, _ in fitted]) if fitted else None,
+        ssim_fitted=_mean([one for _, one in fitted]) if fitted else None,
     )
+
+
+def _fitted(
+    gaussians: Gaussians, cameras: Cameras, pictures: list[NDArray[np.float64]], distance: float
+) -> list[tuple[float, float]]:
+    """PSNR and SSIM of the splats from each camera after it has been fitted to its picture."""
+    from recon.splats.rasterizer import RenderSettings
+    from recon.splats.rendering import choose_rasterizer
+
+    assert cameras.world_to_camera is not None
+    assert cameras.intrinsics is not None
+    height, width, _ = pictures[0].shape
+    settings = RenderSettings((height, width), np.zeros(3), "RGB")
+    with contextlib.closing(choose_rasterizer("auto").open(gaussians, settings)) as renderer:
+        views = [
+            fit_camera(renderer, world_to_camera, intrinsics, picture, distance).view
+            for world_to_camera, intrinsics, picture in zip(
+                cameras.world_to_camera, cameras.intrinsics, pictures, strict=True
+            )
+        ]
+    return [(psnr(view, picture), ssim(view, picture)) for view, picture in zip(views, pictures, strict=True)]
 
 
 def _compare(
@@ -111,6 +150,7 @@ def _compare(
         ssim_without_sky=ssim(color, picture, seen) if comparable else None,
         covered=float(covered.sum() / max(seen.sum(), 1)),
         psnr_covered=psnr(color, picture, covered) if covered.any() else None,
+        psnr_gained=psnr(np.clip(color * gains(color, picture), 0, 1), picture),
     )
 
 

@@ -383,6 +383,10 @@ def test_splats_are_rendered_at_held_out_views(
     none_left = evaluated(tmp_path / "all", predict(truth, gaussians=one_splat()), truth, full=True)
     assert none_left.novel_views is None
     assert any("given to the run" in note for note in none_left.notes)
+    assert found.novel_views.psnr_fitted is not None
+    unfitted = evaluated(tmp_path / "run", prediction, truth, EvalOptions(fit_views=False), full=True).novel_views
+    assert unfitted is not None
+    assert unfitted.psnr_fitted is None
     off = evaluated(tmp_path / "run", prediction, truth, EvalOptions(novel_views=0), full=True)
     assert off.novel_views is None
 
@@ -485,6 +489,9 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path, truth: GroundTruth
         "ssim_without_sky": None,
         "covered": 0.0,
         "psnr_covered": None,
+        "psnr_gained": None,
+        "psnr_fitted": None,
+        "ssim_fitted": None,
     }
 
 
