@@ -77,13 +77,25 @@ class SourceOptions(StrictOption):
     input_kind: str | None = option(
         None, help="Open the input as this kind, whatever it looks like [by its content]", metavar="KIND"
     )
+    every: int = option(1, help="Take each so many-th photo.", least=1)
+    limit: int | None = option(None, help="Take at most this many photos, the first ones [all].", least=1)
+    ordered: bool = option(
+        False,
+        help="The photos follow each other in time, in the order of their names, as frames of a video do: structure "
+        "from motion compares neighbours.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputsOption(Options):
     """Photos."""
 
-    inputs: tuple[Path, ...] = option((), help="Photos, or folders of photos.", positional=True, metavar="INPUT")
+    inputs: tuple[Path, ...] = option(
+        (),
+        help="Photos, folders or ZIP archives of photos, patterns ('photos/*.jpg'), lists (.txt, a path on each line).",
+        positional=True,
+        metavar="INPUT",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

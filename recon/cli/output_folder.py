@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recon.cli.report import say
 from recon.files import read_json
+from recon.sources.given_paths import folder_of_pattern
 
 OUTPUTS = Path("outputs")
 
@@ -23,10 +24,10 @@ _SAY_NOTHING = (
 def default_folder(inputs: Sequence[Path], ending: str = "") -> Path:
     """The folder for the results of `inputs`: one of their own, and the same one whenever they are given again.
 
-    It is called after the folder, the photo, or the folder that all the photos are in; a folder called `images`, or
-    the like, is called after what it is in, unless that is the working folder. Where another input has its results in
-    the folder of that name, a number is added, which is said on stderr. `ending` is added to the name, for a command
-    with results of its own.
+    It is called after the folder, that of a pattern, the photo, or the folder that all the photos are in; one called
+    `images`, or the like, is called after what it is in, unless that is the working folder. Where another input has its
+    results in the folder of that name, a number is added, which is said on stderr. `ending` is added to the name, for a
+    command with results of its own.
     """
     name = f"{_name_of(inputs)}{ending}"
     numbered = (OUTPUTS / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
@@ -53,11 +54,11 @@ def _place(path: Path) -> str:
 
 
 def _name_of(inputs: Sequence[Path]) -> str:
-    places = [Path(os.path.abspath(path)) for path in inputs]
+    places = [Path(os.path.abspath(folder_of_pattern(path))) for path in inputs]
     if len(places) > 1:
         parents = {place.parent for place in places}
         return (_name_of_folder(places[0].parent) if len(parents) == 1 else places[0].stem) or "photos"
-    place = Path(_place(inputs[0]))
+    place = Path(_place(places[0]))
     return (_name_of_folder(place) if place.is_dir() else place.stem) or "photos"
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recon.choices import DEPTH_SPLATS, EstimatorOptions, ExportChoices
+from recon.choices import DEPTH_SPLATS, EstimatorOptions, ExportChoices, SourceOptions
 from recon.errors import InputError
 from recon.estimate.choice import AUTO, choose
 from recon.estimate.depth_check import check_depth
@@ -39,7 +39,7 @@ from recon.export import (
 )
 from recon.export.photo_depth import write_photo_depth
 from recon.messages import collect_warnings
-from recon.options import settings_entry
+from recon.options import part_of, settings_entry
 from recon.progress import Listener, listen, tell
 from recon.run.mono_photos import MonoPhoto, PhotoReader, list_photos
 from recon.run.mono_reuse import EarlierPhotos, exported_by, photo_keys
@@ -127,8 +127,8 @@ def run_mono(
     format_options = check_options(export_kwargs, settings)
     writer = _Writer(formats, format_options, settings.depth_kinds, settings.gs_budget, out)
     cameras = PhotoCameras(settings.focal, settings.cameras)
-    check_folders_apart([path if path.is_dir() else path.parent for path in settings.inputs], out)
-    listed = list_photos([*settings.inputs, *photos])
+    listed = list_photos([*settings.inputs, *photos], part_of(settings, SourceOptions))
+    check_folders_apart(listed[0].source.folders, out)
     names = [photo.name for photo in listed]
     clock = _Clock()
 

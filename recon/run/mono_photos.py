@@ -7,18 +7,18 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from recon.choices import SourceOptions
 from recon.errors import InputError, MissingExtraError
 from recon.estimate.unrelated import SinglePhoto
 from recon.messages import warn
 from recon.run.record import names_in_folder
-from recon.sources.images import list_images
-from recon.sources.loading import Loaded, load_each
-from recon.sources.names import normalise_name
+from recon.sources.loading import Loaded, load_one
+from recon.sources.open_source import open_source
 from recon.sources.photo import Photo
-from recon.sources.unread import refuse_unread
+from recon.sources.source import Source
 
 _READERS = 4
 
@@ -27,43 +27,31 @@ _READERS = 4
 class MonoPhoto:
     """A photo to come."""
 
-    source: Path | Photo
+    source: Source
+    """Which it is one of."""
+    index: int
+    """In the source."""
     name: str
     """The file's name, or the whole path where several have that name."""
     folder: str
     """Name of a folder for its results, which no other photo of the run has."""
 
     def read(self, convert: Callable[[Photo], Loaded]) -> Loaded:
-        """What `convert` makes of it; raises InputError as `recon.sources.loading.load_each`."""
-        return load_each(self.source, lambda photo: convert(replace(photo, name=self.name))).photos[0]
+        """What `convert` makes of it; raises InputError as `recon.sources.loading.load_one`."""
+        return load_one(self.source, self.index, convert)
 
 
-def list_photos(sources: Sequence[Path | Photo]) -> list[MonoPhoto]:
+def list_photos(
+    given: Sequence[Path | Photo],
+    options: SourceOptions = SourceOptions(),  # noqa: B008 (frozen)
+) -> list[MonoPhoto]:
     """The photos one by one, folders opened up, nothing decoded yet.
 
     Raises InputError where there are none, and for what is none: as `recon.sources.open_source.open_source`.
     """
-    photos: list[tuple[Path | Photo, str]] = []
-    for source in sources:
-        path = None if isinstance(source, Photo) else source.expanduser()
-        if path is not None:
-            refuse_unread(path, alone=len(sources) == 1)
-        if isinstance(source, Photo):
-            photos.append((source, normalise_name(source.name)))
-        elif path is not None and path.is_dir():
-            photos += [(image, normalise_name(image.relative_to(path).as_posix())) for image in list_images(path)]
-        elif path is not None:
-            photos.append((path, normalise_name(path.name)))
-    if not photos:
-        raise InputError("no photos given; give an image, several, or a folder of images")
-    short = [name for _, name in photos]
-    times = Counter(short)
-    names = [
-        normalise_name(photo.as_posix()) if isinstance(photo, Path) and times[name] > 1 else name
-        for photo, name in photos
-    ]
-    pictures = [photo for photo, _ in photos]
-    return [MonoPhoto(*entry) for entry in zip(pictures, names, folder_names(short), strict=True)]
+    source = open_source(list(given), options)
+    names = source.names
+    return [MonoPhoto(source, *entry) for entry in zip(range(len(names)), names, folder_names(names), strict=True)]
 
 
 def folder_names(names: Sequence[str]) -> list[str]:

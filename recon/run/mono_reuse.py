@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recon.digests import digest, file_content, program_digest, with_contents
+from recon.digests import digest, program_digest, with_contents
 from recon.export import Exported, Overrides
 from recon.options import options_of
 from recon.run.mono_photos import MonoPhoto
 from recon.run.mono_settings import MonoSettings
 from recon.run.record import listed_files
 from recon.run.run_record import is_unchanged
-from recon.sources.photo import Photo
 
-_DECIDES_NOTHING = ("inputs", "out", "batch_size", "strict")
+_DECIDES_NOTHING = ("inputs", "out", "batch_size", "strict", "every", "limit", "ordered")
 """Of one photo: what is done with the others, or where."""
 
 
@@ -26,11 +25,7 @@ def photo_keys(
     names = [name for name in options_of(MonoSettings) if name not in _DECIDES_NOTHING]
     choices = with_contents({name: getattr(settings, name) for name in names})
     shared = digest(program_digest(), model, choices, export_kwargs)
-    return [digest(shared, photo.name, photo.folder, _content(photo)) for photo in photos]
-
-
-def _content(photo: MonoPhoto) -> Any:
-    return photo.source if isinstance(photo.source, Photo) else file_content(photo.source)
+    return [digest(shared, photo.name, photo.folder, photo.source.content(photo.index)) for photo in photos]
 
 
 class EarlierPhotos:

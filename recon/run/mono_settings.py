@@ -16,8 +16,8 @@ from recon.choices import (
     NetworkOptions,
     OnnxFileOptions,
     SeedOption,
+    SourceOptions,
     SplatBudget,
-    StrictOption,
 )
 from recon.errors import InputError
 from recon.options import asked_in_vain, option
@@ -25,7 +25,7 @@ from recon.options import asked_in_vain, option
 
 @dataclass(frozen=True, kw_only=True)
 class MonoSettings(
-    SeedOption, SplatBudget, NetworkOptions, OnnxFileOptions, FitOptions, StrictOption, FormatsOption, InputsOption
+    SeedOption, SplatBudget, NetworkOptions, OnnxFileOptions, FitOptions, SourceOptions, FormatsOption, InputsOption
 ):
     """Depth of unrelated photos, each on its own.
 

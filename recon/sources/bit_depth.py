@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import struct
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recon.messages import warn
+from recon.sources.file_content import ImageFile
 
 _BITS_PER_SAMPLE, _IMAGE_DESCRIPTION = 258, 270
 _LARGEST_VALUES = (281, 341, 50717)
@@ -32,22 +32,22 @@ _CHUNK_LENGTHS = {b"sBIT": (1, 2, 3, 4), b"cICP": (4,)}
 _MOST_CHUNKS = 1000
 
 
-def stretched(image: Image.Image, path: Path) -> Image.Image:
+def stretched(image: Image.Image, file: ImageFile) -> Image.Image:
     """The picture over the whole range of its mode; `image` itself where there is nothing to stretch.
 
     Grey stays 16-bit (mode I;16); colours, of which Pillow drops the lower byte, are read anew and become 8-bit.
 
     Args:
         image: as Pillow opened it, decoded where it is grey, with what `png_entries` finds in its `info`.
-        path: of its file.
+        file: it was opened from.
     """
     bits = _stated_bits(image)
     if bits is None:
         return image
-    values: Any = np.asarray(image) if image.mode.startswith("I") else _read_sixteen_bits(path)
+    values: Any = np.asarray(image) if image.mode.startswith("I") else _read_sixteen_bits(file)
     if values is None:
         warn(
-            f"'{path}' has {bits} bits in 16, which cannot be stretched in this kind of file: save it with 8 or 16 bits"
+            f"'{file}' has {bits} bits in 16, which cannot be stretched in this kind of file: save it with 8 or 16 bits"
         )
         return image
     if values.dtype.kind not in "ui" or values.min() < 0 or values.max() >= 1 << bits:
@@ -66,25 +66,25 @@ def stretched(image: Image.Image, path: Path) -> Image.Image:
     return result
 
 
-def png_entries(path: Path) -> dict[str, tuple[int, ...]]:
+def png_entries(file: ImageFile) -> dict[str, tuple[int, ...]]:
     """What a PNG file says before its pixels that Pillow passes over.
 
     `sbit`: significant bits of each channel; `cicp`: numbers of primaries and curve (ITU-T H.273).
     """
     found: dict[str, tuple[int, ...]] = {}
-    with path.open("rb") as file:
-        file.seek(_PNG_START)
+    with file.open("rb") as stream:
+        stream.seek(_PNG_START)
         for _ in range(_MOST_CHUNKS):
-            head = file.read(8)
+            head = stream.read(8)
             if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
                 break
             (length,) = struct.unpack(">I", head[:4])
             if head[4:] in (b"sBIT", b"cICP") and length in _CHUNK_LENGTHS[head[4:]]:
-                content = tuple(file.read(length))
+                content = tuple(stream.read(length))
                 found[head[4:].decode().lower()] = content if head[4:] == b"sBIT" else content[:2]
-                file.seek(4, 1)  # its checksum
+                stream.seek(4, 1)  # its checksum
             else:
-                file.seek(length + 4, 1)
+                stream.seek(length + 4, 1)
     return found
 
 
@@ -113,9 +113,9 @@ def _numbers(value: Any) -> list[int]:
     return [int(one) for one in values if isinstance(one, (int, float)) and one == one // 1]
 
 
-def _read_sixteen_bits(path: Path) -> NDArray[np.uint16] | None:
+def _read_sixteen_bits(file: ImageFile) -> NDArray[np.uint16] | None:
     """(H, W, 3 | 4) RGB(A), not converted, TIFF upright; None where OpenCV cannot read it so."""
-    read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    read = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None or read.dtype != np.uint16 or read.ndim != 3 or read.shape[2] not in (3, 4):
         return None
     order = cv2.COLOR_BGR2RGB if read.shape[2] == 3 else cv2.COLOR_BGRA2RGBA

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
+
+from recon.sources.file_content import ImageFile
 
 Kind: TypeAlias = Literal["photo", "video", "archive", "document", "text", "other"]
 
@@ -43,7 +44,7 @@ class Format:
     remedy: str = ""
     """What to do with a file that is not read as a photo; `{name}` stands for the file's name. Empty: it is read."""
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: ImageFile) -> str:
         """One line on why the file cannot be used as a photo, and what to do."""
         what = "which cannot be read" if self.kind == "photo" else "not a photo"
         return f"'{path}' is {self.name}, {what}: {self.remedy.format(name=path.name)}"
@@ -83,6 +84,8 @@ def _archive(name: str) -> Format:
     return Format(f"an archive ({name})", "archive", _UNPACK)
 
 
+ZIP = _archive("ZIP")
+
 _AT_START: tuple[tuple[bytes, Format], ...] = (
     (b"\xff\xd8\xff\xf7", _unread("a JPEG-LS picture")),
     (b"\xff\xd8\xff", _photo("a JPEG photo")),
@@ -119,9 +122,9 @@ _AT_START: tuple[tuple[bytes, Format], ...] = (
     (b"OggS", _video("Ogg")),
     (b"0&\xb2u\x8ef\xcf\x11", _video("Windows Media")),
     (b"ID3", Format("a sound file (MP3)", "other", _PHOTO_INSTEAD)),
-    (b"PK\x03\x04", _archive("ZIP")),
-    (b"PK\x05\x06", _archive("ZIP")),
-    (b"PK\x07\x08", _archive("ZIP")),
+    (b"PK\x03\x04", ZIP),
+    (b"PK\x05\x06", ZIP),
+    (b"PK\x07\x08", ZIP),
     (b"\x1f\x8b", _archive("gzip")),
     (b"7z\xbc\xaf\x27\x1c", _archive("7-Zip")),
     (b"Rar!\x1a\x07", _archive("RAR")),
@@ -167,15 +170,15 @@ _SHORT = 3
 """TIFF's number for the type of unsigned 16-bit values."""
 
 
-def detect_format(path: Path) -> Format | None:
+def detect_format(file: ImageFile) -> Format | None:
     """What the file holds, by its content; its name decides only which TIFF file is a RAW photo.
 
     None for content that is not known, and for an empty file. Raises OSError where the file cannot be opened.
     """
-    with path.open("rb") as file:
-        start = file.read(_START)
+    with file.open("rb") as stream:
+        start = stream.read(_START)
         if start[:4] in _TIFF_STARTS:
-            is_raw = path.suffix.lower() in RAW_SUFFIXES or start[8:10] == b"CR" or _is_raw_tiff(file, start)
+            is_raw = file.suffix.lower() in RAW_SUFFIXES or start[8:10] == b"CR" or _is_raw_tiff(stream, start)
             return RAW if is_raw else _photo("a TIFF picture")
     return _of_start(start)
 

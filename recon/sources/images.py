@@ -17,19 +17,19 @@ from PIL import Image
 from recon.digests import digest, file_content
 from recon.errors import InputError
 from recon.messages import warn
-from recon.sources.formats import PHOTO_SUFFIXES, RAW_SUFFIXES
+from recon.sources.formats import PHOTO_SUFFIXES, RAW_SUFFIXES, ZIP, detect_format
 from recon.sources.in_flight import Admit
-from recon.sources.names import natural_key, normalise_name
+from recon.sources.names import NO_PHOTO_FOLDERS, natural_key, normalise_name
 from recon.sources.photo import Photo
 from recon.sources.pixels import focal_35mm, pixels_from_array, pixels_from_pil, read_image
 from recon.sources.unread import unread_in
+from recon.sources.zip_photos import PackedPhoto, packed_photos
 
 MIN_SIDE = 14
 """Shortest usable side in pixels: one patch of the networks."""
 
-NO_PHOTO_FOLDERS = frozenset({"mask", "masks", "depth", "depths", "depth_maps", "depth_vis", "normal", "normals"})
-"""Names (lower case) of sub-folders that hold pictures of something else than the scene."""
-
+Picture: TypeAlias = Path | PackedPhoto | NDArray[Any] | Image.Image | Photo
+"""A single one; a path is that of an image file."""
 ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[Any] | Image.Image | Photo
 
 
@@ -37,9 +37,9 @@ ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[Any] | Image.Image | Pho
 class _Item:
     """One picture to come."""
 
-    picture: Path | NDArray[Any] | Image.Image | Photo
+    picture: Picture
     short_name: str = ""
-    """Path within the folder that was given, or the name of the file; empty without a file."""
+    """Path within the folder or archive that was given, or the name of the file; empty without a file."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class ImageSource:
         picture = self.items[index].picture
         if isinstance(picture, Path):
             return file_content(picture)
+        if isinstance(picture, PackedPhoto):
+            return picture.content()
         if isinstance(picture, Image.Image):
             try:
                 return digest(self.read(index))
@@ -91,18 +93,21 @@ class ImageSource:
     def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
         """As `recon.sources.source.Source.read`."""
         picture, name = self.items[index].picture, self.names[index]
-        label = f"'{picture}'" if isinstance(picture, Path) else f"image '{name}'"
+        place = _place(picture) if isinstance(picture, (Path, PackedPhoto)) else None
+        label = f"image '{name}'" if place is None else f"'{place}'"
         photo = self._photo(picture, name, label, admit)
         if min(photo.width, photo.height) < MIN_SIDE:
             raise InputError(f"{label} is {photo.width}×{photo.height} pixels; both sides must be at least {MIN_SIDE}")
         return photo
 
-    def _photo(self, picture: Path | NDArray[Any] | Image.Image | Photo, name: str, label: str, admit: Admit) -> Photo:
+    def _photo(self, picture: Picture, name: str, label: str, admit: Admit) -> Photo:
         if isinstance(picture, Photo):
             return picture
         path = _file(picture)
         if isinstance(picture, Path):
             return Photo(name, *read_image(picture, admit), path=path)
+        if isinstance(picture, PackedPhoto):
+            return Photo(name, *read_image(picture.read(), admit))
         if isinstance(picture, np.ndarray):
             return Photo(name, pixels_from_array(picture, label))
         try:
@@ -203,6 +208,8 @@ def _items(source: Any) -> list[_Item]:
         path = Path(source).expanduser()
         if path.is_dir():
             return [_Item(image, _within(image, path)) for image in list_images(path)]
+        if _is_zip(path):
+            return [_Item(photo, photo.short_name) for photo in packed_photos(path)]
         return [_Item(path, normalise_name(path.name))]
     if isinstance(source, (Sequence, Iterator)) and not isinstance(source, (bytes, bytearray)):
         return [item for entry in source for item in _items(entry)]
@@ -214,27 +221,42 @@ def _names(items: Sequence[_Item]) -> list[str]:
 
     Raises InputError where different pictures would go by one name, which is what their cameras are found by.
     """
-    files = [_file(item.picture) for item in items]
-    distinct = {(item.short_name, path) for item, path in zip(items, files, strict=True) if path is not None}
+    places = [_place(item.picture) for item in items]
+    distinct = {(item.short_name, place) for item, place in zip(items, places, strict=True) if place is not None}
     files_of_name = Counter(short_name for short_name, _ in distinct)
 
-    def name(index: int, item: _Item, file: Path | None) -> str:
+    def name(index: int, item: _Item, place: str | None) -> str:
         if isinstance(item.picture, Photo):
             return normalise_name(item.picture.name)
-        if file is None:
+        if place is None:
             return f"{index:04d}"
-        return item.short_name if files_of_name[item.short_name] == 1 else normalise_name(file.as_posix())
+        return item.short_name if files_of_name[item.short_name] == 1 else normalise_name(place)
 
-    names = [name(index, *entry) for index, entry in enumerate(zip(items, files, strict=True))]
-    pictures: dict[str, tuple[_Item, Path | None]] = {}
-    for label, item, file in zip(names, items, files, strict=True):
-        first, first_file = pictures.setdefault(label, (item, file))
-        if first.picture is not item.picture and (file is None or file != first_file):
+    names = [name(index, *entry) for index, entry in enumerate(zip(items, places, strict=True))]
+    pictures: dict[str, tuple[_Item, str | None]] = {}
+    for label, item, place in zip(names, items, places, strict=True):
+        first, first_place = pictures.setdefault(label, (item, place))
+        if first.picture is not item.picture and (place is None or place != first_place):
             raise InputError(f"two images go by the name '{label}': name them apart")
     return names
 
 
-def _file(picture: Path | NDArray[Any] | Image.Image | Photo) -> Path | None:
+def _place(picture: Picture) -> str | None:
+    """What tells its file from others; None without one."""
+    if isinstance(picture, PackedPhoto):
+        return picture.label
+    file = _file(picture)
+    return None if file is None else file.as_posix()
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return path.is_file() and detect_format(path) is ZIP
+    except OSError:
+        return False  # reading it says why
+
+
+def _file(picture: Picture) -> Path | None:
     """Where the picture is, or was, read from."""
     if isinstance(picture, Path):
         return picture

@@ -24,3 +24,6 @@ class SourceKind:
     open: Callable[[Path, SourceOptions], Source]
     """The source at a path, no photo decoded yet. Also called for a path that `recognises` says no to, where the user
     forces the kind. Raises InputError: a path that is not of this kind, or is damaged."""
+    heeds: frozenset[str] = frozenset()
+    """Names of the options that `open` heeds, of those that not every kind does; what it leaves of `every`, `limit` and
+    `ordered` is done for it."""

@@ -53,6 +53,12 @@ def load_each(source: PhotoSource, convert: Callable[[Photo], Loaded], strict: b
     return load_numbered(open_source(source), lambda photo, index: convert(photo), strict)
 
 
+def load_one(source: Source, index: int, convert: Callable[[Photo], Loaded]) -> Loaded:
+    """What `convert` makes of photo number `index`, read as soon as memory allows; raises InputError as it does."""
+    with IN_FLIGHT.share() as admit:
+        return convert(source.read(index, admit))
+
+
 def load_numbered(
     source: Source, convert: Callable[[Photo, int], Loaded], strict: bool = False
 ) -> LoadedPhotos[Loaded]:
@@ -63,8 +69,7 @@ def load_numbered(
     def load(index: int) -> Loaded | InputError:
         """Failures are returned, for the caller to raise or to warn about in its own thread."""
         try:
-            with IN_FLIGHT.share() as admit:
-                return convert(source.read(index, admit), index)
+            return load_one(source, index, lambda photo: convert(photo, index))
         except MissingExtraError:
             raise
         except InputError as error:

@@ -1,9 +1,12 @@
-"""Names of photos: one form of each, and the order that people count in."""
+"""Names of photos and folders: one form of each, the order that people count in, and what is no folder of photos."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+NO_PHOTO_FOLDERS = frozenset({"mask", "masks", "depth", "depths", "depth_maps", "depth_vis", "normal", "normals"})
+"""Names (lower case) of sub-folders that hold pictures of something else than the scene."""
 
 
 def normalise_name(name: str) -> str:

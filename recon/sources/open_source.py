@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from recon.choices import SourceOptions
 from recon.errors import InputError
-from recon.options import meant
+from recon.options import asked_for, meant
+from recon.sources.given_paths import given_paths
 from recon.sources.images import ImageLike, ImageSource
 from recon.sources.kind import SourceKind
 from recon.sources.kinds import KINDS, PHOTOS, kind_of
 from recon.sources.source import Source
+from recon.sources.thinned import EVERY_KIND, thinned
 from recon.sources.unread import refuse_unread
 
 PhotoSource: TypeAlias = ImageLike | Sequence[ImageLike] | Iterator[ImageLike] | Source
@@ -23,10 +25,10 @@ def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -
     """What `source` is, by its content, or as `options.input_kind` says; nothing is decoded yet.
 
     Args:
-        source: path of an image, of a folder (the images in it and in its sub-folders, in natural order: img2 before
-            img10) or of another kind of source (`KINDS`); an array (H, W), (H, W, 1 | 3 | 4) or (N, H, W, C), a Pillow
-            image, a `Photo`, a sequence of those; or a source that is open already. Among several only photos and
-            folders of photos.
+        source: path of an image, of a folder or ZIP archive (the images in it and in its sub-folders, in natural order:
+            img2 before img10), a pattern or a list of these (`recon.sources.given_paths`), or of another kind of source
+            (`KINDS`); an array (H, W), (H, W, 1 | 3 | 4) or (N, H, W, C), a Pillow image, a `Photo`, a sequence of
+            those; or a source that is open already. Among several only photos, folders and archives of photos.
         options: how to open it.
 
     Raises:
@@ -35,10 +37,11 @@ def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -
     """
     if isinstance(source, Source):
         return source
-    entries = list(source) if isinstance(source, (list, tuple, Iterator)) else [source]
-    paths = [Path(entry).expanduser() for entry in entries if isinstance(entry, (str, os.PathLike))]
-    alone = len(entries) == 1
     forced = None if options.input_kind is None else _named(options.input_kind)
+    given = list(source) if isinstance(source, (list, tuple, Iterator)) else [source]
+    entries = [one for entry in given for one in _expanded(entry, forced)]
+    paths = [entry for entry in entries if isinstance(entry, Path)]
+    alone = len(entries) == 1
     if forced is not None and (not alone or not paths) and forced is not PHOTOS:
         raise InputError(f"input_kind {forced.name}: give one path, of {forced.what}; got {len(entries)} inputs")
     for path in paths:
@@ -46,7 +49,8 @@ def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -
             raise InputError(f"'{path}' does not exist; give the path of {forced.what}")
         kind = kind_of(path) if forced is None else forced
         if kind is not PHOTOS and alone:
-            return kind.open(path, options)
+            _check_heeded(options, kind)
+            return thinned(kind.open(path, options), options, kind.heeds)
         if kind is not PHOTOS:
             raise InputError(
                 f"{path} is {kind.what}, which is a source by itself: give it alone, or input_kind photos to take the "
@@ -54,7 +58,25 @@ def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -
             )
         if forced is None:
             refuse_unread(path, alone=alone)
-    return ImageSource.of(entries)
+    _check_heeded(options, PHOTOS)
+    return thinned(ImageSource.of(entries), options)
+
+
+def _expanded(entry: Any, forced: SourceKind | None) -> Sequence[Any]:
+    """The paths that a path stands for; anything else as it is."""
+    if not isinstance(entry, (str, os.PathLike)):
+        return (entry,)
+    path = Path(entry).expanduser()
+    as_photos = forced is PHOTOS or (forced is None and kind_of(path) is PHOTOS)
+    return given_paths(path) if as_photos else (path,)
+
+
+def _check_heeded(options: SourceOptions, kind: SourceKind) -> None:
+    """Raise InputError where an option is asked for that is for other kinds of sources alone."""
+    for one in asked_for(options):
+        takers = [other.what for other in KINDS.values() if one.name in other.heeds]
+        if takers and one.name not in {*kind.heeds, *EVERY_KIND}:
+            raise InputError(f"{one.name} is for {' and '.join(takers)}; this is {kind.what}")
 
 
 def _named(name: str) -> SourceKind:

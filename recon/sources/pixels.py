@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
 from recon.sources.bit_depth import png_entries, stretched
 from recon.sources.colour import grey_to_srgb, to_srgb
+from recon.sources.file_content import ImageFile, opened
 from recon.sources.formats import AVIF, HEIC, MOVING_PICTURE, Format, detect_format
 from recon.sources.in_flight import Admit
 
@@ -38,13 +38,13 @@ _ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106
 _pillow_limit = threading.Lock()
 
 
-def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
+def read_image(file: ImageFile, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
     """Decode an image file, whatever its name says of its format.
 
     Of a file that holds several pictures the first is read; a warning says so where the others are photos, too.
 
     Args:
-        path: of the file.
+        file: its path, or its content.
         admit: waits until there is room for its pixels; called before any is decoded.
 
     Returns:
@@ -58,32 +58,32 @@ def read_image(path: Path, admit: Admit = lambda pixels: None) -> tuple[NDArray[
     """
     found: Format | None = None
     try:
-        if path.stat().st_size == 0:
-            raise InputError(f"'{path}' is empty (0 bytes), not an image")
-        found = detect_format(path)
-        with _open(path, found, admit) as image:
+        if _is_empty(file):
+            raise InputError(f"'{file}' is empty (0 bytes), not an image")
+        found = detect_format(file)
+        with _open(file, found, admit) as image:
             if image.mode.startswith("I"):
                 _load(image)
-            levels = stretched(image, path)
+            levels = stretched(image, file)
             if _zero_is_white(image):
                 levels = _inverted(levels)
-            return pixels_from_pil(levels, f"'{path}'"), focal_35mm(image)
+            return pixels_from_pil(levels, f"'{file}'"), focal_35mm(image)
     except InputError:
         raise
     except FileNotFoundError as error:
-        raise InputError(f"'{path}' does not exist; give an image file or a folder of images") from error
+        raise InputError(f"'{file}' does not exist; give an image file or a folder of images") from error
     except UnidentifiedImageError as error:
         if found is not None and not found.remedy:
             raise InputError(
-                f"'{path}' cannot be read: it begins as {found.name}, but is damaged or of a kind that few programs "
+                f"'{file}' cannot be read: it begins as {found.name}, but is damaged or of a kind that few programs "
                 "write; save it anew as JPEG or PNG"
             ) from error
-        reason = f"'{path}' is not an image that can be read; {_READ_FORMATS} can"
-        raise InputError(reason if found is None else found.refusal(path)) from error
+        reason = f"'{file}' is not an image that can be read; {_READ_FORMATS} can"
+        raise InputError(reason if found is None else found.refusal(file)) from error
     except PermissionError as error:
-        raise InputError(f"'{path}' cannot be read: permission denied") from error
+        raise InputError(f"'{file}' cannot be read: permission denied") from error
     except Exception as error:  # decoders raise almost anything on a damaged file
-        raise InputError(f"'{path}' cannot be read, it may be truncated or damaged: {error}") from error
+        raise InputError(f"'{file}' cannot be read, it may be truncated or damaged: {error}") from error
 
 
 def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.uint8]:
@@ -182,27 +182,32 @@ def focal_in_pixels(focal: float, width: int, height: int) -> float:
     return focal / _DIAGONAL_35MM * math.hypot(width, height)
 
 
-def _open(path: Path, found: Format | None, admit: Admit) -> Image.Image:
+def _is_empty(file: ImageFile) -> bool:
+    with file.open("rb") as stream:
+        return not stream.read(1)
+
+
+def _open(file: ImageFile, found: Format | None, admit: Admit) -> Image.Image:
     """A file of the format found, whose size is known and admitted."""
     if found is HEIC:
-        return _open_heic(path, admit)
+        return _open_heic(file, admit)
     if found is AVIF and not features.check("avif"):
-        raise MissingExtraError(f"reading '{path}' (AVIF)", "pillow>=11.3", None)
+        raise MissingExtraError(f"reading '{file}' (AVIF)", "pillow>=11.3", None)
     if found is not None and found.remedy and found.kind != "text":  # Pillow knows formats that are text
-        raise InputError(found.refusal(path))
+        raise InputError(found.refusal(file))
     # Pillow refuses from 179 megapixels on and warns from 89, which cameras exceed: MAX_PIXELS takes the place of its
     # limit, a global, for the moment of opening. Nothing is decoded until later.
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(path)
+            image = Image.open(opened(file))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     try:
-        _check_size(image.size, f"'{path}'")
-        _check_alone(image, path)
+        _check_size(image.size, f"'{file}'")
+        _check_alone(image, file)
         if image.format == "PNG":
-            image.info.update(png_entries(path))
+            image.info.update(png_entries(file))
         admit(image.width * image.height)
     except BaseException:
         image.close()
@@ -224,30 +229,30 @@ def _inverted(image: Image.Image) -> Image.Image:
     return inverted
 
 
-def _check_alone(image: Image.Image, path: Path) -> None:
+def _check_alone(image: Image.Image, file: ImageFile) -> None:
     """Refuse a moving picture, and warn of a file with several photos, of which the first counts."""
     count = getattr(image, "n_frames", 1)
     if count <= 1:
         return
     if image.format == "MPO":
-        if path.suffix.lower() != ".mpo":  # phones put a preview, or how bright each part is, beside the photo
+        if file.suffix.lower() != ".mpo":  # phones put a preview, or how bright each part is, beside the photo
             entries = getattr(image, "mpinfo", {}).get(_MPF_TABLE, [])
             count = sum(str(entry["Attribute"]["MPType"]).startswith(_SEVERAL_VIEWS) for entry in entries)
     elif image.format not in _PAGES:
-        raise InputError(MOVING_PICTURE.refusal(path))
+        raise InputError(MOVING_PICTURE.refusal(file))
     if count > 1 and image.format != "PSD":  # whose first is all layers together
-        warn(f"'{path}' holds {count} pictures: the first one is read")
+        warn(f"'{file}' holds {count} pictures: the first one is read")
 
 
-def _open_heic(path: Path, admit: Admit) -> Image.Image:
+def _open_heic(file: ImageFile, admit: Admit) -> Image.Image:
     try:
         import pillow_heif
     except ImportError as error:
-        raise MissingExtraError(f"reading '{path}' (HEIC)", "pillow-heif", "heic") from error
-    if not pillow_heif.is_supported(path):
-        raise UnidentifiedImageError(path)
-    heic = pillow_heif.open_heif(path)
-    _check_size(heic.size, f"'{path}'")
+        raise MissingExtraError(f"reading '{file}' (HEIC)", "pillow-heif", "heic") from error
+    if not pillow_heif.is_supported(opened(file)):
+        raise UnidentifiedImageError(str(file))
+    heic = pillow_heif.open_heif(opened(file))
+    _check_size(heic.size, f"'{file}'")
     admit(heic.size[0] * heic.size[1])
     return heic.to_pillow()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from recon.errors import InputError
 from recon.files import read_json
-from recon.sources.formats import PHOTO_SUFFIXES, TEXT, detect_format
+from recon.sources.formats import PHOTO_SUFFIXES, TEXT, ZIP, detect_format
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 _SUPPORTED = "photos and folders of photos are read"
@@ -44,7 +44,8 @@ def unread_in(folder: Path) -> str | None:
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.suffix.lower() in VIDEO_SUFFIXES:
             return f"it holds a video, {path.name}. {_frames(path)}"
-        if zipfile.is_zipfile(path) and (what := _archive(path)) is not None:
+        if zipfile.is_zipfile(path):
+            what = _archive(path) or "an archive (ZIP) with photos; give that file"
             return f"it holds {path.name}, {what}"
     return None
 
@@ -70,8 +71,8 @@ def _unread_file(path: Path, alone: bool) -> str | None:
         found = detect_format(path)
     except OSError:
         return None  # reading it says why
-    if found is not None and found.kind == "archive" and zipfile.is_zipfile(path):
-        return _archive(path)
+    if found is ZIP:
+        return _archive(path) if zipfile.is_zipfile(path) else None  # reading it says what is wrong
     if (found is not None and found.kind == "video") or (found in (None, TEXT) and suffix in VIDEO_SUFFIXES):
         return f"a video; {_SUPPORTED}. {_frames(path)}"
     if suffix == ".json":
@@ -91,7 +92,7 @@ def _archive(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     except (zipfile.BadZipFile, OSError):
-        return "a damaged archive (ZIP): copy or download it again"
+        return None  # reading it says so
     if names and all(name.endswith(".npy") for name in names):
         if "depth.npy" in names:
             return f"the result of a run; {_SUPPORTED}. `recon export` takes it"
@@ -106,7 +107,7 @@ def _archive(path: Path) -> str | None:
         return f"a capture of Record3D; {_SUPPORTED}. {unpack}, rgbd"
     if "transforms.json" in files:
         return f"a nerfstudio scene in an archive (ZIP); {_SUPPORTED}. {unpack}"
-    return f"an archive (ZIP) with {photos} photos; {_SUPPORTED}. {unpack}"
+    return None if photos else f"an archive (ZIP) without photos; {_SUPPORTED}"
 
 
 def _scene_file(path: Path) -> str:

@@ -309,7 +309,7 @@ class TestWrongWish:
                 run(source, graph, folder)
 
     def test_no_photos(self, graph: Path, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="no photos given"):
+        with pytest.raises(InputError, match="no images given"):
             run([], graph, tmp_path / "out")
 
 

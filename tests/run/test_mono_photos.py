@@ -57,14 +57,14 @@ class TestListing:
         assert [photo.read(lambda read: read.name) for photo in listed] == [photo.name for photo in listed]
 
     def test_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="no photos given"):
+        with pytest.raises(InputError, match="no images given"):
             list_photos([])
         with pytest.raises(InputError, match="holds no images"):
             list_photos([tmp_path])
 
 
 def photos(count: int) -> list[MonoPhoto]:
-    return [MonoPhoto(Photo(f"{i}.jpg", np.zeros((28, 28, 3), np.uint8)), f"{i}.jpg", f"{i}") for i in range(count)]
+    return list_photos([Photo(f"{i}.jpg", np.zeros((28, 28, 3), np.uint8)) for i in range(count)])
 
 
 def prepare(photo: Photo, index: int) -> SinglePhoto:
