@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -11,7 +12,9 @@ from types import FrameType
 
 @contextlib.contextmanager
 def ended_as_by_ctrl_c() -> Iterator[None]:
-    """Within, the first SIGTERM or SIGHUP raises KeyboardInterrupt in the main thread; those that follow do nothing.
+    """Within, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread; while that is handled, others do nothing.
+
+    Where it only stopped a part early, and the command went on, the next one counts again.
 
     The signals are blocked in this thread and those that it starts, and waited for in one of their own: COLMAP puts a
     handler in place when it is imported, which prints a native stack trace and ends the process at once. The handler
@@ -26,11 +29,10 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
         yield
         return
     main_thread = threading.get_ident()
-    interrupted, is_over = threading.Event(), threading.Event()
+    is_over = threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if not interrupted.is_set():
-            interrupted.set()
+        if not _is_interrupted(sys.exc_info()[1]):
             raise KeyboardInterrupt
 
     def wait() -> None:
@@ -54,3 +56,12 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
         for one, handler in handlers.items():
             signal.signal(one, handler)
+
+
+def _is_interrupted(handled: BaseException | None) -> bool:
+    """Whether the exception that is being handled, None for none, is an interruption or came up while handling one."""
+    while handled is not None:
+        if isinstance(handled, KeyboardInterrupt):
+            return True
+        handled = handled.__context__
+    return False

@@ -24,6 +24,8 @@ from recon.messages import collect_warnings
 from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
+from recon.refine.compile_ahead import compile_ahead as compile_optimisation
+from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
 from recon.refine.splat import fit_to_photos, splats_from_depth
 from recon.run.decided_by import (
@@ -37,7 +39,7 @@ from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kep
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
 from recon.run.plan import GivenCameras, Plan, plan_run
-from recon.run.record import versions
+from recon.run.record import CACHE_NAME, versions
 from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
 from recon.run.store import Store
@@ -159,12 +161,7 @@ def reconstruct(
         with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
         optimised = None
         if plan.optimises:
-            optimised = stages.kept(
-                ("optimise",),
-                optimised_decided_by(plan, depth.prediction) if reuse else None,
-                lambda: stages.run("optimise", fit_to_photos, with_photos, options),
-                lambda found: found.ended_by != INTERRUPTED,
-            )
+            optimised = _optimised(plan, with_photos, stages, reuse, fresh)
             prediction = replace(prediction, gaussians=optimised.gaussians, gaussian_source="optimised")
         elif plan.splats_from == "depth":
             splats = stages.kept(
@@ -215,10 +212,14 @@ class _Depth:
 def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCameras:
     """By structure from motion, while what comes later is made ready."""
     exporters = ((EXPORTERS[name], plan.format_options[name]) for name in plan.formats)
-    with meanwhile([estimator.prepare, *(partial(each.prepare, options) for each, options in exporters)]):
+    of_exports = [partial(each.prepare, options) for each, options in exporters]
+    of_splats = [compile_optimisation] if plan.optimises else []
+    with meanwhile([estimator.prepare, *of_splats, *of_exports]):
         return stages.run("cameras", find_cameras, plan.source, plan.options.strict, plan.options.seed, tell)
 
 
+SNAPSHOT_NAME = "optimise.npz"
+"""In the store: where splats that are being optimised are, as long as they are."""
 KEPT_CLASSES = (_Depth, Prediction, OptimisedSplats, Scores, Gaussians, MadeBy, Cameras, WrittenFormat)
 """What the outcomes of stages consist of, beside those of structure from motion."""
 
@@ -229,6 +230,22 @@ def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages:
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
     prediction = stages.run("align", _align, prediction, views, estimator.profile, plan.options)
     return _Depth(prediction, views.cameras, loaded.dropped)
+
+
+def _optimised(plan: Plan, prediction: Prediction, stages: Stages, reuse: bool, fresh: bool) -> OptimisedSplats:
+    """Going on from the state that a run which was killed or stopped left in the store."""
+    snapshots = Snapshots(plan.folder / CACHE_NAME / SNAPSHOT_NAME) if reuse and plan.folder is not None else None
+    if snapshots is not None and fresh:
+        snapshots.remove()
+    found = stages.kept(
+        ("optimise",),
+        optimised_decided_by(plan, prediction) if reuse else None,
+        lambda: stages.run("optimise", fit_to_photos, prediction, plan.options, snapshots),
+        lambda found: found.ended_by != INTERRUPTED,
+    )
+    if snapshots is not None and found.ended_by != INTERRUPTED:
+        snapshots.remove()
+    return found
 
 
 def _record(plan: Plan, about: Mapping[str, Any]) -> contextlib.AbstractContextManager[RunRecord | None]:

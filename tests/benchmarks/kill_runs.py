@@ -28,12 +28,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recon.files import scenes_folder
 
 OUT = "out"
 """Folder of the run, in the folder it is started in."""
 FORMATS = "npz-glb-gs_ply-depth_vis"
 _TIMES = ("seconds", "reused", "earlier_files")
+"""Keys of `run.json` and of the store that differ from run to run."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +161,24 @@ def _finish(process: subprocess.Popen[str], timeout: float | None = None) -> Non
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """Hash of each file by its path."""
+    """Hash of each file by its path; of what the store keeps, but for times."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(_content(path)).hexdigest()
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def _content(path: Path) -> bytes:
+    """Of a file of the store: its arrays, and its JSON text without times."""
+    content = path.read_bytes()
+    if path.parent.name != "cache" or path.suffix != ".npz":
+        return content
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    text = {name: _timeless(json.loads(str(array))) for name, array in arrays.items() if array.dtype.kind == "U"}
+    others = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()}
+    return repr(sorted((others | text).items())).encode()
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

@@ -68,6 +68,25 @@ def test_only_the_first_one_counts() -> None:
     assert cleaned
 
 
+def test_one_that_stopped_a_part_lets_the_next_one_count() -> None:
+    reached = []
+
+    def work() -> None:
+        with ended_as_by_ctrl_c():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            except KeyboardInterrupt:
+                reached.append("kept")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+            reached.append("too far")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == ["kept"]
+
+
 def test_what_was_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

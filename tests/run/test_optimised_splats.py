@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import recon.refine.optimisation.loop
+import recon.refine.optimisation.snapshot_keeper
 import recon.run.pipeline
 from recon.choices import ExportChoices, InferenceOptions
 from recon.errors import InputError
 from recon.export import read_npz
+from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.splat import with_gaussians
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.splats import read_ply
@@ -63,8 +67,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three steps where the number of photos decides on them."""
     fit = recon.run.pipeline.fit_to_photos
 
-    def of_few_steps(prediction: Prediction, choices: InferenceOptions) -> Any:
-        return fit(prediction, replace(choices, gs_iterations=3))
+    def of_few_steps(prediction: Prediction, choices: InferenceOptions, *more: Any) -> Any:
+        return fit(prediction, replace(choices, gs_iterations=3), *more)
 
     monkeypatch.setattr(recon.run.pipeline, "fit_to_photos", of_few_steps)
 
@@ -181,6 +185,35 @@ def test_an_interrupted_outcome_is_written_but_not_taken_over(tmp_path: Path, mo
     assert "optimise" not in whole.reused
     assert whole.optimised is not None
     assert whole.optimised.ended_by == "iterations"
+
+
+def test_a_stopped_run_goes_on_within_the_optimisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path / "whole", gs_iterations=6)
+    step, taken = recon.refine.optimisation.loop.step, []
+
+    def step_and_stop(*arguments: Any) -> None:
+        if len(taken) == 4:
+            raise RuntimeError("killed")
+        taken.append(step(*arguments))
+
+    snapshot = tmp_path / "stopped/cache/optimise.npz"
+    with monkeypatch.context() as context:
+        context.setattr(recon.run.pipeline, "Snapshots", partial(Snapshots, seconds=0))
+        context.setattr(recon.refine.optimisation.snapshot_keeper, "_LARGEST_SHARE", 1e9)
+        context.setattr(recon.refine.optimisation.loop, "step", step_and_stop)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(tmp_path / "stopped", gs_iterations=6)
+    assert snapshot.is_file()
+    taken.clear()
+    with monkeypatch.context() as context:
+        context.setattr(recon.refine.optimisation.loop, "step", lambda *given: taken.append(step(*given)))
+        result = run(tmp_path / "stopped", gs_iterations=6)
+    assert len(taken) == 2
+    assert result.optimised is not None
+    assert result.optimised.iterations == 6
+    assert not snapshot.exists()
+    ply = "gs_ply/0000.ply"
+    assert (tmp_path / "stopped" / ply).read_bytes() == (tmp_path / "whole" / ply).read_bytes()
 
 
 def test_budget_of_splats_from_depth_counts(tmp_path: Path) -> None:
