@@ -162,7 +162,16 @@ def compare_with_opensplat(binary: Path, start: Gaussians, prediction: Predictio
 
         def train(count: int) -> None:
             command = [binary, folder, "--cpu", "-n", str(count), "-o", f"{folder}/splats.ply"]
-            command += ["--sh-degree", "1", "--num-downscales", "0", "--warmup-length", "100000"]
+            command += [
+                "--sh-degree",
+                "1",
+                "--num-downscales",
+                "0",
+                "--sh-degree-interval",
+                "1",
+                "--warmup-length",
+                "100000",
+            ]
             subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
 
         theirs = per_step(train, 2, 8, repeats=1)
