@@ -261,7 +261,67 @@ class SplatOptimisation(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportChoices(SeedOption, SplatBudget):
+class CleanChoices(Options):
+    """Cleaning of points, splats and meshes."""
+
+    clean: bool = option(
+        True,
+        help="Leave out flying pixels at depth edges (not of mvs, whose depth is free of them), and points that other "
+        "views look through. Off: only what the options below ask for.",
+    )
+    clean_edges: float | None = option(
+        None,
+        help="Relative difference of depth to either side from which on a pixel between two surfaces is left out; 0 "
+        "leaves out none [0.03; 0 for mvs].",
+        least=0,
+        below=1,
+    )
+    clean_views: int | None = option(
+        None,
+        help="Views that must agree with a point that another view looks through, so that it stays; 0 leaves out none "
+        "[2].",
+        least=0,
+    )
+    clean_tolerance: float | None = option(
+        None,
+        help="Relative difference of depth up to which views agree [three standard deviations of what they differ by, "
+        "at least 0.01].",
+        above=0,
+        below=1,
+    )
+    clean_outliers: float | None = option(
+        None,
+        help="Leave out points whose mean distance to their 12 neighbours is above the mean of all by more than this "
+        "many standard deviations; 2 is usual.",
+        above=0,
+    )
+    clean_voxel: float | None = option(
+        None,
+        help="Point clouds hold one point for each cube with sides of this length.",
+        above=0,
+        used_by=(FORMATS,),
+    )
+    crop_box: tuple[float, float, float, float, float, float] | None = option(
+        None,
+        help="Leave out what is outside this box, in the frame and units of the cameras of the result.",
+        metavar="XMIN YMIN ZMIN XMAX YMAX ZMAX",
+    )
+    crop_sphere: tuple[float, float, float, float] | None = option(
+        None, help="Leave out what is outside this sphere, likewise.", metavar="X Y Z RADIUS"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop_box is not None and any(
+            low >= high for low, high in zip(self.crop_box[:3], self.crop_box[3:], strict=True)
+        ):
+            raise InputError(f"crop_box must be three least and three larger coordinates, got {self.crop_box}")
+        if self.crop_sphere is not None and self.crop_sphere[3] <= 0:
+            raise InputError(f"crop_sphere needs a radius above 0, got {self.crop_sphere[3]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportChoices(CleanChoices, SeedOption, SplatBudget):
     """What goes into the exported files.
 
     The options of formats take those of the same meaning from here (`recon.options.like`).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recon.choices import ExportChoices, FormatKwargs, FormatsOption
@@ -32,6 +32,7 @@ def export_again(settings: ExportSettings) -> None:
     from recon.export import check_options, export, formats_that_need, parse_formats, read_npz
     from recon.export.option_texts import parse_export_kwargs
     from recon.files import only_writer
+    from recon.refine.clean import clean_again, crop
     from recon.refine.splat import with_gaussians
     from recon.run.option_use import check_use, parts_of_export
     from recon.run.record import add_exports, record_of_files, run_folder
@@ -46,12 +47,17 @@ def export_again(settings: ExportSettings) -> None:
         record = record_of_files(out)
         progress.begin(f"read {result.name}")
         prediction = read_npz(result)
+        cleaning = clean_again(prediction, settings)
+        prediction = replace(prediction, kept=cleaning.kept)
         if formats_that_need("gaussians", formats):
             prediction = with_gaussians(prediction, settings)
+        prediction, cleaning = crop(prediction, cleaning, settings)
         progress.begin(f"export {settings.to}")
         exported = export(prediction, formats, out, options)
         add_exports(out, record, result, exported, options, messages)
     print_exports(out, exported, messages)
+    if cleaning.text:
+        print(cleaning.text)
 
 
 def _stored_result(path: Path) -> Path:

@@ -144,6 +144,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
         rows.append(("run record", "", *_described((result.record_path,), folder)))
     rows.append(("total", f"{sum(result.seconds.values()):.2f}", "", ""))
     print_table(("stage", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
+    if result.cleaning is not None and result.cleaning.text:
+        print(result.cleaning.text)
     if result.optimised is not None:
         print(result.optimised.gained)
     if result.not_optimised is not None:

@@ -9,7 +9,7 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | intrinsics, ixts | both | (N, 3, 3) pixels of the processed image, the same under two names |
 | units | both | a string: relative, aligned or metric |
 | image | npz | (N, H, W, 3) uint8 RGB |
-| sky, mask, filled | npz | (N, H, W) bool |
+| sky, mask, filled, kept | npz | (N, H, W) bool; kept is False where cleaning left a pixel out |
 | made_by | npz | two strings: kind (network, onnx or stereo) and name |
 | original_sizes, processed_to_original, image_names | npz | as in `Prediction` |
 | original_intrinsics | npz | (N, 3, 3) of the upright originals as they were taken |
@@ -52,7 +52,7 @@ LAYOUTS = {
     "depth": Layout("real", _MAP),
     "image": Layout("byte", "N H W 3"),
     "conf": Layout("real", _MAP),
-    **{name: Layout("flag", _MAP) for name in ("sky", "mask", "filled")},
+    **{name: Layout("flag", _MAP) for name in ("sky", "mask", "filled", "kept")},
     **{name: Layout("real", "N rows 4") for name in ("extrinsics", "exts")},  # a fourth row says nothing
     **{name: Layout("real", "N 3 3") for name in ("intrinsics", "ixts")},
     "original_sizes": Layout("whole", "N 2", least=1),
@@ -151,7 +151,16 @@ def _mini_arrays(prediction: Prediction) -> Arrays:
 
 def _full_arrays(prediction: Prediction) -> Arrays:
     arrays = {"image": prediction.processed_images, **_mini_arrays(prediction)}
-    for name in ("sky", "mask", "filled", "original_sizes", "processed_to_original", "scale_factor", "ref_view"):
+    for name in (
+        "sky",
+        "mask",
+        "filled",
+        "kept",
+        "original_sizes",
+        "processed_to_original",
+        "scale_factor",
+        "ref_view",
+    ):
         value = getattr(prediction, name)
         if value is not None:
             arrays[name] = np.asarray(value)
@@ -200,6 +209,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         sky=arrays.get("sky"),
         mask=arrays.get("mask"),
         filled=arrays.get("filled"),
+        kept=arrays.get("kept"),
         made_by=MadeBy(*arrays["made_by"].tolist()) if "made_by" in arrays else None,
         extrinsics=None if extrinsics is None else extrinsics[:, :3],
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),

@@ -56,6 +56,7 @@ class PointOptions(Options):
         "num_max_points",
         help="Keep at most this many points, drawn evenly among those that pass.",
     )
+    voxel: float | None = like(ExportChoices, "clean_voxel")
     filter_black_bg: bool = option(False, help="Leave out near-black pixels.")
     filter_white_bg: bool = option(False, help="Leave out near-white pixels.")
     seed: int = like(ExportChoices, "seed", help="Of the draw.")
@@ -87,6 +88,8 @@ def check_cloud(prediction: Prediction, options: PointOptions) -> None:
     check_points(prediction)
     if not prediction.pixels_with_depth(filled=options.include_filled, sky=True).any():
         raise InputError("all depth of this prediction was filled in: include_filled makes points of it")
+    if not prediction.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True).any():
+        raise InputError("cleaning or cropping left out every pixel of this prediction that could become a point")
 
 
 def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
@@ -105,8 +108,39 @@ def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
         threshold = confidence_threshold(prediction.conf[kept], options, prediction.made_by)
     if prediction.conf is not None and threshold is not None:
         kept = kept & (prediction.conf >= threshold)
-    pixels = _sample(np.flatnonzero(kept), options.num_max_points, options.seed)
+    pixels = np.flatnonzero(kept)
+    if options.voxel is not None:
+        pixels = pixels[one_in_each_cube(_positions(prediction, pixels), options.voxel)]
+    pixels = _sample(pixels, options.num_max_points, options.seed)
+    points = _positions(prediction, pixels)
+    colors = np.take(prediction.processed_images.reshape(-1, 3), pixels, axis=0)  # (N*H*W, 3) -> (P, 3)
+    return PointCloud(points, colors, pixels, threshold)
 
+
+def one_in_each_cube(points: NDArray[np.float32], side: float) -> NDArray[np.intp]:
+    """(C,) ascending indices of points (P, 3): of those in one cube of a grid the one nearest to their mean."""
+    corner = points.min(axis=0, initial=np.inf).astype(np.float64) if len(points) else np.zeros(3)
+    scaled = (points - corner) / side
+    cells = np.floor(scaled)
+    members = np.zeros(len(points), np.int64)
+    for axis in range(3):
+        _, layer = np.unique(cells[:, axis], return_inverse=True)
+        _, members = np.unique(members * (layer.max(initial=0) + 1) + layer, return_inverse=True)
+    counts = np.maximum(np.bincount(members), 1)
+    squares = np.zeros(len(points))
+    for axis in range(3):
+        inside = scaled[:, axis] - cells[:, axis]
+        squares += (inside - (np.bincount(members, weights=inside) / counts)[members]) ** 2
+    order = np.lexsort((squares, members))
+    first = np.ones(len(points), bool)
+    first[1:] = members[order][1:] != members[order][:-1]
+    return np.sort(order[first])
+
+
+def _positions(prediction: Prediction, pixels: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(P, 3) world points of ascending `pixels` (P,) of the flattened depth."""
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
     views, height, width = prediction.depth.shape
     points = np.empty((len(pixels), 3), np.float32)
     ends = np.searchsorted(pixels, np.arange(views + 1) * (height * width))
@@ -115,8 +149,7 @@ def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
         this = slice(view, view + 1)
         world = unproject_depth(prediction.depth[this], prediction.intrinsics[this], prediction.extrinsics[this])
         np.take(world.reshape(-1, 3), pixels[chosen] - view * height * width, axis=0, out=points[chosen])
-    colors = np.take(prediction.processed_images.reshape(-1, 3), pixels, axis=0)  # (N*H*W, 3) -> (P, 3)
-    return PointCloud(points, colors, pixels, threshold)
+    return points
 
 
 def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeBy | None = None) -> float | None:
@@ -141,7 +174,7 @@ def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeB
 
 def _foreground(prediction: Prediction, options: PointOptions) -> NDArray[np.bool_]:
     """(N, H, W) True where a pixel has depth and is neither sky nor a background colour to leave out."""
-    kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True)
+    kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True)
     images = prediction.processed_images
     excluded: list[tuple[str, NDArray[np.bool_]]] = []
     if prediction.sky is not None:

@@ -109,6 +109,8 @@ def _kept_pixels(prediction: Prediction, options: SplatOptions) -> NDArray[np.bo
     views, height, width = prediction.depth.shape
     kept = np.zeros((views, height, width), bool)
     kept[:: options.gs_views_interval or max(views // VIEWS_IN_ALL, 1)] = True
+    if prediction.kept is not None:
+        kept &= prediction.kept
     if options.prune_border:
         rows, columns = int(BORDER * height), int(BORDER * width)
         kept[:, :rows] = kept[:, height - rows :] = False

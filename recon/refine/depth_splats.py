@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +42,8 @@ _ORDINARY_PERCENTILE = 25.0
 """Of the confidence of all pixels: from here on it counts as ordinary."""
 _DOUBTFUL_PERCENTILE = 10.0
 """Of the confidence, below which pixels are left out where nothing else has been."""
+CLEANED_MARGIN = 3
+"""Pixels that cleaning left out have splats behind them where others are this near: at edges, not outside a crop."""
 _SAMPLES = 10_000
 """Pixels that fix the typical depth."""
 
@@ -90,6 +93,8 @@ class DepthSplats:
     """Splats of the second layer."""
     without_depth: int
     """Pixels whose depth or confidence is no usable number."""
+    cleaned: int
+    """Pixels that cleaning left out (`Prediction.kept`)."""
     sky: int
     """Pixels of the sky."""
     low_confidence: int
@@ -169,6 +174,7 @@ def _splats(prediction: Prediction, options: DepthSplatOptions, pool: ThreadPool
         behind=sum(map(len, parts[views:])),
         pixels=np.concatenate([chosen + offset for chosen, offset in zip(pixels, offsets, strict=True)]),
         without_depth=selection.without_depth,
+        cleaned=selection.cleaned,
         sky=selection.sky,
         low_confidence=selection.low_confidence,
         at_edges=int(selection.kept.sum()) - seen,
@@ -190,6 +196,7 @@ class _Selection:
     unit: float
     """A typical pixel's width on the surface, in the units of depth."""
     without_depth: int
+    cleaned: int
     sky: int
     low_confidence: int
 
@@ -201,6 +208,11 @@ def _select_pixels(prediction: Prediction, options: DepthSplatOptions) -> _Selec
     left = [int(kept.sum())]
     if not left[0]:  # but others have been found by `check_points`
         raise InputError("all depth of this prediction was filled in: include_filled makes splats of it")
+    if prediction.kept is not None:
+        kept = kept & prediction.kept
+        if not kept.any():
+            raise InputError("cleaning or cropping left out every pixel of this prediction that could become a splat")
+    left.append(int(kept.sum()))
     if prediction.sky is not None:
         if (kept & ~prediction.sky).any():
             kept = kept & ~prediction.sky
@@ -218,7 +230,8 @@ def _select_pixels(prediction: Prediction, options: DepthSplatOptions) -> _Selec
     left.append(int(kept.sum()))
     assert prediction.intrinsics is not None
     unit = float(np.median(depth[kept][:: max(left[-1] // _SAMPLES, 1)])) * pixel_angle(prediction.intrinsics[0])
-    return _Selection(kept, doubtful, full_confidence, unit, kept.size - left[0], left[0] - left[1], left[1] - left[2])
+    without_depth, cleaned, sky, low_confidence = (before - after for before, after in pairwise([kept.size, *left]))
+    return _Selection(kept, doubtful, full_confidence, unit, without_depth, cleaned, sky, low_confidence)
 
 
 def _surface(prediction: Prediction, view: int, selection: _Selection, keep_edges: bool = False) -> ViewSurface:
@@ -242,8 +255,12 @@ def _layer_behind(
     pixels: NDArray[np.intp],
     selection: _Selection,
 ) -> SecondLayer:
-    sky = None if prediction.sky is None else prediction.sky[view]
-    return make_second_layer(surfaces, view, pixels, selection.doubtful[view], prediction.processed_images[view], sky)
+    none = None if prediction.sky is None else prediction.sky[view]
+    if prediction.kept is not None:
+        around = cv2.dilate(surfaces[view].kept.astype(np.uint8), np.ones((2 * CLEANED_MARGIN + 1,) * 2, np.uint8)) > 0
+        cleaned = ~prediction.kept[view] & ~around
+        none = cleaned if none is None else none | cleaned
+    return make_second_layer(surfaces, view, pixels, selection.doubtful[view], prediction.processed_images[view], none)
 
 
 def _apply_budget(
@@ -311,8 +328,6 @@ def _build_behind(
     sigma: float,
 ) -> Gaussians:
     """The splats of the layer behind one view: larger ones, of the mean colour around."""
-    import cv2
-
     count, width = len(layer.pixels), surface.depth.shape[1]
     centres = _centres(layer.pixels, width)
     camera_to_world = invert_rigid(surface.extrinsics)

@@ -53,7 +53,7 @@ def make_second_layer(
     first_layer: NDArray[np.intp],
     doubtful: NDArray[np.bool_],
     image: NDArray[np.uint8],
-    sky: NDArray[np.bool_] | None,
+    none: NDArray[np.bool_] | None,
 ) -> SecondLayer:
     """The layer behind one view.
 
@@ -63,7 +63,7 @@ def make_second_layer(
         first_layer: (P,) flattened pixels of the view that have a splat.
         doubtful: (H, W) pixels whose depth is usable and of low confidence.
         image: (H, W, 3) RGB, along whose edges depth is completed.
-        sky: (H, W) pixels that get none, or None.
+        none: (H, W) pixels that get none unless they have depth, as the sky; or None.
     """
     view = views[index]
     height, width = view.depth.shape
@@ -74,7 +74,7 @@ def make_second_layer(
     around = cv2.dilate(has_splat.reshape(height, width), np.ones((SPACING, SPACING), np.uint8)) > 0
     covered = around & view.covering & ~near_edge
     known = view.kept | doubtful
-    unknown = ~view.kept if sky is None else ~view.kept & ~sky
+    unknown = ~view.kept if none is None else ~view.kept & ~none
     if not known.any():
         unknown = np.zeros_like(known)  # there is nothing to complete it from
     grid = np.zeros((height, width), bool)

@@ -22,6 +22,17 @@ EDGE_REACH = 6
 EDGE_STRAIGHTNESS = 0.75
 """A slope that goes on over the reach, at this share or more of its own steepness, is a surface and no edge."""
 
+MIXED_TANGENT = 8.0
+"""As `GRAZING_TANGENT`, for pixels mixed of two surfaces: 83°, which matters where pixels are large."""
+MIXED_REACH = 9
+"""As `EDGE_REACH`, likewise."""
+LEAST_MIXED = 0.005
+"""A pixel that is off one surface by less than this share is not called mixed."""
+LEAVES = 3.0
+"""A pixel leaves a surface where it is off its neighbour by more than this many times what that is off the next."""
+NOISE_FACTOR = 4.0
+"""Standard deviations of the noise of inverse depth that are no sign of an edge."""
+
 NOISE_TANGENT = 0.1
 """Tilt of normals by the noise of depth, as a tangent, from which on slopes are fitted over a window."""
 FIT_RADIUS = 2
@@ -68,13 +79,59 @@ def at_depth_edges(depth: FloatArray, usable: NDArray[np.bool_], pixel_angle: fl
         far &= before * after > 0
         if not far.any():
             continue
-        wide_before, wide_after = _gaps(inverse, axis, EDGE_REACH)
-        wide = np.where(np.isnan(wide_before), wide_after, wide_before)
-        wide = (wide + np.where(np.isnan(wide_after), wide, wide_after)) / (2 * EDGE_REACH)
-        # NaN, no neighbour at the reach on either side, says nothing against an edge.
-        straight = wide * np.sign(after) >= EDGE_STRAIGHTNESS / 2 * np.abs(before + after)
-        floating |= far & ~straight
+        floating |= far & ~_goes_on(inverse, axis, before, after, EDGE_REACH)
     return floating
+
+
+def mixed_pixels(
+    depth: FloatArray, usable: NDArray[np.bool_], pixel_angle: float, gap: float = EDGE_GAP
+) -> NDArray[np.bool_]:
+    """(H, W) True for pixels whose depth is mixed of a foreground and a background, be it of one of them by little.
+
+    Stricter than `at_depth_edges`: besides pixels far from both neighbours there are those far from one alone, if they
+    leave the surface of the other for it: by several times as much as that surface's own slope, and its noise. The
+    outline of a round body, which turns away ever faster, does not.
+
+    Args:
+        depth: (H, W).
+        usable: (H, W) False where depth is not to be used.
+        pixel_angle: of one pixel at the image centre, radians.
+        gap: relative difference of inverse depth between neighbours from which on they may be of two surfaces.
+    """
+    inverse = inverse_depth(depth, usable)
+    gaps = [_gaps(inverse, axis) for axis in (0, 1)]
+    noise = NOISE_FACTOR * max(_noise(*both) for both in gaps)
+    step, little = max(gap, MIXED_TANGENT * pixel_angle, noise), max(LEAST_MIXED, noise)
+    mixed = np.zeros(depth.shape, bool)
+    for axis, (before, after) in enumerate(gaps):
+        rising = before * after > 0  # False for NaN
+        sizes = np.abs(before), np.abs(after)
+        # What lies beyond the nearer neighbour: how steep the surface is that the pixel may have left.
+        beyond_before, beyond_after = np.full_like(before, np.nan), np.full_like(after, np.nan)
+        for beyond, size, shift in ((beyond_before, sizes[0], 1), (beyond_after, sizes[1], -1)):
+            source, target = np.moveaxis(size, axis, 0), np.moveaxis(beyond, axis, 0)
+            if shift > 0:
+                target[1:] = source[:-1]
+            else:
+                target[:-1] = source[1:]
+        far = np.minimum(*sizes) > step
+        for near, other, beyond in ((sizes[0], sizes[1], beyond_before), (sizes[1], sizes[0], beyond_after)):
+            far |= (other > step) & (near > little) & (near > LEAVES * beyond)
+        candidates = far & rising
+        if candidates.any():
+            mixed |= candidates & ~_goes_on(inverse, axis, before, after, MIXED_REACH)
+    return mixed
+
+
+def _goes_on(
+    inverse: NDArray[np.float32], axis: int, before: NDArray[np.float32], after: NDArray[np.float32], reach: int
+) -> NDArray[np.bool_]:
+    """(H, W) True where the slope along an axis is that of `reach` pixels to either side: of a surface, not an edge."""
+    wide_before, wide_after = _gaps(inverse, axis, reach)
+    wide = np.where(np.isnan(wide_before), wide_after, wide_before)
+    wide = (wide + np.where(np.isnan(wide_after), wide, wide_after)) / (2 * reach)
+    # NaN, no neighbour at the reach on either side, says nothing against an edge.
+    return np.asarray(wide * np.sign(after) >= EDGE_STRAIGHTNESS / 2 * np.abs(before + after))
 
 
 def beside_depth_edges(depth: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recon.choices import DEPTH_SPLATS, EstimatorOptions, ExportChoices, SourceOptions
+from recon.choices import DEPTH_SPLATS, CleanChoices, EstimatorOptions, ExportChoices, SourceOptions
 from recon.errors import InputError
 from recon.estimate.choice import AUTO, choose
 from recon.estimate.depth_check import check_depth
@@ -225,7 +225,14 @@ class _Writer:
     out: Path
 
     def complete(self, prediction: Prediction) -> Prediction:
-        """With the splats that the formats need. Raises InputError where it cannot be written in one of them."""
+        """Cleaned, and with the splats that the formats need.
+
+        Raises InputError where it cannot be written in one of the formats.
+        """
+        if self.formats:
+            from recon.refine.clean import clean
+
+            prediction = replace(prediction, kept=clean(prediction, CleanChoices()).kept)
         if formats_that_need("gaussians", self.formats):
             from recon.refine.splat import add_gaussians
 

@@ -1,4 +1,6 @@
-"""Photos to a prediction and its files, stage by stage: cameras, load (and resize), predict, align, splat, export.
+"""Photos to a prediction and its files, stage by stage.
+
+Cameras, load (and resize), predict, align, clean, splat, export.
 
 Where splats are made to look like the photos, the stage `optimise` takes the place of `splat`.
 """
@@ -24,6 +26,7 @@ from recon.messages import collect_warnings
 from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
 from recon.refine.align import align_to_given_extrinsics
+from recon.refine.clean import Cleaning, clean, crop
 from recon.refine.compile_ahead import compile_ahead as compile_optimisation
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
@@ -71,6 +74,8 @@ class Reconstruction:
     """What making splats look like the photos gave; None where they were left as they were made."""
     not_optimised: str | None = None
     """Why they were left so; None where they were not, or there are none."""
+    cleaning: Cleaning | None = None
+    """What was left out of points, splats and meshes."""
 
 
 def reconstruct(
@@ -155,9 +160,10 @@ def reconstruct(
             lambda: _depth(plan, estimator, known, stages),
         )
         check_cameras_suffice(estimator.profile, depth.cameras, len(depth.prediction.depth), plan.formats)
-        prediction = depth.prediction
-        plan = plan.settled(estimator.profile, prediction)
+        plan = plan.settled(estimator.profile, depth.prediction)
         stages.names = plan.stages
+        cleaning = stages.run("clean", clean, depth.prediction, options)
+        prediction = cleaned = replace(depth.prediction, kept=cleaning.kept)
         with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
         optimised = None
         if plan.optimises:
@@ -166,10 +172,11 @@ def reconstruct(
         elif plan.splats_from == "depth":
             splats = stages.kept(
                 ("splat",),
-                splats_decided_by(plan, depth.prediction) if reuse else None,
-                lambda: stages.run("splat", splats_from_depth, depth.prediction, options),
+                splats_decided_by(plan, cleaned) if reuse else None,
+                lambda: stages.run("splat", splats_from_depth, cleaned, options),
             )
             prediction = replace(prediction, gaussians=splats, gaussian_source="depth")
+        prediction, cleaning = crop(prediction, cleaning, options)
         exported: dict[str, Exported] = {}
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)
@@ -181,6 +188,7 @@ def reconstruct(
         if record is not None:
             path = record.finish(
                 **describe_result(prediction, known),
+                cleaning=cleaning.entry,
                 optimised=None if optimised is None else {"start": plan.splats_from, **optimised.entry},
                 not_optimised=plan.not_optimised,
                 dropped_images=[{"name": name, "reason": reason} for name, reason in depth.dropped],
@@ -195,6 +203,7 @@ def reconstruct(
         all_warnings,
         optimised,
         plan.not_optimised,
+        cleaning,
     )
 
 

@@ -92,7 +92,7 @@ class Plan:
         first = ("cameras",) if self.finds_cameras else ()
         splat = ("splat",) if self.splats_from == "depth" else ()
         splat = ("optimise",) if self.optimises else splat
-        return (*first, "load", "predict", "align", *splat, *(f"export {name}" for name in self.formats))
+        return (*first, "load", "predict", "align", "clean", *splat, *(f"export {name}" for name in self.formats))
 
     def settled(self, profile: Profile, prediction: Prediction) -> Plan:
         """With what is known of views and cameras once there is depth: photos that were left out, cameras that a file

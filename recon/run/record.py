@@ -22,6 +22,9 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | under that name what structure from motion found |
 | quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |
 | | found; filled, with depth that was filled in; sky (null where neither is known of) |
+| cleaning | points: pixels with depth; removed: of those, how many each filter left out, by its name (edges, |
+| | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
+| | which views agreed |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
 | | the share `valid`, and camera: world_to_camera (4 × 4), intrinsics and distortion of the original as it was |
 | | taken. This file can be given as known cameras |

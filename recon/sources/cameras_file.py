@@ -32,7 +32,7 @@ from recon.sources.names import normalise_name
 from recon.types.arrays import read_arrays
 from recon.types.cameras import CameraOrigin, Cameras, CameraScale
 
-_BULKY = frozenset({"depth", "conf", "sky", "image", "valid", "filled", "mask"})
+_BULKY = frozenset({"depth", "conf", "sky", "image", "valid", "filled", "kept", "mask"})
 """Arrays of a run's results that say nothing about cameras."""
 _BULKY_PREFIXES = ("feat_layer_", "gaussian_")
 _SHAPES = {"world_to_camera": (4, 4), "intrinsics": (3, 3), "distortion": (8,)}

@@ -88,6 +88,9 @@ class Prediction:
     """(N, H, W) True where the pixel may be used, False where the user masked it out. None: no masks were given."""
     filled: NDArray[np.bool_] | None = None
     """(N, H, W) True where depth was not found and has been completed from the pixels around. None: nothing was."""
+    kept: NDArray[np.bool_] | None = None
+    """(N, H, W) False where cleaning left a pixel out: files of points, meshes and splats do without it. None: nothing
+    was left out. `valid` does not depend on it."""
     made_by: MadeBy | None = None
     """What made the depth; None where nothing says so, as in files of the reference package."""
     extrinsics: FloatArray | None = None
@@ -131,7 +134,7 @@ class Prediction:
             raise TypeError(f"processed_images must be uint8, got {self.processed_images.dtype}")
         if self.conf is not None:
             _check(self.conf, "conf", (n, h, w))
-        for name in ("sky", "mask", "filled"):
+        for name in ("sky", "mask", "filled", "kept"):
             pixels = getattr(self, name)
             if pixels is not None:
                 _check(pixels, name, (n, h, w))
@@ -170,14 +173,17 @@ class Prediction:
         """(N, H, W) True where depth was found or filled in, and is not the sky's. Read-only."""
         return self.valid if self.filled is None else self.pixels_with_depth(filled=True)
 
-    def pixels_with_depth(self, *, filled: bool = False, sky: bool = False) -> NDArray[np.bool_]:
+    def pixels_with_depth(self, *, filled: bool = False, sky: bool = False, cleaned: bool = False) -> NDArray[np.bool_]:
         """(N, H, W) True where depth is a number that can be used, confidence is a number, and no mask excludes it.
 
-        Pixels that were filled in, and those of the sky, count only where asked for. Read-only.
+        Pixels that were filled in, and those of the sky, count only where asked for; where `cleaned`, those that
+        cleaning left out do not. Read-only.
         """
         usable = usable_pixels(
             self.depth, self.conf, None if sky else self.sky, self.mask, None if filled else self.filled
         )
+        if cleaned and self.kept is not None:
+            usable &= self.kept
         usable.setflags(write=False)
         return usable
 

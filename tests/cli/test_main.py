@@ -98,6 +98,14 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "feat_vis_fps": ("--feat-vis-fps 7", 7),
     "gaussians": ("--gaussians depth", "depth"),
     "gs_budget": ("--gs-budget 50", 50),
+    "clean": ("--no-clean", False),
+    "clean_edges": ("--clean-edges 0.1", 0.1),
+    "clean_views": ("--clean-views 3", 3),
+    "clean_tolerance": ("--clean-tolerance 0.2", 0.2),
+    "clean_outliers": ("--clean-outliers 2.5", 2.5),
+    "clean_voxel": ("--clean-voxel 0.01", 0.01),
+    "crop_box": ("--crop-box -1 -2 -3 1 2 3.5", (-1.0, -2.0, -3.0, 1.0, 2.0, 3.5)),
+    "crop_sphere": ("--crop-sphere 0.5 -1 2 3", (0.5, -1.0, 2.0, 3.0)),
     "gs_iterations": ("--gs-iterations 30", 30),
     "gs_seconds": ("--gs-seconds 2.5", 2.5),
     "gs_splats": ("--gs-splats 40", 40),
@@ -156,15 +164,15 @@ class TestRun:
         lines = summary.out.splitlines()
         assert lines[0] == "3 views at 504×406 pixels, units relative: outputs/photos"
         assert [line.split("  ")[0] for line in lines[2:]] == [
-            *("load", "predict", "align"),
+            *("load", "predict", "align", "clean"),
             *("export mini_npz", "export glb", "export depth_vis", "run record", "total"),
         ]
         assert "scene.glb, scene.jpg" in summary.out
         assert "depth_vis/ (6 files)" in summary.out
         plain = summary.err.splitlines()
         assert plain[0] == "recon: load da3-large"
-        assert plain[1].startswith("recon: [1/6] load")
-        assert plain[-1].startswith("recon: [6/6] export depth_vis")
+        assert plain[1].startswith("recon: [1/7] load")
+        assert plain[-1].startswith("recon: [7/7] export depth_vis")
 
     def test_every_option_has_a_flag_that_arrives(
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch

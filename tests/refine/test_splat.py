@@ -30,7 +30,7 @@ def test_splats_of_depth_lie_on_the_depth(tmp_path: Path) -> None:
     np.testing.assert_array_equal(prediction.gaussians.means[: len(first)], first)
     behind = prediction.gaussians.means[len(first) :, 2]
     assert ((behind > 4) & (behind < 4.4)).all()
-    assert list(result.seconds) == ["load", "predict", "align", "splat", "export npz", "export gs_ply"]
+    assert list(result.seconds) == ["load", "predict", "align", "clean", "splat", "export npz", "export gs_ply"]
     stored = read_npz(tmp_path / "exports" / "npz" / "results.npz")
     assert stored.gaussian_source == "depth"
     np.testing.assert_array_equal(stored.gaussians.means, prediction.gaussians.means)

@@ -42,6 +42,7 @@ ASKED: dict[str, object] = {
     "conf_thresh_percentile": 3.0,
     "conf_drop_percent": 3.0,
     "include_filled": True,
+    "clean_voxel": 0.3,
     "num_max_points": 3,
     "show_cameras": False,
     "feat_vis_fps": 3,

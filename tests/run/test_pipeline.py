@@ -385,6 +385,7 @@ class TestFiles:
             *(
                 "cameras",
                 "images",
+                "cleaning",
                 "optimised",
                 "not_optimised",
                 "dropped_images",
@@ -408,7 +409,7 @@ class TestFiles:
         for export in record["exports"].values():
             for file in export["files"]:
                 assert (tmp_path / file["path"]).stat().st_size == file["bytes"]
-        assert set(result.seconds) == {"load", "predict", "align", "export mini_npz", "export ply"}
+        assert set(result.seconds) == {"load", "predict", "align", "clean", "export mini_npz", "export ply"}
 
     def test_numbers_that_are_none_are_null(self, tmp_path: Path) -> None:
         from recon.run.record import write_record
@@ -482,8 +483,8 @@ class TestFiles:
             export_format="ply-glb",
             progress=lambda event: stages.append((event.stage, event.stages_done, event.stages)),
         )
-        names = ["load", "predict", "align", "export ply", "export glb"]
-        assert stages == [(name, index, 5) for index, name in enumerate(names)]
+        names = ["load", "predict", "align", "clean", "export ply", "export glb"]
+        assert stages == [(name, index, 6) for index, name in enumerate(names)]
 
 
 class TestBadPhotoAmongOthers:

@@ -64,7 +64,7 @@ class TestWhileItGoesOn:
         run(tmp_path, formats="mini_npz-ply", settings={"a": 1})
         (record,) = seen
         assert record["state"] == "running"
-        assert list(record["seconds"]) == ["load", "predict", "align", "export mini_npz"]
+        assert list(record["seconds"]) == ["load", "predict", "align", "clean", "export mini_npz"]
         assert list(record["exports"]) == ["mini_npz"]
         assert record["settings"]["a"] == 1
         assert record["model"]["preset"] == "da3-small"

@@ -108,6 +108,8 @@ def as_planes(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def known_closeness(prediction: Prediction, view: int) -> NDArray[np.float32]:
-    """(H, W) reciprocals of the depth that was found, and 0 elsewhere."""
+    """(H, W) reciprocals of the depth that was found and not cleaned away, and 0 elsewhere."""
     valid = prediction.valid[view]
+    if prediction.kept is not None:
+        valid = valid & prediction.kept[view]
     return np.where(valid, 1 / np.where(valid, prediction.depth[view], 1), 0).astype(np.float32)

@@ -78,6 +78,7 @@ def of_views(prediction: Prediction, views: Sequence[int]) -> Prediction:
         "sky",
         "mask",
         "filled",
+        "kept",
         "extrinsics",
         "intrinsics",
         "original_sizes",
