@@ -77,12 +77,23 @@ class SourceOptions(StrictOption):
     input_kind: str | None = option(
         None, help="Open the input as this kind, whatever it looks like [by its content]", metavar="KIND"
     )
-    every: int = option(1, help="Take each so many-th photo.", least=1)
-    limit: int | None = option(None, help="Take at most this many photos, the first ones [all].", least=1)
+    every: int = option(1, help="Take each so many-th photo, or frame of a video.", least=1)
+    limit: int | None = option(None, help="Take at most this many photos or frames, the first ones [all].", least=1)
     ordered: bool = option(
         False,
         help="The photos follow each other in time, in the order of their names, as frames of a video do: structure "
         "from motion compares neighbours.",
+    )
+    fps: float | None = option(None, help="Of a video: take this many frames a second [2, 20 to 60 in all].", above=0)
+    frames: int | None = option(None, help="Of a video: take this many frames, evenly in time [by fps].", least=1)
+    start: float | str | None = option(
+        None, help="Of a video: leave out what comes before, in seconds or h:m:s [its beginning].", metavar="TIME"
+    )
+    end: float | str | None = option(
+        None, help="Of a video: leave out what comes from there on, in seconds or h:m:s [its end].", metavar="TIME"
+    )
+    sharpest: bool = option(
+        True, help="Of a video: take the sharpest frame of each interval; off, and with every: the first."
     )
 
 
@@ -92,7 +103,8 @@ class InputsOption(Options):
 
     inputs: tuple[Path, ...] = option(
         (),
-        help="Photos, folders or ZIP archives of photos, patterns ('photos/*.jpg'), lists (.txt, a path on each line).",
+        help="Photos, folders or ZIP archives of photos, patterns ('photos/*.jpg'), lists (.txt, a path on each line); "
+        "or a video.",
         positional=True,
         metavar="INPUT",
     )

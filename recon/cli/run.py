@@ -12,6 +12,7 @@ from recon.cli.settings_file import read_settings_file
 from recon.errors import InputError
 from recon.messages import collect_warnings, warn
 from recon.options import option, part_of, settings_entry
+from recon.progress import listen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +69,15 @@ def run(settings: RunSettings) -> None:
         )
     chosen = choose(settings)
     profile, formats = chosen.profile, parse_formats(settings.export)
-    with report_warnings(), collect_warnings() as of_opening:
+    with report_warnings(), collect_warnings() as of_opening, ProgressReport() as progress, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
+        count = len(source.names)  # of a video known when its frames are chosen
     cameras = settings.cameras or usual_cameras(profile, source)
     in_file = {} if settings.config is None else read_settings_file(settings.config, RunSettings)
     known = cameras_known(source, GivenCameras(source=cameras))
-    parts = parts_of_run(profile, options, formats, len(source.names), known)
+    parts = parts_of_run(profile, options, formats, count, known)
     in_vain = check_use(settings, parts, export_kwargs, in_file)
-    if profile.needs.least_views > 1 and len(source.names) == 1:
+    if profile.needs.least_views > 1 and count == 1:
         raise InputError(
             f"{inputs[0]}: one photo shows no depth to {profile.name}, it takes several or a network; "
             "`--model da3-small` downloads one, or `--weights FOLDER` takes it from a folder"

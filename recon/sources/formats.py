@@ -55,7 +55,7 @@ _DEVELOP = "develop it to JPEG or TIFF first, for example with darktable, RawThe
 _TONE_MAP = "its values are light, not colours to look at; tone-map it and save it as JPEG, PNG or TIFF"
 _UNPACK = "unpack it and give the folder of its photos"
 _PHOTO_INSTEAD = "give photos instead"
-_FRAMES = "extract its frames first, for example with `ffmpeg -i {name} -vf fps=2 frames/%04d.jpg`"
+_ALONE = "give it alone, and its frames are the photos"
 _COPY_AGAIN = "copy or download it again"
 
 HEIC = Format("a HEIC photo", "photo")
@@ -65,7 +65,7 @@ SVG = Format("a drawing (SVG)", "document", "export it as PNG")
 HTML = Format("a web page (HTML), perhaps an error message saved in place of a photo", "text", "download it again")
 TEXT = Format("text", "text", _PHOTO_INSTEAD)
 ZEROS = Format("nothing but zeros at its start", "other", _COPY_AGAIN)
-MOVING_PICTURE = Format("a moving picture", "video", _FRAMES)
+MOVING_PICTURE = Format("a moving picture", "video", "convert it to MP4 or GIF, or give its frames")
 
 
 def _photo(name: str) -> Format:
@@ -77,7 +77,7 @@ def _unread(name: str, remedy: str = _CONVERT) -> Format:
 
 
 def _video(name: str) -> Format:
-    return Format(f"a video ({name})", "video", _FRAMES)
+    return Format(f"a video ({name})", "video", _ALONE)
 
 
 def _archive(name: str) -> Format:
@@ -85,13 +85,14 @@ def _archive(name: str) -> Format:
 
 
 ZIP = _archive("ZIP")
+GIF = _photo("a GIF picture")
 
 _AT_START: tuple[tuple[bytes, Format], ...] = (
     (b"\xff\xd8\xff\xf7", _unread("a JPEG-LS picture")),
     (b"\xff\xd8\xff", _photo("a JPEG photo")),
     (b"\x89PNG\r\n\x1a\n", _photo("a PNG picture")),
-    (b"GIF87a", _photo("a GIF picture")),
-    (b"GIF89a", _photo("a GIF picture")),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
     (b"\xff\x4f\xff\x51", _photo("a JPEG 2000 picture")),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", _photo("a JPEG 2000 picture")),
     (b"8BPS\x00\x01", _photo("a Photoshop picture")),

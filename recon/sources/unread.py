@@ -9,9 +9,9 @@ from typing import Any
 
 from recon.errors import InputError
 from recon.files import read_json
-from recon.sources.formats import PHOTO_SUFFIXES, TEXT, ZIP, detect_format
+from recon.sources.formats import PHOTO_SUFFIXES, ZIP, detect_format
+from recon.sources.video_kind import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 _SUPPORTED = "photos and folders of photos are read"
 
 
@@ -26,8 +26,6 @@ def refuse_unread(path: Path, alone: bool) -> None:
     if path.is_dir():
         reason = _unread_folder(path)
     elif not path.exists():
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            raise InputError(f"{path}: a video; {_SUPPORTED}. {_frames(path)}")
         if alone:
             raise InputError(f"'{path}' does not exist; give an image file or a folder of images")
         return
@@ -43,7 +41,7 @@ def unread_in(folder: Path) -> str | None:
     """What a folder without photos holds instead, for the end of a message; None where that is nothing known."""
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            return f"it holds a video, {path.name}. {_frames(path)}"
+            return f"it holds a video, {path.name}; give that file"
         if zipfile.is_zipfile(path):
             what = _archive(path) or "an archive (ZIP) with photos; give that file"
             return f"it holds {path.name}, {what}"
@@ -73,17 +71,11 @@ def _unread_file(path: Path, alone: bool) -> str | None:
         return None  # reading it says why
     if found is ZIP:
         return _archive(path) if zipfile.is_zipfile(path) else None  # reading it says what is wrong
-    if (found is not None and found.kind == "video") or (found in (None, TEXT) and suffix in VIDEO_SUFFIXES):
-        return f"a video; {_SUPPORTED}. {_frames(path)}"
     if suffix == ".json":
         return _scene_file(path)
     if found is not None and found.remedy and suffix not in PHOTO_SUFFIXES:
         return found.refusal(path).removeprefix(f"'{path}' is ")
     return None
-
-
-def _frames(path: Path) -> str:
-    return f"Extract frames first, for example with `ffmpeg -i {path.name} -vf fps=2 frames/%04d.jpg`"
 
 
 def _archive(path: Path) -> str | None:

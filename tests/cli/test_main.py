@@ -177,7 +177,9 @@ class TestRun:
     def test_every_option_has_a_flag_that_arrives(
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        apart = {"inputs", "every", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
+        of_videos = {"fps": None, "frames": None, "start": None, "end": None, "sharpest": True}
+        apart = {"inputs", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
+        apart |= {"every", *of_videos}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
         write_cameras(folder / "cameras.json", ["0.png", "1.png"], cameras_of([[140, 112]] * 2, user_cameras(2), None))
@@ -195,7 +197,7 @@ class TestRun:
         expected = {name: value for name, (_, value) in together.items()}
         assert {name: run["settings"][name] for name in together} == expected
         options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
-        expected_options = {**expected, "conf_drop_percent": None, "every": 1}
+        expected_options = {**expected, "conf_drop_percent": None, "every": 1, **of_videos}
         assert options == {name: value for name, value in expected_options.items() if name in options}
         assert run["inputs"].paths == (Path("photos/0.png"), Path("photos/1.png"))
         assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])

@@ -51,7 +51,7 @@ def test_a_kind_can_be_forced(marked: str, tmp_path: Path) -> None:
 
 def test_what_cannot_be_opened_so_is_refused(marked: str, tmp_path: Path) -> None:
     photo = save(tmp_path / "photos" / "a.png")
-    with pytest.raises(InputError, match=r"input_kind.*marked, photos.*did you mean 'marked'"):
+    with pytest.raises(InputError, match=r"input_kind.*marked, .*photos.*did you mean 'marked'"):
         open_source(photo, SourceOptions(input_kind="market"))
     with pytest.raises(InputError, match="one path, of a marked folder"):
         open_source([photo, photo], SourceOptions(input_kind=marked))

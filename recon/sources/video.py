@@ -1,0 +1,195 @@
+"""Videos: some of their frames, in order, as photos."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.choices import SourceOptions
+from recon.digests import digest, file_content
+from recon.errors import InputError
+from recon.messages import warn
+from recon.progress import tell
+from recon.sources.frame_spool import FrameSpool, SpooledPicture
+from recon.sources.in_flight import Admit
+from recon.sources.photo import Photo
+from recon.sources.video_choice import intervals
+from recon.sources.video_file import VideoFile
+from recon.sources.video_pixels import sharpness, upright_pixels
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+_TOLD_EVERY = 10
+"""Frames from one word of progress to the next."""
+_KEPT_AHEAD = 16
+"""Frames decoded again that wait to be asked for."""
+
+
+@dataclass(frozen=True)
+class ChosenFrame:
+    """A frame that was taken."""
+
+    number: int
+    """In the video, from 0, in the order in which frames are shown."""
+    time: float
+    """Seconds after the first frame of the video."""
+    sharpness: float
+    """As `recon.sources.video_pixels.sharpness`; NaN where there was nothing to choose from."""
+    kept: SpooledPicture | None
+    """Where its pixels are; None where there was no room, and it is decoded again."""
+
+    @property
+    def name(self) -> str:
+        """`frame_000123_4100ms`."""
+        return f"frame_{self.number:06d}_{round(self.time * 1000)}ms"
+
+
+class VideoSource:
+    """Frames of a video; see `recon.sources.source.Source`.
+
+    The video is decoded once, when the names are asked for first: which frames of it are the sharpest, and which can be
+    decoded at all, is not known before. Those taken go into a temporary file.
+    """
+
+    ordered = True
+    cameras = None
+    points = None
+    depths = None
+
+    def __init__(self, path: Path, options: SourceOptions, spool: FrameSpool | None = None) -> None:
+        """Raises InputError: no video, one without frames, or options that leave none."""
+        self.path = path
+        self._options = options
+        self._file = VideoFile.probe(path)
+        self._intervals = intervals(self._file.times, options, f"'{path}'")
+        self._spool = FrameSpool() if spool is None else spool
+        self._choosing = threading.Lock()
+        self._again = _DecodedAgain(self._file)
+
+    @property
+    def frames(self) -> tuple[ChosenFrame, ...]:
+        """Those taken; raises InputError where none can be decoded."""
+        with self._choosing:
+            return self._chosen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """With the number and the time of each frame."""
+        return tuple(frame.name for frame in self.frames)
+
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        """None: no frame has a file of its own."""
+        return (None,) * len(self.frames)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """None that photos lie in."""
+        return ()
+
+    def content(self, index: int) -> str:
+        """Hash of the video file and of which frame it is."""
+        return digest(self._digest, self.frames[index].number)
+
+    def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
+        """The frame, upright."""
+        frame = self.frames[index]
+        if frame.kept is not None:
+            admit(frame.kept.height * frame.kept.width)
+            return Photo(frame.name, self._spool.get(frame.kept))
+        wanted = {one.number for one in self.frames if one.kept is None}
+        found = self._again.frame(frame.number, wanted)
+        if found is None:
+            raise InputError(f"frame {frame.number} of '{self.path}' can no longer be decoded")
+        admit(found.width * found.height)
+        return Photo(frame.name, self._pixels(found))
+
+    @cached_property
+    def _digest(self) -> str:
+        return file_content(self.path)
+
+    @cached_property
+    def _chosen(self) -> tuple[ChosenFrame, ...]:
+        candidates = self._intervals.candidates
+        chosen = list(self._sharpest(candidates))
+        if not chosen:
+            raise InputError(f"no frame of '{self.path}' can be decoded; copy it again or convert it to MP4 (H.264)")
+        if len(chosen) < self._intervals.count:
+            missing = self._intervals.count - len(chosen)
+            warn(f"'{self.path}': {missing} of {self._intervals.count} frames to take cannot be decoded; it is damaged")
+        if not self._intervals.chosen_by and len(chosen) < (candidates >= 0).sum():
+            which = ", the sharpest of each interval" if self._options.sharpest else ""
+            warn(
+                f"'{self.path}': {len(chosen)} of {len(candidates)} frames are taken{which}; fps, frames or every say "
+                "how many"
+            )
+        return tuple(chosen)
+
+    def _sharpest(self, candidates: NDArray[np.int64]) -> Iterator[ChosenFrame]:
+        """Of each interval the best frame, as soon as the interval is over."""
+        wanted = np.flatnonzero(candidates >= 0)
+        first, last = int(wanted[0]), int(wanted[-1])
+        alone = np.bincount(candidates[wanted]) == 1
+        best: tuple[float, int, VideoFrame] | None = None
+        for number, frame in self._file.frames(first):
+            if number > last:
+                break
+            interval = candidates[number]
+            if interval < 0:
+                continue
+            if number % _TOLD_EVERY == 0:
+                tell("frames", number - first, last - first + 1)
+            if best is not None and candidates[best[1]] != interval:
+                yield self._taken(*best)
+                best = None
+            score = float("nan") if alone[interval] else sharpness(frame)
+            if best is None or score > best[0]:
+                best = (score, number, frame)
+        if best is not None:
+            yield self._taken(*best)
+
+    def _taken(self, score: float, number: int, frame: VideoFrame) -> ChosenFrame:
+        return ChosenFrame(number, float(self._file.times[number]), score, self._spool.add(self._pixels(frame)))
+
+    def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        return upright_pixels(frame, self._file.aspect, f"'{self.path}'")
+
+
+class _DecodedAgain:
+    """Frames of a video by number: asked for in about their order, the video is decoded once for all."""
+
+    def __init__(self, file: VideoFile) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._frames: Iterator[tuple[int, VideoFrame]] | None = None
+        self._at = -1
+        self._ahead: dict[int, VideoFrame] = {}
+
+    def frame(self, number: int, wanted: set[int]) -> VideoFrame | None:
+        """Frame `number`; others of `wanted` that come before it are kept for a while. None where it does not come."""
+        with self._lock:
+            if number in self._ahead:
+                return self._ahead.pop(number)
+            if self._frames is None or number <= self._at:
+                self._frames = self._file.frames(number)
+                self._ahead.clear()
+            for at, frame in self._frames:
+                self._at = at
+                if at == number:
+                    return frame
+                if at in wanted:
+                    self._ahead[at] = frame
+                    while len(self._ahead) > _KEPT_AHEAD:
+                        del self._ahead[next(iter(self._ahead))]
+                if at > number:
+                    break
+            self._frames = None
+            return None
