@@ -42,6 +42,9 @@ SplatSource = Literal["auto", "head", "depth"]
 SplatResolution = Literal["process", "full"]
 """Size of the photos that splats are fitted to: that of the depth, or their own."""
 
+SplatDensification = Literal["auto", "mcmc", "none"]
+"""How splats become more while they are optimised; see `recon.refine.optimisation.densification`."""
+
 NETWORK = "a network in torch"
 ANY_VIEW = "a network that sees several views together"
 ONNX_FILE = "an ONNX file"
@@ -258,6 +261,20 @@ class SplatOptimisation(Options):
         "at; full: those of the photos themselves. Photos larger than depth are looked at in random crops.",
         least=32,
         metavar="PIXELS|full",
+        used_by=(OPTIMISED_SPLATS,),
+    )
+    gs_sh_degree: int | None = option(
+        None,
+        help="Degree of the spherical harmonics of optimised splats, to which it grows from 1 on [1, or that of the "
+        "splats that the optimisation begins with].",
+        least=0,
+        most=3,
+        used_by=(OPTIMISED_SPLATS,),
+    )
+    gs_densify: SplatDensification = option(
+        "auto",
+        help="How splats become more while they are optimised. mcmc: those that fade are moved to where others are, "
+        "and some are added, up to gs_splats; auto: so where it begins with sparse points.",
         used_by=(OPTIMISED_SPLATS,),
     )
 

@@ -51,8 +51,8 @@ def optimise_splats(
     Args:
         prediction: masks exclude pixels of photos; depth counts where it was found (`Prediction.valid`).
         options: see there.
-        start: splats in the frame of the prediction; by default made from its depth, and far ones where sky is known,
-            by the photos that are not held out.
+        start: splats in the frame of the prediction, as `recon.refine.point_splats.splats_from_points` or a file gives
+            them; by default made from its depth, and far ones where sky is known, by the photos that are not held out.
         from_depth_options: of the start from depth; `gs_splats` counts before its budget.
         correct_cameras: also find small corrections of cameras and focal lengths; by default of those not given.
         seed: of the order of the photos.
@@ -70,6 +70,8 @@ def optimise_splats(
     count = len(prediction.depth)
     held_out = held_out_views(count, options.gs_holdout)
     fitted = views_with_pixels(prediction, [view for view in range(count) if view not in held_out])
+    most = options.gs_splats or prediction.depth[0].size
+    is_sparse = start is not None and len(start) < most / 2
     if start is None:
         start = start_from_depth(prediction, fitted, options, from_depth_options)
     check_gaussians(start)
@@ -77,22 +79,23 @@ def optimise_splats(
         correct_cameras = prediction.extrinsics_origin not in (None, "given")
     world_to_camera = to_4x4(prediction.extrinsics.astype(np.float64))
     extent = cameras_extent(world_to_camera, prediction)
+    photos: Photos = ProcessedPhotos(prediction)
+    if options.gs_resolution != "process":
+        photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out])
+    number = len(fitted), len(held_out)
+    schedule = Schedule.of(options, start, is_sparse, most, number, extent, photos.levels)
     state = FitState(
-        splats=AdamSplats.of(start),
+        splats=AdamSplats.of(start, schedule.sh_degrees[0]),
         cameras=CorrectedCameras(world_to_camera, prediction.intrinsics.astype(np.float64), extent),
         exposures=Exposures(count, fitted),
         rng=np.random.default_rng(seed),
     )
-    photos: Photos = ProcessedPhotos(prediction)
-    if options.gs_resolution != "process":
-        photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out])
     updater = CpuUpdater(state.splats, threads)
     sample = sample_of(fitted)
     before, held_out_before = (score(state, updater, photos, views) for views in (sample, held_out))
     keeper = SnapshotKeeper(snapshots, prediction, options, start, correct_cameras, seed)
     if keeper.restore(state):
         updater.push(state.splats)
-    schedule = Schedule.of(options, len(fitted), len(held_out), extent, photos.levels)
     ended_by = fit(state, updater, photos, fitted, held_out, schedule, correct_cameras, keeper)
     after, held_out_after = (score(state, updater, photos, views) for views in (sample, held_out))
     updater.close()

@@ -111,6 +111,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "gs_splats": ("--gs-splats 40", 40),
     "gs_holdout": ("--gs-holdout 5", 5),
     "gs_resolution": ("--gs-resolution full", "full"),
+    "gs_sh_degree": ("--gs-sh-degree 2", 2),
+    "gs_densify": ("--gs-densify mcmc", "mcmc"),
     "rasterizer": ("--rasterizer cpu", "cpu"),
     "render_cameras": ("--render-cameras cameras.json", Path("cameras.json")),
     "render_hw": ("--render-hw 28 42", (28, 42)),

@@ -12,6 +12,7 @@ import recon.refine.optimisation.loop as loop
 import recon.refine.optimisation.snapshot_keeper as snapshot_keeper
 from recon.choices import SplatOptimisation
 from recon.messages import ReconWarning
+from recon.refine.depth_splats import from_depth
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimise_splats import optimise_splats
 from recon.refine.optimised_splats import OptimisedSplats
@@ -80,6 +81,24 @@ def test_what_goes_on_after_a_kill_ends_at_the_same_bytes(
     snapshots.remove()
     assert list(snapshots.path.parent.iterdir()) == []
     snapshots.remove()
+
+
+@pytest.mark.usefixtures("often")
+def test_a_kill_while_splats_become_more_changes_nothing(
+    photos: Prediction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SplatOptimisation(gs_iterations=40, gs_densify="mcmc", gs_sh_degree=2, gs_splats=1500)
+    start = from_depth(photos)
+    start = Gaussians(**{name: getattr(start, name)[::4] for name in Gaussians.__dataclass_fields__})
+    whole = optimise_splats(photos, options, start=start)
+    assert len(whole.gaussians) > 2 * len(start)
+    snapshots = Snapshots(tmp_path / "fit.npz", seconds=0)
+    told(monkeypatch, 15)
+    with pytest.raises(Killed):
+        optimise_splats(photos, options, start=start, snapshots=snapshots)
+    begun = told(monkeypatch)
+    assert_equal(optimise_splats(photos, options, start=start, threads=3, snapshots=snapshots), whole)
+    assert begun[0] == 15
 
 
 @pytest.mark.usefixtures("often")

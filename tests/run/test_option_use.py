@@ -52,6 +52,8 @@ ASKED: dict[str, object] = {
     "gs_splats": 3,
     "gs_holdout": 3,
     "gs_resolution": 640,
+    "gs_sh_degree": 2,
+    "gs_densify": "mcmc",
     "rasterizer": "cpu",
     "render_cameras": Path("c.json"),
     "render_hw": (56, 70),
@@ -59,7 +61,7 @@ ASKED: dict[str, object] = {
 }
 """A value of each option that asks for something. `gaussians` asks for splats itself."""
 
-HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout", "gs_resolution"}
+HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout", "gs_resolution", "gs_sh_degree", "gs_densify"}
 
 ALL = tuple(EXPORTERS)
 

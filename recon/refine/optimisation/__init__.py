@@ -1,8 +1,10 @@
 """The parts of `recon.refine.optimise_splats`, which fits splats to photos.
 
-`start` makes the splats to begin with, `photos` what is looked at, `state` is everything that changes, `schedule` how
-fast. `loop` looks at one photo after another and knows when to stop, `step` is one look: an `updater` renders and moves
-splats (`cpu_updater`: `photo_loss`, `splat_adam`), `exposures` and `camera_corrections` move the rest. `scoring`
-compares, `snapshot_keeper` writes all that changes to a file and reads it again. Whatever changes from step to step and
-is not in the `arrays` of its class is not in that file.
+- `start` makes the splats to begin with; `photos` and `full_size_photos` are what is looked at.
+- `state` is everything that changes; `snapshot_keeper` writes it to a file and reads it again. What changes from step
+  to step and is not in the `arrays` of its class is not in that file.
+- `loop` looks at one photo after another and knows when to stop, as `schedule` says; `step` is one look.
+- An `updater` renders and moves splats: `cpu_updater` by `photo_loss` and `splat_adam`. `densification` makes more of
+  them; `exposures` and `camera_corrections` move the rest.
+- `scoring` compares photos and views.
 """

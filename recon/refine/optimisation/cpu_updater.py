@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.refine.optimisation.densification import shake
 from recon.refine.optimisation.photo_loss import PhotoLoss
 from recon.refine.optimisation.photos import Look
 from recon.refine.optimisation.splat_adam import bias_corrections, update_splats
@@ -47,7 +48,13 @@ class CpuUpdater:
         canvas.renderer.blend_back(gradient)
         splats = self._splats
         of_camera = canvas.renderer.carry_back(
-            update_splats, splats.moments, splats.steps, splats.weights, rates.parameters, self._corrections
+            update_splats,
+            splats.moments,
+            splats.steps,
+            splats.weights,
+            rates.parameters,
+            self._corrections,
+            rates.penalties,
         )
         return Derivatives(of_gain, of_offset, *of_camera)
 
@@ -56,6 +63,10 @@ class CpuUpdater:
     ) -> NDArray[np.float32]:
         """See `SplatUpdater.draw`."""
         return self._canvas(size).renderer.draw(world_to_camera, intrinsics).image[:3]
+
+    def shake(self, amount: float, rng: np.random.Generator) -> None:
+        """See `SplatUpdater.shake`."""
+        shake(self._splats, amount, rng)
 
     def pull(self) -> AdamSplats:
         """See `SplatUpdater.pull`."""

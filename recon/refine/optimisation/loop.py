@@ -45,8 +45,8 @@ def fit(
             step(state, look, updater, schedule, progress, correct_cameras)
             state.order = order[:-1]
             state.done += 1
-            at_full_size = schedule.level(progress) == schedule.levels - 1
-            if at_full_size and _is_enough(state, updater, photos, held_out, schedule):
+            _change_number(state, updater, schedule, progress)
+            if schedule.is_settled(state.done, progress) and _is_enough(state, updater, photos, held_out, schedule):
                 ended_by = "held-out photos"
                 break
         else:
@@ -60,6 +60,20 @@ def fit(
         state.splats = updater.pull()
         ended_by = INTERRUPTED
     return ended_by
+
+
+def _change_number(state: FitState, updater: SplatUpdater, schedule: Schedule, progress: float) -> None:
+    """Have more splats, and harmonics of a higher degree, where it is time for them."""
+    plan = schedule.densification
+    if plan is not None and state.done <= plan.last:
+        updater.shake(plan.noise(schedule.mean_rate(progress)), state.rng)
+        if plan.is_due(state.done):
+            state.splats = plan.round(updater.pull(), state.rng)
+            updater.push(state.splats)
+    degree = schedule.sh_degree(progress)
+    if degree > state.splats.sh_degree:
+        state.splats = updater.pull().with_degree(degree)
+        updater.push(state.splats)
 
 
 def _is_enough(

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon.choices import SplatOptimisation
+from recon.refine.optimisation.densification import Densification
+from recon.refine.optimisation.state import AdamSplats
+from recon.refine.optimisation.updater import StepRates
 from recon.splats.cpu_projection_gradients import HARMONICS, MEAN, OPACITY, ROTATION, SCALE
+from recon.types import Gaussians
 
 ITERATIONS_PER_PHOTO = 65
 """Looks at each photo, where the photos held out do not say to stop before."""
 _LOOKS_BETWEEN_SCORES = 10
 """At each photo, before those held out are asked again."""
+_TIMES_DENSIFIED, _LEAST_DENSIFIED = 4, 3000
+"""Where splats become more: so many times the looks, and at least so many steps."""
 PATIENCE = 2
 """Times in a row that the photos held out may get no better before it ends."""
 _MEAN_RATES = 1.6e-4, 1.6e-5
@@ -36,36 +41,89 @@ class Schedule:
     """How far apart the cameras are, in the unit of the splats."""
     looks_between_scores: int
     """Of the photos held out; 0 where they are not asked when to stop."""
-    levels: int = 1
+    levels: int
     """How many sizes of the photos are looked at, one after another; the last for half of the steps."""
+    sh_degrees: tuple[int, int]
+    """Of the harmonics at the beginning, and from the middle on."""
+    densification: Densification | None
+    """None where splats stay as many as they are."""
 
     @staticmethod
-    def of(options: SplatOptimisation, fitted: int, held_out: int, extent: float, levels: int = 1) -> Schedule:
-        """For numbers of photos that are fitted to and held out, looked at at so many levels (`Photos.levels`)."""
+    def of(
+        options: SplatOptimisation,
+        start: Gaussians,
+        is_sparse: bool,
+        most: int,
+        photos: tuple[int, int],
+        extent: float,
+        levels: int,
+    ) -> Schedule:
+        """What the options ask for.
+
+        Args:
+            options: see there.
+            start: splats to begin with.
+            is_sparse: whether these are to become more where the options leave that open.
+            most: how many they may become.
+            photos: how many are fitted to, and held out.
+            extent: see above.
+            levels: see above.
+        """
+        fitted, held_out = photos
+        densifies = is_sparse if options.gs_densify == "auto" else options.gs_densify == "mcmc"
         usual = ITERATIONS_PER_PHOTO * fitted * levels
+        if densifies:
+            usual = max(_TIMES_DENSIFIED * usual, _LEAST_DENSIFIED)
         iterations = usual if options.gs_iterations is None else options.gs_iterations
         stops_early = held_out > 0 and options.gs_iterations is None
-        between = _LOOKS_BETWEEN_SCORES * fitted if stops_early else 0
-        return Schedule(iterations, options.gs_seconds, extent, between, levels)
-
-    def level(self, progress: float) -> int:
-        """Which size of the photos is looked at."""
-        return self.levels - 1 if progress >= 0.5 else int(2 * progress * (self.levels - 1))
+        lowest = max(1, start.sh_degree)
+        highest = lowest if options.gs_sh_degree is None else options.gs_sh_degree
+        return Schedule(
+            iterations=iterations,
+            seconds=options.gs_seconds,
+            extent=extent,
+            looks_between_scores=_LOOKS_BETWEEN_SCORES * fitted if stops_early else 0,
+            levels=levels,
+            sh_degrees=(min(lowest, highest), highest),
+            densification=Densification.of(len(start), most, iterations) if densifies else None,
+        )
 
     def progress(self, done: int, elapsed: float) -> float:
         """After so many steps and seconds."""
         return max(done / self.iterations, 0 if self.seconds is None else elapsed / self.seconds)
 
-    def rates(self, progress: float, coefficients: int) -> NDArray[np.float32]:
-        """(D,) learning rates of a splat with so many harmonics, in the order of `cpu_projection_gradients`."""
+    def level(self, progress: float) -> int:
+        """Which size of the photos is looked at."""
+        return _risen(0, self.levels - 1, progress)
+
+    def sh_degree(self, progress: float) -> int:
+        """Of the harmonics."""
+        return _risen(*self.sh_degrees, progress)
+
+    def is_settled(self, done: int, progress: float) -> bool:
+        """Whether nothing begins any more, so that photos held out can tell when to stop."""
+        last = 0 if self.densification is None else self.densification.last
+        return done > last and (self.level(progress), self.sh_degree(progress)) == (self.levels - 1, self.sh_degrees[1])
+
+    def mean_rate(self, progress: float) -> float:
+        """Learning rate of positions."""
         first, last = _MEAN_RATES
+        return first * (last / first) ** progress * self.extent
+
+    def rates(self, done: int, progress: float, splats: AdamSplats) -> StepRates:
+        """For one step of these splats."""
+        coefficients = splats.coefficients
         rates = np.empty(HARMONICS + 3 * coefficients, np.float32)
-        rates[MEAN:SCALE] = first * (last / first) ** progress * self.extent
+        rates[MEAN:SCALE] = self.mean_rate(progress)
         rates[SCALE:ROTATION], rates[ROTATION:OPACITY], rates[OPACITY] = _SCALE_RATE, _ROTATION_RATE, _OPACITY_RATE
         rates[HARMONICS:] = _HARMONICS_RATE
         rates[HARMONICS::coefficients] = _COLOR_RATE
-        return rates
+        penalties = np.zeros(2)
+        if self.densification is not None and done <= self.densification.last:
+            penalties = self.densification.penalties(len(splats.gaussians), self.extent)
+        return StepRates(rates, _DEPTH_WEIGHT * (1 - progress), penalties)
 
-    def depth_weight(self, progress: float) -> float:
-        """Of the mean relative error of depth beside the loss of colours."""
-        return _DEPTH_WEIGHT * (1 - progress)
+
+def _risen(first: int, last: int, progress: float) -> int:
+    """From `first` at the beginning to `last` in the middle, one at a time."""
+    return min(last, first + int(2 * progress * (last - first)))

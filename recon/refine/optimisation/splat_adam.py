@@ -47,6 +47,7 @@ def update_splats(
     weights: NDArray[np.float32],
     rates: NDArray[np.float32],
     corrections: NDArray[np.float32],
+    penalties: NDArray[np.float64],
 ) -> None:
     """Move the Gaussians of the splats from `first` to before `last`, in place.
 
@@ -56,6 +57,7 @@ def update_splats(
         weights: (G,) is added what pixels took of each.
         rates: (D,) learning rates.
         corrections: (S, 2) what the moments are multiplied by after 0, 1, ... steps.
+        penalties: (2,) derivatives of the loss by every opacity and by every scale, beside those that pixels say.
     """
     coefficients = harmonics.shape[2]
     basis = np.full(coefficients, CONSTANT_BASIS)
@@ -90,8 +92,8 @@ def update_splats(
         weights[g] += np.float32(weight)
         opacity = np.float64(opacities[g])
         for k in range(3):
-            row[SCALE + k] *= scales[g, k]
-        row[OPACITY] *= opacity * (1 - opacity)
+            row[SCALE + k] = (row[SCALE + k] + penalties[1]) * scales[g, k]
+        row[OPACITY] = (row[OPACITY] + penalties[0]) * opacity * (1 - opacity)
         step = min(int(steps[g]), len(corrections) - 1)
         steps[g] = step + 1
         of_first, of_second = corrections[step, 0], corrections[step, 1]

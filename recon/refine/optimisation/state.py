@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,6 @@ from recon.refine.optimisation.exposures import Exposures
 from recon.splats.cpu_projection_gradients import HARMONICS
 from recon.types import Gaussians
 
-SH_DEGREE = 1
-"""Of the harmonics, where the splats to start from have less."""
 _START_OPACITIES = 1e-4, 0.999
 _LEAST_OPACITY = 1 / 255
 """Of splats that can be seen at all."""
@@ -36,12 +34,13 @@ class AdamSplats:
     """(G,) what pixels took of each, summed over all steps."""
 
     @staticmethod
-    def of(gaussians: Gaussians) -> AdamSplats:
-        """Before the first step: neither invisible nor opaque for good, with harmonics of `SH_DEGREE` at least."""
+    def of(gaussians: Gaussians, sh_degree: int) -> AdamSplats:
+        """Before the first step: neither invisible nor opaque for good, with harmonics of `sh_degree`."""
         count = len(gaussians)
-        coefficients = max((SH_DEGREE + 1) ** 2, gaussians.harmonics.shape[2])
+        coefficients = (sh_degree + 1) ** 2
         harmonics = np.zeros((count, 3, coefficients), np.float32)
-        harmonics[:, :, : gaussians.harmonics.shape[2]] = gaussians.harmonics
+        known = gaussians.harmonics[:, :, :coefficients]
+        harmonics[:, :, : known.shape[2]] = known
         parameters = Gaussians(
             means=np.array(gaussians.means, np.float32, order="C"),
             scales=np.maximum(gaussians.scales, 1e-8).astype(np.float32, order="C"),
@@ -49,8 +48,14 @@ class AdamSplats:
             harmonics=harmonics,
             opacities=np.clip(gaussians.opacities, *_START_OPACITIES).astype(np.float32),
         )
-        moments = np.zeros((count, 2 * (HARMONICS + 3 * coefficients)), np.float32)
-        return AdamSplats(parameters, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
+        return AdamSplats.unmoved(parameters)
+
+    @staticmethod
+    def unmoved(gaussians: Gaussians) -> AdamSplats:
+        """With nothing to remember, in these arrays."""
+        count, numbers = len(gaussians), HARMONICS + 3 * gaussians.harmonics.shape[2]
+        moments = np.zeros((count, 2 * numbers), np.float32)
+        return AdamSplats(gaussians, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> AdamSplats:
@@ -73,6 +78,26 @@ class AdamSplats:
     def coefficients(self) -> int:
         """Harmonics of each channel."""
         return int(self.gaussians.harmonics.shape[2])
+
+    @property
+    def sh_degree(self) -> int:
+        """Of the harmonics."""
+        return self.gaussians.sh_degree
+
+    def with_degree(self, sh_degree: int) -> AdamSplats:
+        """With harmonics of a higher degree, the new ones 0; Adam goes on with the others."""
+        old, new = self.coefficients, (sh_degree + 1) ** 2
+        count = len(self.gaussians)
+        harmonics = np.zeros((count, 3, new), np.float32)
+        harmonics[:, :, :old] = self.gaussians.harmonics
+        moments = np.zeros((count, 2, HARMONICS + 3 * new), np.float32)
+        before = self.moments.reshape(count, 2, -1)
+        moments[:, :, :HARMONICS] = before[:, :, :HARMONICS]
+        of_harmonics = moments[:, :, HARMONICS:].reshape(count, 2, 3, new)
+        of_harmonics[..., :old] = before[:, :, HARMONICS:].reshape(count, 2, 3, old)
+        moments[:, :, HARMONICS:] = of_harmonics.reshape(count, 2, -1)
+        gaussians = replace(self.gaussians, harmonics=harmonics)
+        return AdamSplats(gaussians, moments.reshape(count, -1), self.steps, self.weights)
 
     def visible(self) -> Gaussians:
         """Without those that can be seen no more, with quaternions of length 1."""
@@ -143,9 +168,7 @@ class FitState:
 
     def return_to(self, best: Best) -> None:
         """Go back to what had been found then; Adam begins anew."""
-        count = len(best.gaussians)
-        moments = np.zeros((count, self.splats.moments.shape[1]), np.float32)
-        self.splats = AdamSplats(best.gaussians, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
+        self.splats = AdamSplats.unmoved(best.gaussians)
         self.cameras.world_to_camera[:] = best.world_to_camera
         self.cameras.intrinsics[:] = best.intrinsics
         self.exposures.values[:] = best.exposures

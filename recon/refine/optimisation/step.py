@@ -5,7 +5,7 @@ from __future__ import annotations
 from recon.refine.optimisation.photos import Look
 from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.state import FitState
-from recon.refine.optimisation.updater import SplatUpdater, StepRates
+from recon.refine.optimisation.updater import SplatUpdater
 
 
 def step(
@@ -13,13 +13,12 @@ def step(
 ) -> None:
     """Make one step, `progress` (0 to 1) of the way."""
     view = look.view
-    rates = StepRates(schedule.rates(progress, state.splats.coefficients), schedule.depth_weight(progress))
     found = updater.step(
         look,
         state.cameras.world_to_camera[view],
         look.from_processed @ state.cameras.intrinsics[view],
         state.exposures.values[view],
-        rates,
+        schedule.rates(state.done, progress, state.splats),
     )
     state.exposures.step(view, found.gain, found.offset, progress)
     if correct_cameras:

@@ -20,6 +20,8 @@ class StepRates:
     """(D,) learning rates, in the order of `cpu_projection_gradients`."""
     depth_weight: float
     """Of the mean relative error of depth, beside the loss of colours."""
+    penalties: NDArray[np.float64]
+    """(2,) derivatives of the loss by every opacity and by every scale, beside those that pixels say."""
 
 
 class Derivatives(NamedTuple):
@@ -65,6 +67,10 @@ class SplatUpdater(Protocol):
         self, world_to_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], size: tuple[int, int]
     ) -> NDArray[np.float32]:
         """(3, H, W) colours before black of one view of `size` (height, width); valid until the next is drawn."""
+        ...
+
+    def shake(self, amount: float, rng: np.random.Generator) -> None:
+        """Move faint splats at random: see `recon.refine.optimisation.densification`."""
         ...
 
     def pull(self) -> AdamSplats:
