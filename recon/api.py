@@ -188,6 +188,8 @@ class DepthAnything3(nn.Module):
         *,
         gaussians: str = "auto",
         gs_budget: int | None = None,
+        masks: str | os.PathLike[str] | None = None,
+        invert_masks: bool = False,
     ) -> Prediction:
         """Photos of one scene to a `Prediction`, and to files where `export_dir` is given.
 
@@ -224,6 +226,8 @@ class DepthAnything3(nn.Module):
             export_kwargs: `{format: {option: value}}`, over the above.
             gaussians: `head` (presets with a Gaussian head), `depth` (any), or `auto`: the head where there is one.
             gs_budget: most splats made from depth.
+            masks: folder of pictures named like the photos, or one for all: black is left out.
+            invert_masks: white is left out instead.
 
         Raises:
             InputError: an argument or a photo that cannot be used; the message names it.
@@ -250,6 +254,8 @@ class DepthAnything3(nn.Module):
             gaussians=gaussians,  # type: ignore[arg-type]
             gs_budget=gs_budget,
             gs_iterations=0,
+            masks=None if masks is None else Path(masks),
+            invert_masks=invert_masks,
             seed=self.seed,
         )
         result = reconstruct(

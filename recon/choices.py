@@ -74,7 +74,24 @@ class FreshOption(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions(StrictOption):
+class MaskOptions(Options):
+    """Masks."""
+
+    masks: Path | None = option(
+        None,
+        help="Folder of pictures named like the photos (a.jpg.png or a.png for a.jpg, in sub-folders likewise), or one "
+        "picture for all photos: black is left out, beside what a photo's own transparency leaves out.",
+    )
+    invert_masks: bool = option(False, help="Leave out what is white in the masks, not what is black.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.invert_masks and self.masks is None:
+            raise InputError("invert_masks is for masks, and none are given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(MaskOptions, StrictOption):
     """Input."""
 
     input_kind: str | None = option(

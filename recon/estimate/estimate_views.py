@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon.estimate.estimator import Estimator, Wishes
 from recon.progress import TellPart
@@ -19,12 +20,39 @@ def estimate_views(
     wishes: Wishes = Wishes(),
     progress: TellPart | None = None,
 ) -> Prediction:
-    """`Estimator.estimate`, with the masks and the cameras of the originals, and where its cameras come from."""
-    prediction = replace(estimator.estimate(views, wishes, progress), mask=views.masks)
+    """`Estimator.estimate`, with the masks and the cameras of the originals, and where its cameras come from.
+
+    Where a mask leaves a pixel out, depth is 0, confidence the lowest, nothing is sky or filled in, and a Gaussian of
+    the head shows nothing.
+    """
+    prediction = _masked(estimator.estimate(views, wishes, progress), views.masks)
     extrinsics_origin: CameraOrigin | None = None
     if prediction.extrinsics is not None:
         extrinsics_origin = "predicted" if views.cameras.world_to_camera is None else views.cameras.origin
     return replace(prediction, lenses=_lenses(prediction, views), extrinsics_origin=extrinsics_origin)
+
+
+def _masked(prediction: Prediction, masks: NDArray[np.bool_] | None) -> Prediction:
+    """Without depth outside the (N, H, W) masks: also for who reads the depth alone."""
+    if masks is None:
+        return prediction
+
+    gaussians = prediction.gaussians
+    if gaussians is not None:  # of the head, one per pixel
+        gaussians = replace(gaussians, opacities=np.where(masks.ravel(), gaussians.opacities, np.float32(0)))
+
+    def kept(flags: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        return None if flags is None else flags & masks
+
+    return replace(
+        prediction,
+        mask=masks,
+        depth=np.where(masks, prediction.depth, np.float32(0)),
+        conf=None if prediction.conf is None else np.where(masks, prediction.conf, np.float32(1)),
+        sky=kept(prediction.sky),
+        filled=kept(prediction.filled),
+        gaussians=gaussians,
+    )
 
 
 def _lenses(prediction: Prediction, views: Views) -> Cameras | None:

@@ -58,7 +58,7 @@ class StereoEstimator:
         from recon.stereo.multi_view import multi_view_depth
 
         cameras = views.cameras
-        found = multi_view_depth(views.pixels, cameras, views.points, self.options, progress, views.names)
+        found = multi_view_depth(views.pixels, cameras, views.points, self.options, progress, views.names, views.masks)
         assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
         return Prediction(

@@ -61,11 +61,15 @@ def depth_on_photo(prediction: Prediction, view: int) -> NDArray[np.float32]:
     if usable.all():
         return _on_photo(depth, prediction, view)
     share = _on_photo(usable.astype(np.float32), prediction, view)
+    if prediction.mask is not None:  # no depth in any part of a pixel that is masked
+        share[_on_photo(prediction.mask[view].astype(np.float32), prediction, view, cv2.INTER_NEAREST) < 1] = 0
     mixed = _on_photo(np.where(usable, depth, np.float32(0)), prediction, view)
     return np.divide(mixed, share, out=np.zeros_like(mixed), where=share > 0.5)
 
 
-def _on_photo(values: NDArray[np.float32], prediction: Prediction, view: int) -> NDArray[np.float32]:
+def _on_photo(
+    values: NDArray[np.float32], prediction: Prediction, view: int, interpolation: int = cv2.INTER_LINEAR
+) -> NDArray[np.float32]:
     """(h, w) values of the processed image at the (H, W) pixels of the original; 0 beyond what a crop has left."""
     if prediction.original_sizes is None or prediction.processed_to_original is None:
         raise InputError("depth at the photos' resolution needs original_sizes and processed_to_original")
@@ -80,7 +84,7 @@ def _on_photo(values: NDArray[np.float32], prediction: Prediction, view: int) ->
         values.astype(np.float32, copy=False), int(top), int(bottom), int(left), int(right), cv2.BORDER_REPLICATE
     )
     # OpenCV's linear resize has pixel centres at half-integers, too.
-    resized = np.asarray(cv2.resize(bordered, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    resized = np.asarray(cv2.resize(bordered, (width, height), interpolation=interpolation), np.float32)
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
     resized[:, (x < left * scale[0]) | (x > (left + values.shape[1]) * scale[0])] = 0
     resized[(y < top * scale[1]) | (y > (top + values.shape[0]) * scale[1])] = 0

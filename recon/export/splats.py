@@ -109,14 +109,16 @@ def _kept_pixels(prediction: Prediction, options: SplatOptions) -> NDArray[np.bo
     views, height, width = prediction.depth.shape
     kept = np.zeros((views, height, width), bool)
     kept[:: options.gs_views_interval or max(views // VIEWS_IN_ALL, 1)] = True
-    if prediction.kept is not None:
-        kept &= prediction.kept
+    for wanted in (prediction.mask, prediction.kept):
+        if wanted is not None:
+            kept &= wanted
     if options.prune_border:
         rows, columns = int(BORDER * height), int(BORDER * width)
         kept[:, :rows] = kept[:, height - rows :] = False
         kept[:, :, :columns] = kept[:, :, width - columns :] = False
     if options.prune_by_depth_percent < 1:
-        near = kept & _near_pixels(prediction.depth, options.prune_by_depth_percent)
+        depth = prediction.depth if prediction.mask is None else np.where(prediction.mask, prediction.depth, np.nan)
+        near = kept & _near_pixels(depth, options.prune_by_depth_percent)
         if near.any():
             kept = near
         else:

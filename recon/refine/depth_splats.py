@@ -223,7 +223,8 @@ def _select_pixels(prediction: Prediction, options: DepthSplatOptions) -> _Selec
     if conf is not None:
         percentile = options.conf_thresh_percentile
         if percentile is None:
-            percentile = _DOUBTFUL_PERCENTILE if left[0] == kept.size else 0.0
+            counts = kept.size if prediction.mask is None else int(prediction.mask.sum())
+            percentile = _DOUBTFUL_PERCENTILE if left[0] == counts else 0.0
         threshold, full_confidence = percentiles(conf[kept], [percentile, max(percentile, _ORDINARY_PERCENTILE)])
         doubtful = kept & (conf < threshold)
         kept = kept & ~doubtful
@@ -255,11 +256,14 @@ def _layer_behind(
     pixels: NDArray[np.intp],
     selection: _Selection,
 ) -> SecondLayer:
-    none = None if prediction.sky is None else prediction.sky[view]
+    none = np.zeros(prediction.depth.shape[1:], bool)
+    if prediction.sky is not None:
+        none |= prediction.sky[view]
+    if prediction.mask is not None:
+        none |= ~prediction.mask[view]
     if prediction.kept is not None:
         around = cv2.dilate(surfaces[view].kept.astype(np.uint8), np.ones((2 * CLEANED_MARGIN + 1,) * 2, np.uint8)) > 0
-        cleaned = ~prediction.kept[view] & ~around
-        none = cleaned if none is None else none | cleaned
+        none |= ~prediction.kept[view] & ~around
     return make_second_layer(surfaces, view, pixels, selection.doubtful[view], prediction.processed_images[view], none)
 
 
@@ -343,6 +347,11 @@ def _build_behind(
     rays = np.linalg.inv(surface.intrinsics.astype(np.float64)) @ np.vstack([centres, np.ones((1, count))])  # (3, B)
     points = (rays * depth_behind(layer, surface.pixel_angle)).T @ camera_to_world[:3, :3].T + camera_to_world[:3, 3]
     blurred = cv2.GaussianBlur(prediction.processed_images[view], (0, 0), SPACING / 2)
+    if prediction.mask is not None:  # of colours that are not masked alone
+        mask = prediction.mask[view].astype(np.float32)[..., None]
+        total = cv2.GaussianBlur(prediction.processed_images[view] * mask, (0, 0), SPACING / 2)
+        share = cv2.GaussianBlur(mask, (0, 0), SPACING / 2)[..., None]
+        blurred = np.where(share > 0, total / np.maximum(share, 1e-6), blurred).clip(0, 255).astype(np.uint8)
     return Gaussians(
         means=points.astype(np.float32),
         scales=scales,

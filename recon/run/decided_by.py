@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
+from recon.choices import ExportChoices, InferenceOptions, MaskOptions, SplatOptimisation
 from recon.digests import file_content, with_contents
 from recon.estimate.estimator import Estimator
 from recon.options import options_of
@@ -56,9 +56,10 @@ def depth_decided_by(
 
 
 def _options_of_depth(options: InferenceOptions) -> dict[str, Any]:
-    """All but those that are for the files alone: a new option counts unless it is said to be one of them."""
-    of_files = {*options_of(ExportChoices), *options_of(SplatOptimisation)} - {"seed"}
-    return {name: getattr(options, name) for name in options_of(InferenceOptions) if name not in of_files}
+    """All but those that are for the files alone, and masks, which are part of the photos: a new option counts unless
+    it is said to be one of them."""
+    others = {*options_of(ExportChoices), *options_of(SplatOptimisation), *options_of(MaskOptions)} - {"seed"}
+    return {name: getattr(options, name) for name in options_of(InferenceOptions) if name not in others}
 
 
 def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:

@@ -21,13 +21,13 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
 | | under that name what structure from motion found |
 | quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |
-| | found; filled, with depth that was filled in; sky (null where neither is known of) |
+| | found; filled, with depth that was filled in; sky; masked, left out by masks (null where none is known of) |
 | cleaning | points: pixels with depth; removed: of those, how many each filter left out, by its name (edges, |
 | | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
 | | which views agreed |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
-| | the share `valid`, and camera: world_to_camera (4 × 4), intrinsics and distortion of the original as it was |
-| | taken. This file can be given as known cameras |
+| | the shares `valid` and `masked`, and camera: world_to_camera (4 × 4), intrinsics and distortion of the original |
+| | as it was taken. This file can be given as known cameras |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took, of those done |
@@ -113,6 +113,7 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
             "processed_size": [width, height],
             "processed_to_original": None if affines is None else affines[i],
             "valid": float(prediction.valid[i].mean()),
+            "masked": None if prediction.mask is None else float(1 - prediction.mask[i].mean()),
             "camera": {name: part[i] for name, part in parts.items() if part is not None},
         }
         for i in range(count)
@@ -130,6 +131,7 @@ def quality_entry(prediction: Prediction) -> dict[str, Any]:
         "valid": share(prediction.valid),
         "filled": share(prediction.filled),
         "sky": share(prediction.sky),
+        "masked": None if prediction.mask is None else share(~prediction.mask),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,14 +93,20 @@ def extract_features(
         batch = range(first, min(first + _PHOTOS_ON_DISK, len(photos)))
         for index in batch:
             _write_pgm(folder / file_name(index), photos[index].gray)
-        _extract(database_path, folder, batch, plain, note, done_before=first)
+        masked = any(photos[index].mask is not None for index in batch)
+        for index in batch if masked else ():  # COLMAP wants one for each photo, or none at all
+            mask = photos[index].mask
+            white = np.full(photos[index].gray.shape, 255, np.uint8)
+            _write_png(_mask_path(folder, index), white if mask is None else white * mask)
+        _extract(database_path, folder, batch, plain, masked, note, done_before=first)
         counts = feature_counts(database_path, len(photos))
         poor = [index for index in batch if counts[index] < _FEW_FEATURES]
         if poor:
             _forget_features(database_path, poor)
-            _extract(database_path, folder, poor, upsampled, note, done_before=batch.stop - len(poor))
+            _extract(database_path, folder, poor, upsampled, masked, note, done_before=batch.stop - len(poor))
         for index in batch:
             (folder / file_name(index)).unlink()
+            _mask_path(folder, index).unlink(missing_ok=True)
     report(len(photos))
     return feature_counts(database_path, len(photos))
 
@@ -120,12 +127,16 @@ def _extract(
     folder: Path,
     batch: Sequence[int],
     options: pycolmap.FeatureExtractionOptions,
+    masked: bool,
     report: Callable[[int], None],
     done_before: int,
 ) -> None:
     import pycolmap
 
     names = [file_name(index) for index in batch]
+    reader = pycolmap.ImageReaderOptions()
+    if masked:
+        reader.mask_path = folder
     # COLMAP has its own SQLite, and two copies in one process do not see each other's locks: while it works, only it
     # may look at the database.
     with pycolmap.Database.open(database_path) as database:
@@ -134,6 +145,7 @@ def _extract(
                 database_path,
                 folder,
                 image_names=names,
+                reader_options=reader,
                 extraction_options=options,
                 device=pycolmap.Device.cpu,
                 cancellation_token=token,
@@ -142,9 +154,18 @@ def _extract(
         )
 
 
+def _mask_path(folder: Path, index: int) -> Path:
+    """Where COLMAP looks for the mask of the photo at `index`: no features are found where it is black."""
+    return folder / f"{file_name(index)}.png"
+
+
 def _write_pgm(path: Path, gray: NDArray[np.uint8]) -> None:
     height, width = gray.shape
     path.write_bytes(b"P5\n%d %d\n255\n" % (width, height) + gray.tobytes())
+
+
+def _write_png(path: Path, levels: NDArray[np.uint8]) -> None:
+    path.write_bytes(cv2.imencode(".png", levels)[1].tobytes())
 
 
 def feature_counts(database_path: Path, count: int) -> NDArray[np.int64]:

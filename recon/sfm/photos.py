@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.sources.mask_resize import shrink_mask
 from recon.sources.photo import Photo
 from recon.sources.pixels import believable_focal, focal_in_pixels
 
@@ -33,6 +34,8 @@ class SfmPhoto:
     """Pixels of `gray` per pixel of the original, at most 1."""
     exif_focal_35mm: float | None = None
     """Focal length in millimetres as if on 35 mm film, from EXIF; None where it does not say."""
+    mask: NDArray[np.bool_] | None = None
+    """(h, w) False where `gray` shows what is to have no features; None: nowhere."""
 
     def __post_init__(self) -> None:
         if self.gray.ndim != 2 or self.gray.dtype != np.uint8:
@@ -64,4 +67,8 @@ def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
         # The factors, not the size: OpenCV would take slightly different factors for the two axes from a rounded size.
         small = np.asarray(cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, believable_focal(photo.exif_focal_35mm))
+    mask = photo.mask
+    if mask is not None and scale < 1:
+        mask = shrink_mask(mask, (1 / scale, 1 / scale), (gray.shape[1], gray.shape[0]))
+    focal = believable_focal(photo.exif_focal_35mm)
+    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, focal, mask)

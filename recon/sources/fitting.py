@@ -23,6 +23,7 @@ from recon.choices import MixedSizes, ProcessResMethod
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
+from recon.sources.mask_resize import resize_mask
 from recon.sources.photo import Photo
 from recon.types.cameras import Cameras
 
@@ -137,7 +138,12 @@ def fit_photo(photo: Photo, process_res: int = 504, method: str = "upper_bound_r
     image, affine = (_resize if method.endswith("_resize") else _centre_crop)(image, affine, final)
     # A copy where the photo itself fits: what is kept must not hold on to the photo's memory, nor be changed with it.
     pixels = np.array(image) if np.shares_memory(image, photo.pixels) else image
-    mask = None if photo.mask is None else _resample_mask(photo.mask, affine, final)
+    mask = None
+    if photo.mask is not None:  # through both steps as the pixels go, for these mix their colours in both
+        mask = resize_mask(photo.mask, bounded)
+        mask = resize_mask(mask, final) if method.endswith("_resize") else _centre_crop(mask, np.eye(3), final)[0]
+        if not mask.any():
+            raise InputError(f"the mask of '{photo.name}' leaves no whole pixel of it at {final[0]}×{final[1]}")
     return FittedPhoto(photo.name, pixels, (photo.width, photo.height), affine, mask)
 
 
@@ -246,13 +252,6 @@ def _resize(
     interpolation = cv2.INTER_CUBIC if size[0] > width or size[1] > height else cv2.INTER_AREA
     resized = cv2.resize(image, size, interpolation=interpolation).astype(np.uint8, copy=False)
     return resized, affine @ np.diag([width / size[0], height / size[1], 1.0])
-
-
-def _resample_mask(mask: NDArray[np.bool_], affine: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
-    """The (width, height) mask whose pixel centres `affine` maps to those of `mask`: the nearest pixel each."""
-    columns = np.floor((np.arange(size[0]) + 0.5) * affine[0, 0] + affine[0, 2]).astype(np.intp)
-    rows = np.floor((np.arange(size[1]) + 0.5) * affine[1, 1] + affine[1, 2]).astype(np.intp)
-    return mask[np.clip(rows, 0, mask.shape[0] - 1)[:, None], np.clip(columns, 0, mask.shape[1] - 1)]
 
 
 def _centre_crop(image: NDArray[Any], affine: NDArray[np.float64], size: Size) -> tuple[Any, NDArray[np.float64]]:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,7 +21,8 @@ from recon.sources.formats import PHOTO_SUFFIXES, RAW_SUFFIXES, ZIP, detect_form
 from recon.sources.in_flight import Admit
 from recon.sources.names import NO_PHOTO_FOLDERS, natural_key, normalise_name
 from recon.sources.photo import Photo
-from recon.sources.pixels import focal_35mm, pixels_from_array, pixels_from_pil, read_image
+from recon.sources.pixels import Picture as Decoded
+from recon.sources.pixels import focal_35mm, picture_from_array, picture_from_pil, read_picture
 from recon.sources.unread import unread_in
 from recon.sources.zip_photos import PackedPhoto, packed_photos
 
@@ -105,16 +106,21 @@ class ImageSource:
             return picture
         path = _file(picture)
         if isinstance(picture, Path):
-            return Photo(name, *read_image(picture, admit), path=path)
+            return _as_photo(name, read_picture(picture, admit), path)
         if isinstance(picture, PackedPhoto):
-            return Photo(name, *read_image(picture.read(), admit))
+            return _as_photo(name, read_picture(picture.read(), admit), path)
         if isinstance(picture, np.ndarray):
-            return Photo(name, pixels_from_array(picture, label))
+            return _as_photo(name, picture_from_array(picture, label), path)
         try:
             with self._pillow:
-                return Photo(name, pixels_from_pil(picture, label), focal_35mm(picture), path)
+                found = replace(picture_from_pil(picture, label), exif_focal_35mm=focal_35mm(picture))
+            return _as_photo(name, found, path)
         except OSError as error:  # a Pillow image decodes its file only now
             raise InputError(f"{label} cannot be decoded, its file may be truncated or damaged: {error}") from error
+
+
+def _as_photo(name: str, picture: Decoded, path: Path | None) -> Photo:
+    return Photo(name, picture.pixels, picture.exif_focal_35mm, path, picture.opaque, picture.orientation)
 
 
 def check_folders_apart(photo_folders: Iterable[Path], folder: Path) -> None:
@@ -137,8 +143,10 @@ def list_images(folder: Path, sub_folders: bool = True) -> list[Path]:
     """
     files, passed_over = _walk(folder, sub_folders)
     images = _without_raw_twins([path for path in files if path.suffix.lower() in PHOTO_SUFFIXES])
-    if (folder / "images").is_dir() and not any(path.parent == folder for path in images):
-        images = []  # what lies beside the photos of a scene is not photos
+    of_scene = folder / "images"
+    if of_scene.is_dir() and not any(path.parent == folder for path in images):
+        # What lies beside the photos of a scene is not photos: where there is more, it is for the user to say.
+        images = images if all(of_scene in path.parents for path in images) else []
     if not images:
         reason = f"; did you mean '{folder / 'images'}'?" if (folder / "images").is_dir() else ""
         if not reason and (instead := unread_in(folder)) is not None:

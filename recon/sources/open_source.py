@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from recon.choices import SourceOptions
+from recon.choices import MaskOptions, SourceOptions
 from recon.errors import InputError
-from recon.options import asked_for, meant
+from recon.options import asked_for, meant, part_of
 from recon.sources.given_paths import given_paths
 from recon.sources.images import ImageLike, ImageSource
 from recon.sources.kind import SourceKind
 from recon.sources.kinds import KINDS, PHOTOS, kind_of
+from recon.sources.masked import with_masks
 from recon.sources.source import Source
 from recon.sources.thinned import EVERY_KIND, thinned
 from recon.sources.unread import refuse_unread
@@ -22,7 +23,8 @@ PhotoSource: TypeAlias = ImageLike | Sequence[ImageLike] | Iterator[ImageLike] |
 
 
 def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -> Source:  # noqa: B008 (frozen)
-    """What `source` is, by its content, or as `options.input_kind` says; nothing is decoded yet.
+    """What `source` is, by its content, or as `options.input_kind` says, with the masks asked for; nothing is decoded
+    yet.
 
     Args:
         source: path of an image, of a folder or ZIP archive (the images in it and in its sub-folders, in natural order:
@@ -33,10 +35,13 @@ def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -
 
     Raises:
         InputError: something that is no image, or cannot be read as a source of photos: the message says what it is
-            and what to do.
+            and what to do; or as `recon.sources.masked.with_masks`.
     """
-    if isinstance(source, Source):
-        return source
+    opened = source if isinstance(source, Source) else _opened(source, options)
+    return with_masks(opened, part_of(options, MaskOptions))
+
+
+def _opened(source: ImageLike | Sequence[ImageLike] | Iterator[ImageLike], options: SourceOptions) -> Source:
     forced = None if options.input_kind is None else _named(options.input_kind)
     given = list(source) if isinstance(source, (list, tuple, Iterator)) else [source]
     entries = [one for entry in given for one in _expanded(entry, forced)]

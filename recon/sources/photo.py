@@ -25,7 +25,10 @@ class Photo:
     path: Path | None = None
     """The file it was read from; None for one that was given as pixels."""
     mask: NDArray[np.bool_] | None = None
-    """(H, W) True where the photo shows what is wanted; None: everywhere."""
+    """(H, W) True where the photo shows what is wanted; None: everywhere. Of a file with transparency, where it is
+    opaque."""
+    orientation: int = 1
+    """By the EXIF of the file, 1 to 8: what `pixels` were turned by to be upright. 1: they are as they were stored."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,33 @@ SHORTEST_FOCAL_35MM, LONGEST_FOCAL_35MM = 8.0, 3000.0
 
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106
 
+OPAQUE_FROM = 128
+"""Alpha, 0 to 255, from which on a pixel shows something: half of it or more."""
+
 _pillow_limit = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture."""
+
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB, upright; what shows through is white."""
+    exif_focal_35mm: float | None = None
+    """Focal length in millimetres as if on 35 mm film; None where EXIF does not say."""
+    opaque: NDArray[np.bool_] | None = None
+    """(H, W) True where alpha is at least `OPAQUE_FROM`; None: everywhere."""
+    orientation: int = 1
+    """By EXIF, 1 to 8: what the pixels have been turned by to be upright. 1: they are as they were stored."""
+
+
 def read_image(file: ImageFile, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
+    """Pixels (H, W, 3) and focal length of an image file; arguments and errors as of `read_picture`."""
+    picture = read_picture(file, admit)
+    return picture.pixels, picture.exif_focal_35mm
+
+
+def read_picture(file: ImageFile, admit: Admit = lambda pixels: None) -> Picture:
     """Decode an image file, whatever its name says of its format.
 
     Of a file that holds several pictures the first is read; a warning says so where the others are photos, too.
@@ -46,10 +70,6 @@ def read_image(file: ImageFile, admit: Admit = lambda pixels: None) -> tuple[NDA
     Args:
         file: its path, or its content.
         admit: waits until there is room for its pixels; called before any is decoded.
-
-    Returns:
-        pixels: (H, W, 3) uint8 RGB, upright.
-        exif_focal_35mm: focal length in millimetres as if on 35 mm film, None where EXIF does not say.
 
     Raises:
         InputError: the file is missing, empty, damaged, too large, no image, or one of a format that is not read; the
@@ -62,12 +82,15 @@ def read_image(file: ImageFile, admit: Admit = lambda pixels: None) -> tuple[NDA
             raise InputError(f"'{file}' is empty (0 bytes), not an image")
         found = detect_format(file)
         with _open(file, found, admit) as image:
+            turned_by_decoder = _orientation_of_decoder(image)
             if image.mode.startswith("I"):
                 _load(image)
             levels = stretched(image, file)
             if _zero_is_white(image):
                 levels = _inverted(levels)
-            return pixels_from_pil(levels, f"'{file}'"), focal_35mm(image)
+            picture = picture_from_pil(levels, f"'{file}'")
+            orientation = turned_by_decoder or picture.orientation
+            return replace(picture, exif_focal_35mm=focal_35mm(image), orientation=orientation)
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -87,7 +110,12 @@ def read_image(file: ImageFile, admit: Admit = lambda pixels: None) -> tuple[NDA
 
 
 def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.uint8]:
-    """Turn a Pillow image of any mode upright, blend transparency over white, and return (H, W, 3) uint8 sRGB.
+    """(H, W, 3) uint8 sRGB of a Pillow image, as `picture_from_pil`."""
+    return picture_from_pil(image, label).pixels
+
+
+def picture_from_pil(image: Image.Image, label: str = "the image") -> Picture:
+    """Turn a Pillow image of any mode upright, blend transparency over white, and bring it to 8-bit sRGB.
 
     Colours become those of sRGB where the image says what they are (`recon.sources.colour`); others are taken for it.
     16-bit grey is scaled (not clipped) to 8 bits. EXIF data that cannot be parsed counts as absent, with a
@@ -95,11 +123,11 @@ def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.
     """
     _load(image)
     try:
-        turned = image.getexif().get(_ORIENTATION, 1) != 1
-        upright = ImageOps.exif_transpose(image) if turned else image  # which copies an upright image too
+        orientation = _orientation(image)
+        upright = image if orientation == 1 else ImageOps.exif_transpose(image)  # which copies an upright image too
     except SyntaxError as error:
         warn(f"{label} has EXIF data that cannot be read ({error}); it is taken to be upright")
-        upright = image
+        orientation, upright = 1, image
     if upright.mode.startswith("I") or upright.mode == "F":
         values = np.asarray(upright)
         if upright.mode == "I":
@@ -108,15 +136,36 @@ def pixels_from_pil(image: Image.Image, label: str = "the image") -> NDArray[np.
             values = values.astype(np.uint16)
         if values.dtype.kind == "u":
             values = grey_to_srgb(values, upright, label)
-        return pixels_from_array(values, label)
+        return Picture(pixels_from_array(values, label), orientation=orientation)
     try:
         upright = to_srgb(upright, label)
+        opaque = None
         if upright.has_transparency_data:
             white = Image.new("RGBA", upright.size, "white")
-            upright = Image.alpha_composite(white, upright.convert("RGBA"))
-        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+            upright = upright.convert("RGBA")
+            opaque = np.asarray(upright.getchannel("A")) >= OPAQUE_FROM
+            upright = Image.alpha_composite(white, upright)
+        pixels = np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+        return Picture(pixels, opaque=None if opaque is None or opaque.all() else opaque, orientation=orientation)
     except ValueError as error:
         raise InputError(f"{label} has colour mode {image.mode}, which has no conversion; save it as RGB") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """By EXIF; 1 where that says nothing that there is. Raises SyntaxError where it cannot be read."""
+    return _believable_orientation(image.getexif().get(_ORIENTATION))
+
+
+def _orientation_of_decoder(image: Image.Image) -> int | None:
+    """Of a file just opened whose decoder turns it and then says that it is upright, as those of TIFF and HEIC do."""
+    if image.format == "TIFF":
+        return _believable_orientation(image.tag_v2.get(_ORIENTATION))  # type: ignore[attr-defined]
+    stated = image.info.get("original_orientation")
+    return None if stated is None else _believable_orientation(stated)
+
+
+def _believable_orientation(stated: Any) -> int:
+    return int(stated) if stated in range(1, 9) else 1
 
 
 def _load(image: Image.Image) -> None:
@@ -134,7 +183,12 @@ def _load(image: Image.Image) -> None:
 
 
 def pixels_from_array(array: NDArray[Any], label: str = "the image") -> NDArray[np.uint8]:
-    """Turn an array into (H, W, 3) uint8 RGB; a fourth channel is alpha and blended over white.
+    """(H, W, 3) uint8 RGB of an array, as `picture_from_array`."""
+    return picture_from_array(array, label).pixels
+
+
+def picture_from_array(array: NDArray[Any], label: str = "the image") -> Picture:
+    """Turn an array into 8-bit RGB; a fourth channel is alpha and blended over white.
 
     Args:
         array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16, bool, or floats in [0, 1].
@@ -153,8 +207,8 @@ def pixels_from_array(array: NDArray[Any], label: str = "the image") -> NDArray[
     if eight_bit.shape[2] == 1:
         eight_bit = np.repeat(eight_bit, 3, axis=2)
     if eight_bit.shape[2] == 4:
-        return pixels_from_pil(Image.fromarray(eight_bit), label)
-    return np.ascontiguousarray(eight_bit)
+        return picture_from_pil(Image.fromarray(eight_bit), label)
+    return Picture(np.ascontiguousarray(eight_bit))
 
 
 def focal_35mm(image: Image.Image) -> float | None:

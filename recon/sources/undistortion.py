@@ -53,13 +53,14 @@ def undistort(pixels: NDArray[Any], camera: Cameras, pinhole: Cameras | None = N
     source[:2, 2] -= 0.5
     target[:2, 2] -= 0.5
     is_mask = pixels.dtype == np.bool_
-    image: NDArray[Any] = pixels.astype(np.uint8) if is_mask else pixels
+    image: NDArray[Any] = np.where(pixels, np.uint8(255), np.uint8(0)) if is_mask else pixels
     warped = np.empty_like(image)
-    interpolation = cv2.INTER_NEAREST if is_mask else cv2.INTER_CUBIC
+    # Of a mask, a pixel is True where all four are that it lies between.
+    interpolation = cv2.INTER_LINEAR if is_mask else cv2.INTER_CUBIC
     for top in range(0, height, _ROWS_AT_ONCE):
         rows = min(_ROWS_AT_ONCE, height - top)
         band = target.copy()
         band[1, 2] -= top
         x, y = cv2.initUndistortRectifyMap(source, distortion, None, band, (width, rows), cv2.CV_32FC1)
         warped[top : top + rows] = cv2.remap(image, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
-    return warped.astype(np.bool_) if is_mask else warped
+    return warped == 255 if is_mask else warped

@@ -16,9 +16,9 @@ class Agreement(NamedTuple):
     """How well other views confirm the depth of one."""
 
     with_each: NDArray[np.float32]
-    """(S, H, W): 1 for perfect agreement, falling to 0 at the tolerance; 0 where there is none."""
+    """(S, h, w): 1 for perfect agreement, falling to 0 at the tolerance; 0 where there is none."""
     within: NDArray[np.uint8]
-    """(H, W) how many sources have the pixel's surface point within their image."""
+    """(h, w) how many sources have the pixel's surface point within their image, where that is visible."""
 
 
 def agreement(
@@ -29,6 +29,7 @@ def agreement(
     tolerance: float,
     pixels: float,
     pool: ThreadPoolExecutor,
+    visible: NDArray[np.bool_] | None = None,
 ) -> Agreement:
     """How well each pixel's depth agrees with each source's depth map, there and back again.
 
@@ -37,17 +38,18 @@ def agreement(
     own (Schönberger et al., ECCV 2016, and most of multi-view stereo since).
 
     Args:
-        inverse_depth: (H, W) of the reference view; 0 where unknown.
+        inverse_depth: (h, w) of the reference view; 0 where unknown.
         source_inverse_depths: (S, H, W) of the sources; 0 where unknown.
         there: from the reference view to the sources.
         back: `matrix` (S, 3, 3) and `shift` (S, 3) from each source to the reference view.
         tolerance: relative difference of depth.
         pixels: distance in the reference view.
         pool: what the bands of rows are worked on by.
+        visible: (S, H, W) False where a source shows nothing; None: nowhere.
     """
-    result = Agreement(
-        np.zeros(source_inverse_depths.shape, np.float32), np.zeros(source_inverse_depths.shape[1:], np.uint8)
-    )
+    size = inverse_depth.shape
+    result = Agreement(np.zeros((len(source_inverse_depths), *size), np.float32), np.zeros(size, np.uint8))
+    seen = np.zeros((0, 0, 0), np.bool_) if visible is None else visible
     in_bands(
         pool,
         len(inverse_depth),
@@ -57,6 +59,7 @@ def agreement(
             last,
             inverse_depth,
             source_inverse_depths,
+            seen,
             there.matrix,
             there.shift,
             back.matrix,
@@ -72,11 +75,23 @@ def agreement(
 
 @compiled()
 def _agree(  # type: ignore[no-untyped-def]
-    first, last, inverse_depth, others, matrix, shift, back_matrix, back_shift, tolerance, pixels, result, within
+    first,
+    last,
+    inverse_depth,
+    others,
+    visible,
+    matrix,
+    shift,
+    back_matrix,
+    back_shift,
+    tolerance,
+    pixels,
+    result,
+    within,
 ):
     count, height, width = others.shape
     for y in range(first, last):
-        for x in range(width):
+        for x in range(inverse_depth.shape[1]):
             w = inverse_depth[y, x]
             if not w > 0:
                 continue
@@ -92,6 +107,11 @@ def _agree(  # type: ignore[no-untyped-def]
                     continue
                 if not (np.float32(-0.5) <= v < height - np.float32(0.5)):
                     continue
+                if len(visible) > 0:
+                    nearest_row = min(int(v + np.float32(0.5)), height - 1)
+                    nearest_column = min(int(u + np.float32(0.5)), width - 1)
+                    if not visible[s, nearest_row, nearest_column]:
+                        continue
                 within[y, x] += 1
                 w_there = _interpolate(others[s], u, v, w / z, tolerance)
                 if not w_there > 0:

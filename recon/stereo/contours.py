@@ -27,15 +27,23 @@ _CLEARLY = 1.5
 """How much more like what is beyond a pixel must be: where both look the same, it stays."""
 
 
-def clear_contours(inverse_depth: NDArray[np.float32], image: NDArray[np.uint8], smallest_hole: int) -> None:
+def clear_contours(
+    inverse_depth: NDArray[np.float32],
+    image: NDArray[np.uint8],
+    smallest_hole: int,
+    wanted: NDArray[np.bool_] | None = None,
+) -> None:
     """Set to 0, in place, the pixels near a contour whose colour is that of the far side rather than of the inside.
 
     Args:
         inverse_depth: (H, W), 0 where unknown.
         image: (H, W, 3) RGB.
         smallest_hole: unknown pixels count as beyond a contour if so many of them are connected.
+        wanted: (H, W) False where depth is unknown because it is masked: no contour is there. None: nowhere.
     """
     hole = _large_holes(inverse_depth, smallest_hole)
+    if wanted is not None:
+        hole = hole & wanted
     _clear(inverse_depth, hole, np.ascontiguousarray(image))
 
 

@@ -30,12 +30,15 @@ class Warp(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """One reference view and the S sources it is matched with, all of size (H, W), at one level of resolution."""
+    """One reference view (h, w) and the S sources it is matched with, at one level of resolution.
+
+    The sources are of one size (H, W); a smaller photo has its last row and column repeated, and is not visible there.
+    """
 
     reference: NDArray[np.uint8]
-    """(H, W) grey."""
+    """(h, w) grey."""
     colours: NDArray[np.uint8]
-    """(H, W, 3) the reference in RGB."""
+    """(h, w, 3) the reference in RGB."""
     sources: NDArray[np.uint8]
     """(S, H, W) grey."""
     warp: Warp
@@ -45,6 +48,21 @@ class Matching(NamedTuple):
     which the pixel is hidden does not spoil it."""
     noise: float
     """Standard deviation of the image noise in grey levels: texture fainter than this scores low."""
+    wanted: NDArray[np.bool_] | None = None
+    """(h, w) False where the reference is masked: no depth there, and no part in the windows of others. None: nowhere.
+    """
+    visible: NDArray[np.bool_] | None = None
+    """(S, H, W) False where a source does not show what may be matched. None: nowhere."""
+
+    @property
+    def wanted_or_empty(self) -> NDArray[np.bool_]:
+        """For kernels: `wanted`, or (0, 0) where it is None."""
+        return np.zeros((0, 0), np.bool_) if self.wanted is None else np.ascontiguousarray(self.wanted)
+
+    @property
+    def visible_or_empty(self) -> NDArray[np.bool_]:
+        """For kernels: `visible` as (S · H · W,), or (0,) where it is None."""
+        return np.zeros(0, np.bool_) if self.visible is None else np.ascontiguousarray(self.visible).reshape(-1)
 
 
 def to_grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
 from recon.options import Options, option
 from recon.progress import TellPart
+from recon.sources.mask_resize import resize_mask
 from recon.stereo.consistency import agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
@@ -119,6 +120,7 @@ def multi_view_depth(
     options: StereoOptions | None = None,
     progress: TellPart | None = None,
     names: Sequence[str] | None = None,
+    masks: NDArray[np.bool_] | None = None,
 ) -> StereoDepth:
     """Depth and confidence of calibrated views of one scene that stands still.
 
@@ -126,12 +128,14 @@ def multi_view_depth(
 
     Args:
         images: (N, H, W, 3) RGB, at least two.
-        cameras: world-to-camera and intrinsics in pixels of these images, both needed.
+        cameras: world-to-camera and intrinsics in pixels of these images, both needed; where they have sizes, an image
+            is the left upper part of that size, and the rest nothing.
         sparse: points of the scene in the cameras' frame and which view sees which, as structure from motion gives
             them; None finds rough ones by itself.
         options: None takes the defaults.
         progress: told of each view, for each part (`depth`, `agreement`).
         names: of the views, for warnings.
+        masks: (N, H, W) False where nothing is to be matched and no depth found; None: nowhere.
 
     Raises:
         InputError: fewer than two views, images too small, cameras that are missing or all at one place, sparse points
@@ -140,35 +144,72 @@ def multi_view_depth(
     options = options or StereoOptions()
     _check(images, cameras, sparse)
     count, height, width = images.shape[:3]
+    photos = _photos(images, cameras, masks)
     tell = progress or (lambda stage, done, total: None)
     label = [f"view {view}" if names is None else f"'{names[view]}'" for view in range(count)]
     with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
         matcher = _matcher(options, pool)
-        grey = to_grey(images)
         if sparse is None:
-            sparse = rough_points(grey, cameras, options.noise, pool)
-        plans = [_plan(view, cameras, sparse, (height, width), options, label) for view in range(count)]
+            sparse = rough_points(photos.grey, cameras, options.noise, pool, photos.masks)
+        plans = [_plan(view, cameras, sparse, photos.sizes, options, label) for view in range(count)]
         inverse_depth = np.zeros((count, height, width), np.float32)
-        conf = np.zeros((count, height, width), np.float32)
+        conf = np.ones((count, height, width), np.float32)
         for view, plan in enumerate(plans):
             if plan is not None:
-                inverse_depth[view], conf[view] = _match(view, images[view], grey, cameras, plan, options, matcher)
+                own = photos.own(view)
+                inverse_depth[own], conf[own] = _match(view, photos, cameras, plan, options, matcher)
             tell("depth", view + 1, count)
         depth = np.zeros((count, height, width), np.float32)
         filled = np.zeros((count, height, width), bool)
         for view, plan in enumerate(plans):
-            kept = np.zeros((height, width), np.float32)
+            own = photos.own(view)
+            kept = np.zeros(depth[own].shape, np.float32)
             if plan is not None:
-                kept, agreeing = _confirmed(view, images[view], inverse_depth, cameras, plan, options, pool)
-                conf[view] *= agreeing
-            conf[view] = np.where(kept > 0, 1 + conf[view], 1)
+                kept, agreeing = _confirmed(view, photos, inverse_depth, cameras, plan, options, pool)
+                conf[own] *= agreeing
+            conf[own] = np.where(kept > 0, 1 + conf[own], 1)
             if options.fill:
-                whole = fill(kept, images[view])
-                filled[view] = (whole > 0) & (kept == 0)
+                whole = fill(kept, images[own])
+                whole = whole if photos.masks is None else whole * photos.masks[own]
+                filled[own] = (whole > 0) & (kept == 0)
                 kept = whole
-            np.divide(1, kept, out=depth[view], where=kept > 0)
+            np.divide(1, kept, out=depth[own], where=kept > 0)
             tell("agreement", view + 1, count)
     return StereoDepth(depth, conf, filled)
+
+
+class _Photos(NamedTuple):
+    """The views as they are matched."""
+
+    images: NDArray[np.uint8]
+    """(N, H, W, 3) RGB."""
+    grey: NDArray[np.uint8]
+    """(N, H, W); beyond a smaller photo, its last row and column go on."""
+    sizes: NDArray[np.int64]
+    """(N, 2) width and height of each photo, which is the left upper part."""
+    masks: NDArray[np.bool_] | None
+    """(N, H, W) False where nothing is to be matched, or there is no photo; None: nowhere."""
+
+    def own(self, view: int) -> tuple[int, slice, slice]:
+        """Index of the pixels of a view's photo among those of all views."""
+        width, height = self.sizes[view].tolist()
+        return view, slice(height), slice(width)
+
+    def wanted(self, view: int) -> NDArray[np.bool_] | None:
+        """(h, w) of the view's photo."""
+        return None if self.masks is None else np.ascontiguousarray(self.masks[self.own(view)])
+
+
+def _photos(images: NDArray[np.uint8], cameras: Cameras, masks: NDArray[np.bool_] | None) -> _Photos:
+    count, height, width = images.shape[:3]
+    sizes = np.tile(np.array([width, height]), (count, 1)) if cameras.sizes is None else cameras.sizes
+    grey = to_grey(images)
+    if (sizes != (width, height)).any():
+        masks = np.ones(grey.shape, np.bool_) if masks is None else masks.copy()
+        for view, (w, h) in enumerate(sizes.tolist()):
+            grey[view] = np.pad(grey[view, :h, :w], ((0, height - h), (0, width - w)), mode="edge")
+            masks[view, h:] = masks[view, :, w:] = False
+    return _Photos(images, grey, sizes, masks)
 
 
 def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | None) -> None:
@@ -177,9 +218,14 @@ def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | N
     count, height, width = images.shape[:3]
     if count < 2:
         raise InputError(f"multi-view stereo needs at least two views of the scene, got {count}")
-    if min(height, width) < _SMALLEST_SIDE:
+    if cameras.sizes is not None and (cameras.sizes > (width, height)).any():
         raise InputError(
-            f"images of {width}×{height} pixels are too small for multi-view stereo: "
+            f"cameras must be of images of at most {width}×{height} pixels, not {cameras.sizes.max(axis=0)}"
+        )
+    smallest = np.array([width, height]) if cameras.sizes is None else cameras.sizes.min(axis=0)
+    if smallest.min() < _SMALLEST_SIDE:
+        raise InputError(
+            f"images of {smallest[0]}×{smallest[1]} pixels are too small for multi-view stereo: "
             f"it needs at least {_SMALLEST_SIDE}×{_SMALLEST_SIDE}"
         )
     for name, matrices in (("extrinsics", cameras.world_to_camera), ("intrinsics", cameras.intrinsics)):
@@ -218,12 +264,12 @@ def _plan(
     view: int,
     cameras: Cameras,
     sparse: SparsePoints,
-    size: tuple[int, int],
+    sizes: NDArray[np.int64],
     options: StereoOptions,
     label: Sequence[str],
 ) -> ViewPlan | None:
     """What to match a view with; None, and a warning, where there is nothing."""
-    plan = plan_view(view, cameras, sparse, size, options.sources, options.checking_views)
+    plan = plan_view(view, cameras, sparse, sizes, options.sources, options.checking_views)
     if plan is None or len(plan.sources) == 0:
         warn(f"{label[view]} overlaps with no other view that was taken from elsewhere: it gets no depth")
         return None
@@ -235,32 +281,44 @@ def _plan(
 
 def _match(
     view: int,
-    image: NDArray[np.uint8],
-    grey: NDArray[np.uint8],
+    photos: _Photos,
     cameras: Cameras,
     plan: ViewPlan,
     options: StereoOptions,
     matcher: Matcher,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Inverse depth of one view, 0 where the score is too low, and correlation times uniqueness; both (H, W)."""
+    """Inverse depth of one view, 0 where the score is too low, and correlation times uniqueness; both (h, w)."""
     assert cameras.intrinsics is not None
-    height, width = grey.shape[1:]
-    image = np.ascontiguousarray(image)
+    height, width = photos.grey.shape[1:]
+    own_width, own_height = photos.sizes[view].tolist()
+    image = np.ascontiguousarray(photos.images[photos.own(view)])
     agreeing = min(2, max(1, len(plan.sources) - 1))
-    levels = grey[np.concatenate([[view], plan.sources])]
+    levels = photos.grey[np.concatenate([[view], plan.sources])]
     half = shrink(levels, 2)
+    half_reference = np.ascontiguousarray(half[0, : -(-own_height // 2), : -(-own_width // 2)])
+    visible = half_visible = None
+    if photos.masks is not None:
+        visible = photos.masks[plan.sources]
+        half_visible = np.stack([resize_mask(mask, (half.shape[2], half.shape[1])) for mask in visible])
     half_cameras = Cameras(
         cameras.world_to_camera, scaled_intrinsics(cameras.intrinsics, (height, width), half.shape[1:])
     )
     inverse_depths = np.linspace(*plan.inverse_depths, options.planes, dtype=np.float32)
     warp = warp_between(half_cameras, view, plan.sources)
-    half_image = np.repeat(half[0, ..., None], 3, axis=2)
-    peaks = matcher.sweep(
-        Matching(half[0], half_image, half[1:], warp, agreeing, options.noise), inverse_depths, _SWEEP_WINDOW
-    )
-    rows, columns = np.arange(height)[:, None] // 2, np.arange(width) // 2
+    half_image = np.repeat(half_reference[..., None], 3, axis=2)
+    half_matching = Matching(half_reference, half_image, half[1:], warp, agreeing, options.noise, visible=half_visible)
+    peaks = matcher.sweep(half_matching, inverse_depths, _SWEEP_WINDOW)
+    rows, columns = np.arange(own_height)[:, None] // 2, np.arange(own_width) // 2
+    wanted = photos.wanted(view)
     matching = Matching(
-        levels[0], image, levels[1:], warp_between(cameras, view, plan.sources), agreeing, options.noise
+        np.ascontiguousarray(levels[0, :own_height, :own_width]),
+        image,
+        levels[1:],
+        warp_between(cameras, view, plan.sources),
+        agreeing,
+        options.noise,
+        wanted,
+        visible,
     )
     bounds = Bounds(
         unit=float(inverse_depths[1] - inverse_depths[0]),
@@ -273,30 +331,33 @@ def _match(
     # A pixel that has taken over a neighbour's plane is as unique as its own two peaks.
     second = np.clip(peaks.score[1] / np.maximum(peaks.score[0], 1e-3), 0, 1)
     quality = np.maximum(scores, 0) * (1 - second / 2)[rows, columns]
-    return np.where(scores > options.least_score, inverse_depth, 0), quality
+    kept = scores > options.least_score
+    return np.where(kept if wanted is None else kept & wanted, inverse_depth, 0), quality
 
 
 def _confirmed(
     view: int,
-    image: NDArray[np.uint8],
+    photos: _Photos,
     inverse_depth: NDArray[np.float32],
     cameras: Cameras,
     plan: ViewPlan,
     options: StereoOptions,
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Inverse depth (H, W), 0 where too few checking views agree, and the sum of their agreement."""
+    """Inverse depth (h, w), 0 where too few checking views agree, and the sum of their agreement."""
     there, back = warp_between(cameras, view, plan.checking_views), warp_back(cameras, view, plan.checking_views)
+    found, wanted = np.ascontiguousarray(inverse_depth[photos.own(view)]), photos.wanted(view)
+    visible = None if photos.masks is None else photos.masks[plan.checking_views]
     agreed = agreement(
-        inverse_depth[view], inverse_depth[plan.checking_views], there, back,
-        options.tolerance, options.pixel_tolerance, pool,
+        found, inverse_depth[plan.checking_views], there, back,
+        options.tolerance, options.pixel_tolerance, pool, visible,
     )  # fmt: skip
     count = (agreed.with_each > 0).sum(axis=0)
     # Where a pixel lies in few checking views' images, all of them but one must agree, and at least one.
     needed = np.clip(agreed.within.astype(np.intp) - 1, 1, options.agreeing)
-    kept = np.where(count >= needed, inverse_depth[view], 0)
+    kept = np.where(count >= needed, found, 0)
     remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)
-    extend(kept, np.where(count > 0, inverse_depth[view], 0), options.tolerance)
-    clear_contours(kept, image, options.smallest_patch)
+    extend(kept, np.where(count > 0, found, 0), options.tolerance)
+    clear_contours(kept, photos.images[photos.own(view)], options.smallest_patch, wanted)
     remove_speckles(kept, options.smallest_patch, 2 * options.tolerance)
     return kept, agreed.with_each.sum(axis=0)

@@ -66,6 +66,8 @@ def refine(
     """
     reference, colours = matching.reference, matching.colours
     quads = pack_quads(matching.sources).reshape(-1)
+    size = matching.sources.shape[1:]
+    wanted, visible = matching.wanted_or_empty, matching.visible_or_empty
     warp = np.concatenate([matching.warp.matrix, matching.warp.shift[..., None]], axis=2)  # (S, 3, 4)
     limits = Limits(
         unit=np.float32(bounds.unit),
@@ -86,7 +88,7 @@ def refine(
 
         def work(first: int, last: int, reaches: NDArray[np.int64] = reaches) -> None:
             refine_band(
-                first, last, reference, colours, quads, warp, taps, count, limits, reaches,
+                first, last, reference, colours, wanted, quads, size, visible, warp, taps, count, limits, reaches,
                 planes, scores, better, better_scores,  # noqa: B023 (all bands are done before these change)
             )  # fmt: skip
 

@@ -49,25 +49,43 @@ class Limits(NamedTuple):
 
 @compiled(fastmath=FASTMATH)
 def refine_band(  # type: ignore[no-untyped-def]
-    first, last, reference, colours, quads, warp, taps, count, limits, reaches, planes, scores, better, better_scores
+    first,
+    last,
+    reference,
+    colours,
+    wanted,
+    quads,
+    size,
+    visible,
+    warp,
+    taps,
+    count,
+    limits,
+    reaches,
+    planes,
+    scores,
+    better,
+    better_scores,
 ):
     """Rows `first` to before `last` of `plane_refinement.refine`; the result goes to `better` and `better_scores`.
 
     Args:
         first, last: rows.
-        reference: (H, W) grey.
-        colours: (H, W, 3) the reference in RGB.
+        reference: (h, w) grey.
+        colours: (h, w, 3) the reference in RGB.
+        wanted: (h, w) False where the reference is masked: NO_SCORE there. (0, 0): nowhere.
         quads: (S · H · W,) sources as `pack_quads` gives them.
+        size: H and W.
+        visible: (S · H · W,) False where a source is not to be matched. (0,): nowhere.
         warp: (S, 3, 4) to homogeneous source pixels from (column, row, 1, inverse depth).
         taps: (2, K) columns and rows of the window, of which the first `count` are used.
         count: see there.
         limits: of the hypotheses.
         reaches: distances at which neighbours are tried, none for no neighbours.
-        planes, scores: (3, H, W) and (H, W) before.
+        planes, scores: (3, h, w) and (h, w) before.
         better, better_scores: the same after.
     """
-    height, width = reference.shape
-    size = (height, width)
+    width = reference.shape[1]
     sources = len(warp)
     window = np.empty((4, taps.shape[1]), np.float32)  # columns, rows, weights (sum 1), grey levels around 0
     radius = np.float32(0)
@@ -79,10 +97,14 @@ def refine_band(  # type: ignore[no-untyped-def]
     normal = np.empty(9, np.float32)
     for y in range(first, last):
         for x in range(width):
-            level = _fill_window(reference, colours, x, y, count, limits.noise, window)
+            if len(wanted) > 0 and not wanted[y, x]:
+                better[0, y, x], better[1, y, x], better[2, y, x] = planes[0, y, x], np.float32(0), np.float32(0)
+                better_scores[y, x] = np.float32(NO_SCORE)
+                continue
+            level = _fill_window(reference, colours, wanted, x, y, count, limits.noise, window)
             w, along_x, along_y, score = planes[0, y, x], planes[1, y, x], planes[2, y, x], scores[y, x]
             if score <= np.float32(UNSCORED):
-                score = _score(quads, warp, size, x, y, (w, along_x, along_y), window, level, limits, found)
+                score = _score(quads, visible, warp, size, x, y, (w, along_x, along_y), window, level, limits, found)
             for direction in range(4 if len(reaches) > 0 else 0):
                 column, row = _best_neighbour(scores, x, y, direction, reaches)
                 if column < 0:
@@ -92,12 +114,26 @@ def refine_band(  # type: ignore[no-untyped-def]
                 change = abs(new_w - w) + radius * (abs(new_x - along_x) + abs(new_y - along_y))
                 if not limits.lowest <= new_w <= limits.highest or change < np.float32(NEGLIGIBLE) * limits.unit:
                     continue
-                new_score = _score(quads, warp, size, x, y, (new_w, new_x, new_y), window, level, limits, found)
+                new_score = _score(
+                    quads, visible, warp, size, x, y, (new_w, new_x, new_y), window, level, limits, found
+                )
                 if new_score > score:
                     w, along_x, along_y, score = new_w, new_x, new_y, new_score
             if score > 0:
                 step_w, step_x, step_y = _gauss_newton(
-                    quads, warp, size, x, y, (w, along_x, along_y), window, level, limits, found, moments, normal
+                    quads,
+                    visible,
+                    warp,
+                    size,
+                    x,
+                    y,
+                    (w, along_x, along_y),
+                    window,
+                    level,
+                    limits,
+                    found,
+                    moments,
+                    normal,
                 )
                 step_w = min(max(step_w, np.float32(-1)), np.float32(1))
                 if abs(step_w) + radius * (abs(step_x) + abs(step_y)) > np.float32(NEGLIGIBLE):
@@ -105,7 +141,9 @@ def refine_band(  # type: ignore[no-untyped-def]
                     bound = limits.steepest * new_w
                     new_x = min(max(along_x + limits.unit * step_x, -bound), bound)
                     new_y = min(max(along_y + limits.unit * step_y, -bound), bound)
-                    new_score = _score(quads, warp, size, x, y, (new_w, new_x, new_y), window, level, limits, found)
+                    new_score = _score(
+                        quads, visible, warp, size, x, y, (new_w, new_x, new_y), window, level, limits, found
+                    )
                     if new_score > score:
                         w, along_x, along_y, score = new_w, new_x, new_y, new_score
             better[0, y, x], better[1, y, x], better[2, y, x] = w, along_x, along_y
@@ -113,7 +151,7 @@ def refine_band(  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _fill_window(reference, colours, x, y, count, noise, window):  # type: ignore[no-untyped-def]
+def _fill_window(reference, colours, wanted, x, y, count, noise, window):  # type: ignore[no-untyped-def]
     """Take the pixel's grey levels and weights; returns their weighted mean and deviation, noise included."""
     height, width = reference.shape
     red, green, blue = int(colours[y, x, 0]), int(colours[y, x, 1]), int(colours[y, x, 2])
@@ -129,6 +167,13 @@ def _fill_window(reference, colours, x, y, count, noise, window):  # type: ignor
         weight = np.float32(1) / ((np.float32(1) + away) * (np.float32(1) + away) * (np.float32(1) + away))
         window[2, k] = weight
         total += weight
+    if len(wanted) > 0:
+        total = np.float32(0)
+        for k in range(count):
+            column = min(max(x + np.int64(window[0, k]), 0), width - 1)
+            row = min(max(y + np.int64(window[1, k]), 0), height - 1)
+            window[2, k] = window[2, k] if wanted[row, column] else np.float32(0)
+            total += window[2, k]
     share = np.float32(1) / total
     mean, square = np.float32(0), np.float32(0)
     for k in range(count):
@@ -152,10 +197,10 @@ def _best_neighbour(scores, x, y, direction, reaches):  # type: ignore[no-untype
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _score(quads, warp, size, x, y, plane, window, level, limits, found):  # type: ignore[no-untyped-def]
+def _score(quads, visible, warp, size, x, y, plane, window, level, limits, found):  # type: ignore[no-untyped-def]
     """Mean correlation with the `agreeing` best sources; `found` (S,) takes that with each."""
     for source in range(len(found)):
-        found[source] = _correlation(quads, warp, size, source, x, y, plane, window, level, limits.noise)
+        found[source] = _correlation(quads, visible, warp, size, source, x, y, plane, window, level, limits.noise)
     total, last, left = np.float32(0), np.float32(2), limits.agreeing
     while left > 0:  # the next smaller score, ties counted
         best, ties = np.float32(NO_SCORE), 0
@@ -174,7 +219,7 @@ def _score(quads, warp, size, x, y, plane, window, level, limits, found):  # typ
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _project(warp, size, source, x, y, plane):  # type: ignore[no-untyped-def]
+def _project(visible, warp, size, source, x, y, plane):  # type: ignore[no-untyped-def]
     """Homogeneous source pixel of the window's centre, its change per column and per row, and whether it is seen."""
     height, width = size
     column, row = np.float32(x), np.float32(y)
@@ -191,6 +236,10 @@ def _project(warp, size, source, x, y, plane):  # type: ignore[no-untyped-def]
     half = np.float32(0.5)
     right, bottom = np.float32(width) - half, np.float32(height) - half
     seen = (z > 0) & (u >= -half * z) & (u <= right * z) & (v >= -half * z) & (v <= bottom * z)
+    if seen and len(visible) > 0:
+        nearest_column = min(np.int64(u / z + half), width - 1)
+        nearest_row = min(np.int64(v / z + half), height - 1)
+        seen = visible[source * height * width + nearest_row * width + nearest_column]
     return (u, v, z), (across_u, across_v, across_z), (down_u, down_v, down_z), seen
 
 
@@ -207,9 +256,9 @@ def _sample(quads, first, width, height, u, v):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _correlation(quads, warp, size, source, x, y, plane, window, level, noise):  # type: ignore[no-untyped-def]
+def _correlation(quads, visible, warp, size, source, x, y, plane, window, level, noise):  # type: ignore[no-untyped-def]
     """Weighted zero-mean normalised cross-correlation of the window with its image through the plane."""
-    centre, across, down, seen = _project(warp, size, source, x, y, plane)
+    centre, across, down, seen = _project(visible, warp, size, source, x, y, plane)
     mean, deviation = level
     height, width = size
     first = np.uint64(source * height * width)
@@ -228,11 +277,11 @@ def _correlation(quads, warp, size, source, x, y, plane, window, level, noise): 
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _gauss_newton(quads, warp, size, x, y, plane, window, level, limits, found, moments, normal):  # type: ignore[no-untyped-def]
+def _gauss_newton(quads, visible, warp, size, x, y, plane, window, level, limits, found, moments, normal):  # type: ignore[no-untyped-def]
     """Step of inverse depth and slopes, in units, towards the best correlation with the sources that show the pixel."""
     best = np.float32(NO_SCORE)
     for source in range(len(found)):
-        found[source] = _moments(quads, warp, size, source, x, y, plane, window, level, limits, moments)
+        found[source] = _moments(quads, visible, warp, size, source, x, y, plane, window, level, limits, moments)
         best = max(best, found[source])
     for k in range(len(normal)):
         normal[k] = np.float32(0)
@@ -243,13 +292,13 @@ def _gauss_newton(quads, warp, size, x, y, plane, window, level, limits, found, 
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _moments(quads, warp, size, source, x, y, plane, window, level, limits, moments):  # type: ignore[no-untyped-def]
+def _moments(quads, visible, warp, size, source, x, y, plane, window, level, limits, moments):  # type: ignore[no-untyped-def]
     """Weighted sums over the window that the equations of one source are made of; returns its correlation.
 
     g is the derivative of a sample by the inverse depth at its pixel, in units; by the slopes it is g times the tap's
     offset. Order: s, s², r s; g, gx, gy; g², g²x, g²y, g²x², g²xy, g²y²; s g, s gx, s gy; r g, r gx, r gy.
     """
-    centre, across, down, seen = _project(warp, size, source, x, y, plane)
+    centre, across, down, seen = _project(visible, warp, size, source, x, y, plane)
     mean, deviation = level
     height, width = size
     first = np.uint64(source * height * width)

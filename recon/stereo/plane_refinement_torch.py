@@ -42,6 +42,7 @@ class _Windows(TorchViews):
         taps, count = window_taps(window)
         self.taps = [(int(x), int(y)) for x, y in taps.T[:count]]
         self.radius = float(taps[0].max())
+        self.wanted = None if matching.wanted is None else torch.from_numpy(matching.wanted).to(device)
         colours = torch.from_numpy(matching.colours).to(device).float()
         height, width = self.reference.shape
         values, weights = [], []
@@ -50,10 +51,11 @@ class _Windows(TorchViews):
             columns = (torch.arange(width, device=device) + x).clamp(0, width - 1)
             away = ((colours[rows, columns] - colours) ** 2).sum(dim=-1) / COLOUR_SCALE**2
             values.append(self.reference[rows, columns])
-            weights.append(1 / (1 + away) ** 3)
+            weight = 1 / (1 + away) ** 3
+            weights.append(weight if self.wanted is None else weight * self.wanted[rows, columns])
         self.values = torch.stack(values)
         self.weights = torch.stack(weights)
-        self.weights /= self.weights.sum(dim=0)
+        self.weights /= self.weights.sum(dim=0).clamp(min=1e-30)
         self.mean = (self.weights * self.values).sum(dim=0)
         variance = (self.weights * self.values**2).sum(dim=0) - self.mean**2
         self.deviation = (variance.clamp(min=0) + self.noise).sqrt()
@@ -61,7 +63,8 @@ class _Windows(TorchViews):
     def score(self, planes: torch.Tensor) -> torch.Tensor:
         """Mean (H, W) of the best correlations with the sources."""
         found = torch.stack([self._moments(source, planes, 1.0, 3)[0] for source in range(len(self.sources))])
-        return found.topk(self.agreeing, dim=0).values.mean(dim=0)
+        score = found.topk(self.agreeing, dim=0).values.mean(dim=0)
+        return score if self.wanted is None else torch.where(self.wanted, score, NO_SCORE)
 
     def moments(self, source: int, planes: torch.Tensor, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Correlation (H, W), and the 18 sums (18, H, W) that the equations of one source are made of."""
@@ -81,7 +84,7 @@ class _Windows(TorchViews):
             sample, by_u, by_v = self.sample(source, u, v)
             parts = [sample, sample**2, value * sample]
             if count > 3:
-                height, width = w.shape
+                height, width = self.sources.shape[1:]
                 u, v = u.nan_to_num().clamp(0, width - 1), v.nan_to_num().clamp(0, height - 1)
                 g = unit * (by_u * (shift[0] - u * shift[2]) + by_v * (shift[1] - v * shift[2])) / z
                 square = g * g
@@ -92,7 +95,7 @@ class _Windows(TorchViews):
                 sums[k] += weight * part
         variance = (sums[1] - sums[0] ** 2).clamp(min=0) + self.noise
         correlation = (sums[2] - sums[0] * self.mean) / (self.deviation * variance.sqrt())
-        return torch.where(self.visible(u0, v0, z0), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
+        return torch.where(self.visible(source, u0, v0, z0), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
 
 
 def _spread(

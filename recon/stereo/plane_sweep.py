@@ -48,7 +48,7 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
     height, width = matching.reference.shape
     inverse_depth = np.zeros((2, height, width), np.float32)
     score = np.full((2, height, width), NO_SCORE, np.float32)
-    quads = pack_quads(matching.sources)
+    quads, visible = pack_quads(matching.sources), matching.visible_or_empty
     in_bands(
         pool,
         height,
@@ -58,6 +58,8 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
             last,
             matching.reference,
             quads,
+            matching.sources.shape[1:],
+            visible,
             matching.warp.matrix,
             matching.warp.shift,
             inverse_depths,
@@ -73,7 +75,20 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
 
 @compiled(fastmath=FASTMATH)
 def _sweep_band(  # type: ignore[no-untyped-def]
-    top, bottom, reference, quads, matrix, shift, inverse_depths, radius, agreeing, noise, best_depth, best_score
+    top,
+    bottom,
+    reference,
+    quads,
+    source_size,
+    visible,
+    matrix,
+    shift,
+    inverse_depths,
+    radius,
+    agreeing,
+    noise,
+    best_depth,
+    best_score,
 ):
     height, width = reference.shape
     rows = bottom - top
@@ -105,6 +120,8 @@ def _sweep_band(  # type: ignore[no-untyped-def]
         for source in range(len(quads)):
             _sample_plane(
                 quads[source],
+                source_size,
+                visible[source * quads.shape[1] : (source + 1) * quads.shape[1]],
                 matrix[source],
                 shift[source],
                 inverse_depths[plane],
@@ -178,6 +195,8 @@ def _window_moments(values, radius, noise, mean, deviation):  # type: ignore[no-
 @compiled(fastmath=FASTMATH)
 def _sample_plane(  # type: ignore[no-untyped-def]
     quads,
+    source_size,
+    visible,
     matrix,
     shift,
     inverse_depth,
@@ -195,7 +214,7 @@ def _sample_plane(  # type: ignore[no-untyped-def]
     Three loops per row, because the compiler turns those without scattered loads into vector instructions.
     """
     padded_rows, width = sampled.shape
-    right, bottom = np.float32(width - 1), np.float32(height - 1)
+    right, bottom = np.float32(source_size[1] - 1), np.float32(source_size[0] - 1)
     for j in range(padded_rows):
         y = np.float32(min(max(top + j - radius, 0), height - 1))
         start_u = matrix[0, 1] * y + matrix[0, 2] + shift[0] * inverse_depth
@@ -221,6 +240,8 @@ def _sample_plane(  # type: ignore[no-untyped-def]
             _inside_row(
                 start_u, start_v, start_z, matrix[0, 0], matrix[1, 0], matrix[2, 0], right, bottom, inside[j - radius]
             )
+            if len(visible) > 0:
+                _visible_row(visible, fractions[0], fractions[1], places, source_size[1], inside[j - radius])
 
 
 @compiled(fastmath=FASTMATH)
@@ -280,6 +301,15 @@ def _inside_row(start_u, start_v, start_z, step_u, step_v, step_z, right, bottom
         inside[x] = (
             (z > 0) & (u >= -half * z) & (u <= (right + half) * z) & (v >= -half * z) & (v <= (bottom + half) * z)
         )
+
+
+@compiled(fastmath=FASTMATH)
+def _visible_row(visible, across, down, places, stride, inside):  # type: ignore[no-untyped-def]
+    """Leave True where the source's pixel nearest to the place of a sample is visible, too."""
+    half = np.float32(0.5)
+    for x in range(len(inside)):
+        nearest = places[x] + (across[x] >= half) + stride * (down[x] >= half)
+        inside[x] = inside[x] and visible[nearest]
 
 
 @compiled(fastmath=FASTMATH)

@@ -30,7 +30,7 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
             variance = (_box(sample**2, window) - average**2).clamp(min=0) + noise
             covariance = _box(sample * views.reference, window) - average * mean
             correlation = covariance / (deviation * variance.sqrt())
-            correlations.append(torch.where(views.visible(u, v, z), correlation.clamp(min=NO_SCORE), NO_SCORE))
+            correlations.append(torch.where(views.visible(source, u, v, z), correlation.clamp(min=NO_SCORE), NO_SCORE))
         after = torch.stack(correlations).topk(matching.agreeing, dim=0).values.mean(dim=0)
         if plane >= 2:
             bend = before - 2 * peak + after
@@ -52,6 +52,7 @@ class TorchViews:
     def __init__(self, matching: Matching, device: torch.device) -> None:
         self.reference = torch.from_numpy(matching.reference).to(device).float() - 128  # (H, W)
         self.sources = torch.from_numpy(matching.sources).to(device).float() - 128  # (S, H, W)
+        self._visible = None if matching.visible is None else torch.from_numpy(matching.visible).to(device)
         self.matrix = torch.from_numpy(matching.warp.matrix).to(device)
         self.shift = torch.from_numpy(matching.warp.shift).to(device)
         height, width = self.reference.shape
@@ -69,14 +70,19 @@ class TorchViews:
         )
         return u, v, z
 
-    def visible(self, u: torch.Tensor, v: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """Whether homogeneous pixels lie in front of a source and within its image."""
-        height, width = self.reference.shape
-        return (z > 0) & (u >= -0.5 * z) & (u <= (width - 0.5) * z) & (v >= -0.5 * z) & (v <= (height - 0.5) * z)
+    def visible(self, source: int, u: torch.Tensor, v: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Whether homogeneous pixels lie in front of a source and within its image, where that is not masked."""
+        height, width = self.sources.shape[1:]
+        within = (z > 0) & (u >= -0.5 * z) & (u <= (width - 0.5) * z) & (v >= -0.5 * z) & (v <= (height - 0.5) * z)
+        if self._visible is None:
+            return within
+        column = (u / z + 0.5).nan_to_num().clamp(0, width - 1).long()
+        row = (v / z + 0.5).nan_to_num().clamp(0, height - 1).long()
+        return within & self._visible[source, row, column]
 
     def sample(self, source: int, u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Bilinear samples at pixels (...,), and their derivatives by u and v; outside the image its border goes on."""
-        height, width = self.reference.shape
+        height, width = self.sources.shape[1:]
         u = torch.where(u > 0, u, 0.0).clamp(max=width - 1)  # NaN goes to 0
         v = torch.where(v > 0, v, 0.0).clamp(max=height - 1)
         left, upper = u.floor(), v.floor()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import pixel_centres
+from recon.sources.mask_resize import resize_mask
 from recon.stereo.consistency import agreement
 from recon.stereo.images import Matching, scaled_intrinsics, shrink, warp_back, warp_between
 from recon.stereo.plane_sweep import sweep
@@ -34,7 +35,13 @@ _TOLERANCE, _PIXELS = 0.05, 1.5
 """How near a point must come to what another view finds, relative and in pixels of the thumbnail."""
 
 
-def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: ThreadPoolExecutor) -> SparsePoints:
+def rough_points(
+    grey: NDArray[np.uint8],
+    cameras: Cameras,
+    noise: float,
+    pool: ThreadPoolExecutor,
+    masks: NDArray[np.bool_] | None = None,
+) -> SparsePoints:
     """Points that two or more views agree on roughly, in the frame and units of the cameras.
 
     Args:
@@ -42,12 +49,15 @@ def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: 
         cameras: complete, in pixels of these images.
         noise: of the images, in grey levels.
         pool: what the bands of rows are worked on by.
+        masks: (N, H, W) False where a view is not to be matched; None: nowhere.
     """
     count, *size = grey.shape
     thumbnails = shrink(grey, max(1, round(max(size) / _SIDE)))
     assert cameras.intrinsics is not None
     intrinsics = scaled_intrinsics(cameras.intrinsics, (size[0], size[1]), thumbnails.shape[1:])
     cameras = Cameras(cameras.world_to_camera, intrinsics)
+    small = (thumbnails.shape[2], thumbnails.shape[1])
+    visible = None if masks is None else np.stack([resize_mask(mask, small) for mask in masks])
     found = np.zeros(thumbnails.shape, np.float32)
     neighbours = [_neighbours(view, cameras) for view in range(count)]
     for view, (sources, nearest) in enumerate(neighbours):
@@ -56,9 +66,12 @@ def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: 
         agreeing = min(2, max(1, len(sources) - 1))
         warp = warp_between(cameras, view, sources)
         colours = np.repeat(thumbnails[view, ..., None], 3, axis=2)
-        matching = Matching(thumbnails[view], colours, thumbnails[sources], warp, agreeing, noise)
+        seen = None if visible is None else visible[sources]
+        matching = Matching(thumbnails[view], colours, thumbnails[sources], warp, agreeing, noise, visible=seen)
         peaks = sweep(matching, np.linspace(0, 1 / nearest, _PLANES, dtype=np.float32), _WINDOW, pool)
         sure = (peaks.score[0] > _SCORE) & (peaks.score[1] < _UNIQUE * peaks.score[0])
+        if visible is not None:
+            sure &= visible[view]
         found[view] = np.where(sure, peaks.inverse_depth[0], 0)
     points: list[NDArray[np.float64]] = []
     observed: list[list[NDArray[np.intp]]] = [[] for _ in range(count)]
@@ -67,7 +80,8 @@ def rough_points(grey: NDArray[np.uint8], cameras: Cameras, noise: float, pool: 
         if len(sources) == 0:
             continue
         there, back = warp_between(cameras, view, sources), warp_back(cameras, view, sources)
-        near = agreement(found[view], found[sources], there, back, _TOLERANCE, _PIXELS, pool)
+        seen = None if visible is None else visible[sources]
+        near = agreement(found[view], found[sources], there, back, _TOLERANCE, _PIXELS, pool, seen)
         agreed = near.with_each > 0  # (S, h, w)
         kept = np.asarray(agreed.any(axis=0))
         indices = total + np.arange(int(kept.sum()))

@@ -39,7 +39,12 @@ class ViewPlan(NamedTuple):
 
 
 def plan_view(
-    view: int, cameras: Cameras, sparse: SparsePoints, size: tuple[int, int], sources: int, checking_views: int
+    view: int,
+    cameras: Cameras,
+    sparse: SparsePoints,
+    sizes: NDArray[np.int64],
+    sources: int,
+    checking_views: int,
 ) -> ViewPlan | None:
     """Sources and depth range of one view; None where it sees fewer than `FEWEST_POINTS`.
 
@@ -48,9 +53,9 @@ def plan_view(
 
     Args:
         view: index of the view.
-        cameras: of all N views, complete, in pixels of images of this `size`.
+        cameras: of all N views, complete, in pixels of images of these `sizes`.
         sparse: points that the views see.
-        size: height and width.
+        sizes: (N, 2) width and height, or (2,) of all.
         sources: most views to match with.
         checking_views: most views to hold the depth against.
     """
@@ -66,7 +71,7 @@ def plan_view(
     rays /= np.maximum(np.linalg.norm(rays, axis=2, keepdims=True), 1e-300)
     angles = np.degrees(np.arccos(np.clip((rays * rays[view]).sum(axis=2), -1, 1)))  # (N, K)
     pixels, depths = project_points(np.broadcast_to(points, rays.shape), cameras.intrinsics, cameras.world_to_camera)
-    inside = (depths > 0) & (pixels >= 0).all(axis=2) & (pixels < (size[1], size[0])).all(axis=2)
+    inside = (depths > 0) & (pixels >= 0).all(axis=2) & (pixels < np.reshape(sizes, (-1, 1, 2))).all(axis=2)
     tracked = np.stack([np.isin(seen, indices, assume_unique=True) for indices in sparse.observed])
     suits = np.minimum(angles / _GOOD_ANGLE, 1) ** 2 / (1 + (angles / _WIDE_ANGLE) ** 4)
     worth = (suits * inside * np.where(tracked, 1.0, _UNTRACKED)).sum(axis=1)  # (N,)

@@ -99,7 +99,7 @@ def compare(count: int, compared: int) -> None:
         depth = np.zeros((compared, *SIZE), np.float32)
         start = time.perf_counter()
         for place, view in enumerate(chosen.tolist()):
-            plan = plan_view(view, views.cameras, sparse, SIZE, OPTIONS.sources, OPTIONS.checking_views)
+            plan = plan_view(view, views.cameras, sparse, np.array(SIZE[::-1]), OPTIONS.sources, OPTIONS.checking_views)
             assert plan is not None
             inverse_depths = np.linspace(*plan.inverse_depths, OPTIONS.planes, dtype=np.float32)
             swept, score = sweep_with_torch(grey, extrinsics, intrinsics, plan.sources, view, inverse_depths, separable)

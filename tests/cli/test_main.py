@@ -70,6 +70,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     ),
     "out": ("--out here", Path("here")),
     "cameras": ("--cameras cameras.json", "cameras.json"),
+    "masks": ("--masks photos/1.png", Path("photos/1.png")),
+    "invert_masks": ("--invert-masks", True),
     "weights": ("--weights none", "none"),
     "revision": ("--revision v1", "v1"),
     "commercial_only": ("--commercial-only", True),

@@ -49,6 +49,7 @@ def test_filled_pixels_are_told_apart_kept_and_noted(with_filled):
         "valid": pytest.approx(prediction.valid.mean()),
         "filled": pytest.approx(prediction.filled.mean()),
         "sky": None,
+        "masked": None,
     }
 
 

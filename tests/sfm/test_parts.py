@@ -8,7 +8,7 @@ import pycolmap
 import pytest
 
 from recon.errors import InputError
-from recon.sfm.features import extract_features, write_cameras
+from recon.sfm.features import extract_features, read_keypoints, write_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.merit import Merit, _lens_exists
 from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
@@ -198,3 +198,20 @@ def test_the_better_of_two_models():
     worst_first = [(False, 22, 0.0), (True, 5, 0.3), (True, 8, 1.1), (True, 8, 0.3)]
     merits = [Merit(supported, confirmed, -error) for supported, confirmed, error in worst_first]
     assert sorted(merits) == merits
+
+
+def test_masked_pixels_have_no_features(tmp_path: Path):
+    """Also in photos searched again at double size, as these are; the photo without a mask has them everywhere."""
+    pixels = numpy_random(0).integers(0, 256, (30, 40, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    mask = np.ones(pixels.shape[:2], bool)
+    mask[60:160, 100:260] = False
+    photos = [prepare_photo(Photo(name, pixels, mask=m), max_side=256) for name, m in (("a", mask), ("b", None))]
+    write_cameras(tmp_path / "database.db", photos, "SIMPLE_RADIAL", shared=True)
+    counts = extract_features(tmp_path / "database.db", photos, tmp_path, 5000, 1, lambda done: None)
+    assert 0 < counts[0] < counts[1]
+    with pycolmap.Database.open(tmp_path / "database.db") as database:
+        for index in range(2):
+            places = read_keypoints(database, index) / photos[index].scale
+            inside = (places > (101, 61)).all(axis=1) & (places < (259, 159)).all(axis=1)
+            assert inside.any() == (index == 1)
+    assert not list(tmp_path.glob("*.p?m*"))

@@ -166,7 +166,8 @@ def test_the_refinement_scores_as_a_weighted_correlation_does(case):
     limits = Limits(*(np.float32(value) for value in (5e-3, 0.1, 0.5, 0.05, NOISE**2)), matching.agreeing)
     warp = np.concatenate([matching.warp.matrix, matching.warp.shift[..., None]], axis=2)
     refine_band(
-        0, SIZE[0], matching.reference, matching.colours, pack_quads(matching.sources).reshape(-1), warp, taps, count,
+        0, SIZE[0], matching.reference, matching.colours, matching.wanted_or_empty,
+        pack_quads(matching.sources).reshape(-1), SIZE, matching.visible_or_empty, warp, taps, count,
         limits, np.zeros(0, np.int64), planes, np.full(SIZE, -2, np.float32), after, scores,
     )  # fmt: skip
     assert (np.abs(after - planes).max(axis=0) > 0).mean() > 0.5

@@ -238,7 +238,7 @@ def arc_around(angles: list[float]) -> NDArray[np.float64]:
 
 def test_views_at_a_good_angle_come_first_and_those_at_one_place_not_at_all():
     cameras, sparse = cloud(arc_around([0, 0, 1, 10, 60]))
-    plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
+    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6)
     assert plan is not None
     assert plan.sources.tolist() == [3, 2, 4] or plan.sources.tolist() == [3, 4, 2]
     assert plan.sources.tolist() == plan.checking_views.tolist()
@@ -248,7 +248,7 @@ def test_views_that_look_elsewhere_are_no_sources():
     extrinsics = arc_around([0, 8, 8, -8])
     extrinsics[2] = turned(np.pi) @ extrinsics[2]
     cameras, sparse = cloud(extrinsics)
-    plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
+    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6)
     assert plan is not None
     assert sorted(plan.sources.tolist()) == [1, 3]
 
@@ -256,7 +256,7 @@ def test_views_that_look_elsewhere_are_no_sources():
 def test_views_that_were_found_to_share_points_are_preferred():
     cameras, sparse = cloud(arc_around([0, 8, -8]))
     half = SparsePoints(sparse.points, (sparse.observed[0], sparse.observed[1][:5], sparse.observed[2]))
-    plan = plan_view(0, cameras, half, SIZE, 1, 2)
+    plan = plan_view(0, cameras, half, np.array(SIZE[::-1]), 1, 2)
     assert plan is not None
     assert plan.sources.tolist() == [2]
     assert plan.checking_views.tolist() == [2, 1]
@@ -264,7 +264,7 @@ def test_views_that_were_found_to_share_points_are_preferred():
 
 def test_the_depth_range_holds_the_points_with_room_to_spare():
     cameras, sparse = cloud(arc_around([0, 8]))
-    plan = plan_view(0, cameras, sparse, SIZE, 4, 6)
+    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6)
     assert plan is not None
     depth = sparse.depths(0, cameras.world_to_camera)
     low, high = plan.inverse_depths
@@ -274,18 +274,20 @@ def test_the_depth_range_holds_the_points_with_room_to_spare():
 
 def test_a_view_with_few_points_has_no_plan():
     cameras, sparse = cloud(arc_around([0, 8]), FEWEST_POINTS - 1)
-    assert plan_view(0, cameras, sparse, SIZE, 4, 6) is None
+    assert plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6) is None
 
 
 def test_the_plan_does_not_depend_on_the_scale_or_the_place_of_the_world():
     cameras, sparse = cloud(arc_around([0, 3, 8, 20, -15]))
-    plan = plan_view(0, cameras, sparse, SIZE, 3, 4)
+    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 3, 4)
     world = turned(0.4, 1.0, -0.3)
     world[:3, 3] = 3, 4, 5
     extrinsics = cameras.world_to_camera @ invert_rigid(world)
     extrinsics[:, :3, 3] *= 10
     points = 10 * (sparse.points @ world[:3, :3].T + world[:3, 3])
-    moved = plan_view(0, Cameras(extrinsics, cameras.intrinsics), SparsePoints(points, sparse.observed), SIZE, 3, 4)
+    moved = plan_view(
+        0, Cameras(extrinsics, cameras.intrinsics), SparsePoints(points, sparse.observed), np.array(SIZE[::-1]), 3, 4
+    )
     assert plan is not None
     assert moved is not None
     assert moved.sources.tolist() == plan.sources.tolist()

@@ -1,0 +1,182 @@
+"""Masks that the user has beside the photos: a folder of pictures named like them; black is left out."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from recon.digests import digest, file_content
+from recon.errors import InputError
+from recon.messages import warn
+from recon.sources.formats import PHOTO_SUFFIXES
+from recon.sources.mask_resize import resize_mask
+from recon.sources.names import normalise_name
+from recon.sources.photo import Photo
+from recon.sources.pixels import read_picture
+
+WHITE_FROM = 128
+"""Level, 0 to 255, of the brightest channel of a mask from which on a pixel counts."""
+_TURNED_ON_ITS_SIDE = range(5, 9)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of each EXIF orientation upright (EXIF 2.32, 4.6.4; as Pillow has it)."""
+_NAMED = 3
+"""Names that a message lists at most."""
+
+
+@dataclass(frozen=True)
+class PhotoMasks:
+    """The mask file of each of N photos."""
+
+    paths: tuple[Path | None, ...]
+    """N; None for a photo without one."""
+    invert: bool = False
+    """White is left out instead of black."""
+
+    @staticmethod
+    def find(given: Path, names: Sequence[str], invert: bool = False) -> PhotoMasks:
+        """The masks of photos by their `names`.
+
+        Args:
+            given: a picture that is the mask of every photo, or a folder, of which sub-folders count too. A photo
+                `a/b.jpg` has the mask `a/b.jpg.png` or `a/b.png`, of any format, or else `b.jpg.png` or `b.png`.
+            names: N names of photos.
+            invert: white is left out instead of black.
+
+        Raises:
+            InputError: nothing is there, no mask is named like a photo, several are, or one like several photos.
+        """
+        if given.is_file():
+            return PhotoMasks((given,) * len(names), invert)
+        masks = _list_masks(given)
+        found = [_mask_of(name, masks) for name in names]
+        _refuse_shared(found, names)
+        without = [name for name, path in zip(names, found, strict=True) if path is None]
+        if len(without) == len(names):
+            example = PurePosixPath(names[0])
+            raise InputError(
+                f"masks: no picture in '{given}' is named like a photo; that of '{example}' would be "
+                f"{example.name}.png or {example.stem}.png"
+            )
+        if without:
+            unused = sorted({path.name for paths in masks.values() for path in paths} - {p.name for p in found if p})
+            for_none = f"; masks of no photo: {_listed(unused)}" if unused else ""
+            warn(f"no mask for {_listed(without)}, used whole{for_none}")
+        return PhotoMasks(tuple(found), invert)
+
+    def content(self, index: int) -> str:
+        """Hash of what decides the mask of photo number `index`."""
+        path = self.paths[index]
+        return digest(None if path is None else file_content(path), self.invert)
+
+    def apply(self, photo: Photo, index: int) -> Photo:
+        """Photo number `index` with its mask, beside any that it has.
+
+        Raises InputError where the mask cannot be read, is of another shape than the photo, or leaves nothing of it.
+        """
+        path = self.paths[index]
+        if path is None:
+            return photo
+        mask = _turned(read_mask(path), photo, path)
+        mask = mask ^ self.invert
+        if photo.mask is not None:
+            mask = mask & photo.mask
+        if not mask.any():
+            which, other = ("white", "black") if self.invert else ("black", "white")
+            raise InputError(
+                f"the mask '{path}' leaves nothing of '{photo.name}': {which} is left out, {other} counts; "
+                f"{'leave out' if self.invert else 'give'} invert_masks if it is the other way round"
+            )
+        return replace(photo, mask=mask)
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """(H, W) True where a picture is white and opaque, from half on; one of levels 0 and 1 alone has 1 for white.
+
+    Raises InputError as `recon.sources.pixels.read_picture`.
+    """
+    picture = read_picture(path)
+    levels = picture.pixels.max(axis=2)
+    white = levels >= (1 if levels.max() == 1 else WHITE_FROM)
+    return np.asarray(white if picture.opaque is None else white & picture.opaque)
+
+
+def _turned(mask: NDArray[np.bool_], photo: Photo, path: Path) -> NDArray[np.bool_]:
+    """The mask as the upright photo lies, at its size.
+
+    It is turned as the photo was, for most programs that make masks pass over EXIF; but if it has the shape of the
+    upright photo alone, it is upright already.
+    """
+    height, width = mask.shape
+    size = (photo.width, photo.height)
+    fits = _is_of_shape((width, height), size)
+    lies_turned = _is_of_shape((height, width), size) if photo.orientation in _TURNED_ON_ITS_SIDE else fits
+    if photo.orientation != 1 and lies_turned:
+        picture = Image.fromarray(mask.astype(np.uint8)).transpose(_TURNS[photo.orientation])
+        mask = np.asarray(picture).astype(np.bool_)
+    elif not fits:
+        raise InputError(
+            f"the mask '{path}' is {width}×{height} and the photo '{photo.name}' {size[0]}×{size[1]}: they must have "
+            "one shape"
+        )
+    return resize_mask(mask, size)
+
+
+def _is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether one is the other scaled, up to a pixel's rounding of the smaller one."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= max(*size, *other)
+
+
+def _list_masks(folder: Path) -> dict[str, list[Path]]:
+    """The pictures in a folder and its sub-folders, by their path in it without the suffix."""
+    if not folder.is_dir():
+        raise InputError(f"masks: '{folder}' does not exist; give a folder of pictures named like the photos")
+    found: dict[str, list[Path]] = defaultdict(list)
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place) / name for name in sorted(files) if not name.startswith(".")):
+            if path.suffix.lower() in PHOTO_SUFFIXES:
+                found[normalise_name(path.relative_to(folder).with_suffix("").as_posix())].append(path)
+    return found
+
+
+def _mask_of(name: str, masks: dict[str, list[Path]]) -> Path | None:
+    parts = PurePosixPath(name).parts
+    for tail in (PurePosixPath(*parts[first:]) for first in range(len(parts))):
+        for key in (tail.as_posix(), tail.with_suffix("").as_posix()):
+            paths = masks.get(key, [])
+            if len(paths) > 1:
+                raise InputError(f"masks: '{paths[0]}' and '{paths[1]}' are both named like '{name}'; leave one there")
+            if paths:
+                return paths[0]
+    return None
+
+
+def _refuse_shared(found: Sequence[Path | None], names: Sequence[str]) -> None:
+    owners: dict[Path, str] = {}
+    for path, name in zip(found, names, strict=True):
+        if path is not None and owners.setdefault(path, name) != name:
+            raise InputError(
+                f"masks: '{path}' is named like '{owners[path]}' and like '{name}'; name it {PurePosixPath(name).name}"
+                f"{path.suffix}, or put it into a sub-folder as the photo is"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = len(names) - _NAMED
+    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
