@@ -47,7 +47,6 @@ from recon.run.mono_settings import MonoSettings
 from recon.run.record import export_entries, image_entries, versions
 from recon.run.run_record import RunRecord
 from recon.sources.images import check_folders_apart
-from recon.sources.masks import PhotoMasks
 from recon.sources.photo import Photo
 from recon.sources.photo_cameras import PhotoCameras
 from recon.types import Prediction, Units
@@ -131,7 +130,6 @@ def run_mono(
     listed = list_photos([*settings.inputs, *photos], part_of(settings, SourceOptions))
     check_folders_apart(listed[0].source.folders, out)
     names = [photo.name for photo in listed]
-    masks = None if settings.masks is None else PhotoMasks.find(settings.masks, names, settings.invert_masks)
     clock = _Clock()
 
     with collect_warnings() as warnings, listen(progress), contextlib.ExitStack() as run:
@@ -142,7 +140,6 @@ def run_mono(
         profile.fit.check(profile.name, settings.process_res, settings.process_res_method)
 
         def prepare(photo: Photo, index: int) -> SinglePhoto:
-            photo = photo if masks is None else masks.apply(photo, index)
             return fit_single(profile, photo, cameras, names, index, settings.process_res, settings.process_res_method)
 
         about = {

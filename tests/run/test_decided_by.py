@@ -29,6 +29,9 @@ CHANGED: dict[str, Any] = {
     "export_feat_layers": (1,),
     "strict": True,
     "input_kind": "photos",
+    "every": 2,
+    "limit": 1,
+    "ordered": True,
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""
