@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recon.choices import ExportChoices, InferenceOptions, MaskOptions, SplatOptimisation
+from recon.choices import ExportChoices, InferenceOptions, SourceOptions, SplatOptimisation
 from recon.digests import digest, with_contents
 from recon.options import options_of
 from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents
@@ -28,10 +28,6 @@ CHANGED: dict[str, Any] = {
     "mixed_sizes": "error",
     "export_feat_layers": (1,),
     "strict": True,
-    "input_kind": "photos",
-    "every": 2,
-    "limit": 1,
-    "ordered": True,
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""
@@ -50,7 +46,7 @@ def test_every_option_counts_but_those_of_the_files() -> None:
     source = photos(2)
     first = depth_key(plan(source))
     of_files = {*options_of(ExportChoices), *options_of(SplatOptimisation)} - {"seed"}
-    of_photos = set(options_of(MaskOptions))  # in the content of each photo
+    of_photos = set(options_of(SourceOptions)) - {"strict"}  # they decide which photos there are, and their content
     for name in set(options_of(InferenceOptions)) - of_files - of_photos:
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
     for name, value in {
