@@ -30,10 +30,10 @@ from recon.eval.results import Result
 from recon.eval.surface_metrics import SurfaceScores, surface_scores, thin
 from recon.eval.true_surface import surface_sizes, true_points
 from recon.eval.truth import GroundTruth, SparseDepth
-from recon.eval.view_alignment import align_views
 from recon.geometry.cameras import to_4x4
 from recon.geometry.similarity import Similarity, align_cameras
 from recon.geometry.unprojection import unproject_depth
+from recon.geometry.view_alignment import align_views
 from recon.messages import warn
 from recon.sources.fitting import map_intrinsics
 from recon.types import FloatArray

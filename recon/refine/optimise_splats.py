@@ -21,6 +21,7 @@ from recon.refine.optimisation.exposures import Exposures
 from recon.refine.optimisation.full_size_photos import FullSizePhotos
 from recon.refine.optimisation.loop import fit
 from recon.refine.optimisation.photos import Photos, ProcessedPhotos
+from recon.refine.optimisation.relative_exposures import evenly_exposed, relative_exposures
 from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.scoring import held_out_views, sample_of, score
 from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
@@ -72,8 +73,9 @@ def optimise_splats(
     fitted = views_with_pixels(prediction, [view for view in range(count) if view not in held_out])
     most = options.gs_splats or prediction.depth[0].size
     is_sparse = start is not None and len(start) < most / 2
+    exposures = relative_exposures(prediction, fitted)
     if start is None:
-        start = start_from_depth(prediction, fitted, options, from_depth_options)
+        start = start_from_depth(evenly_exposed(prediction, exposures), fitted, options, from_depth_options)
     check_gaussians(start)
     if correct_cameras is None:
         correct_cameras = prediction.extrinsics_origin not in (None, "given")
@@ -87,7 +89,7 @@ def optimise_splats(
     state = FitState(
         splats=AdamSplats.of(start, schedule.sh_degrees[0]),
         cameras=CorrectedCameras(world_to_camera, prediction.intrinsics.astype(np.float64), extent),
-        exposures=Exposures(count, fitted),
+        exposures=Exposures(exposures, fitted),
         rng=np.random.default_rng(seed),
     )
     updater = CpuUpdater(state.splats, threads)

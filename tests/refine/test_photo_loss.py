@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recon.refine.optimisation.photo_loss import PhotoLoss, Target
+from recon.refine.optimisation.photo_loss import CUT_OFF, PhotoLoss, Target
 from tests.seeds import numpy_random
 
 GAIN, OFFSET = np.float32([1.1, 0.9, 1.0]), np.float32([0.02, -0.03, 0])
@@ -26,7 +26,9 @@ def true_loss(view: Tensor, gain: Tensor, offset: Tensor, photo: Tensor, mask: T
     def mean(values: Tensor) -> Tensor:
         return torch.nn.functional.conv2d(values[:, None], kernel, padding=5)[:, 0]
 
-    x = torch.where(mask, gain[:, None, None] * view + offset[:, None, None], photo)
+    x = gain[:, None, None] * view + offset[:, None, None]
+    beyond = ((photo >= CUT_OFF[1]) & (x > photo)) | ((photo <= CUT_OFF[0]) & (x < photo))
+    x = torch.where(mask & ~beyond, x, photo)
     a, b = mean(x), mean(photo)
     xx, yy, xy = mean(x * x) - a * a, mean(photo * photo) - b * b, mean(x * photo) - a * b
     ssim = (2 * a * b + 1e-4) * (2 * xy + 9e-4) / ((a * a + b * b + 1e-4) * (xx + yy + 9e-4))
@@ -38,7 +40,7 @@ def pictures(size: tuple[int, int], share: float) -> tuple[NDArray[np.float32], 
     rng = numpy_random(*size)
     coarse = rng.uniform(0, 1, (3, *size))
     photo = np.cumsum(np.cumsum(coarse - 0.5, axis=1), axis=2)
-    photo = (photo - photo.min()) / max(np.ptp(photo), 1e-9)
+    photo = np.clip(1.4 * (photo - photo.min()) / max(np.ptp(photo), 1e-9) - 0.2, 0, 1)  # with some black and white
     view = np.clip(photo + rng.normal(0, 0.1, photo.shape), 0, 1.2)
     return view.astype(np.float32), photo.astype(np.float32), rng.uniform(size=size) < share
 

@@ -17,12 +17,13 @@ _RATES = np.array([1e-2, 1e-2, 1e-2, 5e-4, 5e-4, 5e-4])
 class Exposures:
     """Of N photos: what colours of the splats are multiplied by, and what is added then, to be those of each photo."""
 
-    def __init__(self, count: int, fitted: Sequence[int]) -> None:
-        """Of `count` photos; those `fitted` to have, together, the brightness of the splats."""
-        self.values = np.repeat([[1.0, 1, 1, 0, 0, 0]], count, axis=0)
+    def __init__(self, values: NDArray[np.float64], fitted: Sequence[int]) -> None:
+        """From (N, 6) gains and offsets to begin with; those of the photos `fitted` to keep their means."""
+        self.values = values.copy()
         """(N, 6) gains and offsets of the three channels."""
-        self._adam = Adam((count, 6), _RATES)
+        self._adam = Adam(values.shape, _RATES)
         self._fitted = list(fitted)
+        self._means = self._of_fitted()
 
     @property
     def gains(self) -> NDArray[np.float64]:
@@ -45,6 +46,11 @@ class Exposures:
         change = 0.1**progress * self._adam.step(view, gradient)
         self.values[view, :3] *= np.exp(-change[:3])
         self.values[view, 3:] -= change[3:]
+        away = self._of_fitted() - self._means
+        self.values[self._fitted, :3] /= np.exp(away[:3])
+        self.values[self._fitted, 3:] -= away[3:]
+
+    def _of_fitted(self) -> NDArray[np.float64]:
+        """(6,) means of the logarithms of the gains, and of the offsets."""
         of_fitted = self.values[self._fitted]
-        self.values[self._fitted, :3] /= np.exp(np.log(of_fitted[:, :3]).mean(axis=0))
-        self.values[self._fitted, 3:] -= of_fitted[:, 3:].mean(axis=0)
+        return np.concatenate([np.log(of_fitted[:, :3]).mean(axis=0), of_fitted[:, 3:].mean(axis=0)])

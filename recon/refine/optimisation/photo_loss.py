@@ -28,6 +28,9 @@ _W0, _W1, _W2, _W3, _W4, _W5 = (np.float32(weight) for weight in _window[: _HALF
 _WEIGHTS = (_window / _window.sum()).astype(np.float32)
 _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
+CUT_OFF = 1.5 / 255, 253.5 / 255
+"""Pixels of a photo at most or at least as bright may have been cut off: a darker, or brighter, view is right."""
+_LOWEST, _HIGHEST = (np.float32(value) for value in CUT_OFF)
 _PARTS = 8
 """Ranges of rows, for any number of threads."""
 
@@ -66,7 +69,9 @@ class PhotoLoss:
         target: Target,
         gradient: NDArray[np.float32],
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """The loss of gain · view + offset beside the photo of `target`; where its mask is False, they count as equal.
+        """The loss of gain · view + offset beside the photo of `target`.
+
+        Where its mask is False, or the photo is cut off at black or white and the view is beyond, they count as equal.
 
         Args:
             view: (3, H, W).
@@ -119,6 +124,7 @@ class PhotoLoss:
                 view[c],
                 self._view[c],
                 gain[c],
+                offset[c],
                 target.photo[c],
                 target.counts,
                 self._by_x[c],
@@ -172,6 +178,12 @@ def _blur(source: NDArray[np.float32], target: NDArray[np.float32]) -> None:
 
 
 @compiled(fastmath=_FAST)
+def _beyond(value: np.float32, wanted: np.float32) -> bool:
+    """Whether a photo is cut off where a view is brighter still, or darker."""
+    return (wanted >= _HIGHEST and value > wanted) or (wanted <= _LOWEST and value < wanted)
+
+
+@compiled(fastmath=_FAST)
 def _prepare(
     raw: NDArray[np.float32],
     gain: np.float32,
@@ -187,7 +199,8 @@ def _prepare(
     """The corrected view, its square and its product with the photo, all (H, W), in a range of rows."""
     for row in range(first, last):
         for c in range(raw.shape[1]):
-            value = gain * raw[row, c] + offset if mask[row, c] else photo[row, c]
+            value = gain * raw[row, c] + offset
+            value = value if mask[row, c] and not _beyond(value, photo[row, c]) else photo[row, c]
             view[row, c] = value
             squares[row, c] = value * value
             products[row, c] = value * photo[row, c]
@@ -241,6 +254,7 @@ def _derivatives(
     raw: NDArray[np.float32],
     view: NDArray[np.float32],
     gain: np.float32,
+    offset: np.float32,
     photo: NDArray[np.float32],
     mask: NDArray[np.bool_],
     by_x: NDArray[np.float32],
@@ -266,7 +280,7 @@ def _derivatives(
             row_difference += abs(away)
             sign = l1_weight if away > _ZERO else (-l1_weight if away < _ZERO else _ZERO)
             slope = sign + of_x[c] + _TWO * view[row, c] * of_xx[c] + photo[row, c] * of_xy[c]
-            slope = slope if mask[row, c] else _ZERO
+            slope = slope if mask[row, c] and not _beyond(gain * raw[row, c] + offset, photo[row, c]) else _ZERO
             row_gain += slope * raw[row, c]
             row_offset += slope
             gradient[row, c] = gain * slope

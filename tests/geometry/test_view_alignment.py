@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon.eval.view_alignment import align_views
 from recon.geometry.similarity import Similarity, align_cameras
+from recon.geometry.view_alignment import align_views
 from tests.geometry.random_cameras import random_rotations
 from tests.seeds import numpy_random
 
