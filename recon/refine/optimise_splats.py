@@ -26,7 +26,7 @@ from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.scoring import held_out_views, sample_of, score
 from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
 from recon.refine.optimisation.snapshots import Snapshots
-from recon.refine.optimisation.start import cameras_extent, start_from_depth, views_with_pixels
+from recon.refine.optimisation.start import cameras_extent, start_from_depth, typical_depth, views_with_pixels
 from recon.refine.optimisation.state import AdamSplats, FitState
 from recon.refine.optimised_splats import OptimisedSplats
 from recon.splats.parameters import check_gaussians
@@ -88,7 +88,13 @@ def optimise_splats(
     schedule = Schedule.of(options, start, is_sparse, most, number, extent, photos.levels)
     state = FitState(
         splats=AdamSplats.of(start, schedule.sh_degrees[0]),
-        cameras=CorrectedCameras(world_to_camera, prediction.intrinsics.astype(np.float64), extent),
+        cameras=CorrectedCameras(
+            world_to_camera,
+            prediction.intrinsics.astype(np.float64),
+            extent,
+            typical_depth(prediction) or extent,
+            fitted,
+        ),
         exposures=Exposures(exposures, fitted),
         rng=np.random.default_rng(seed),
     )
@@ -102,8 +108,8 @@ def optimise_splats(
     after, held_out_after = (score(state, updater, photos, views) for views in (sample, held_out))
     updater.close()
     return OptimisedSplats(
-        gaussians=state.splats.visible(),
-        world_to_camera=state.cameras.world_to_camera,
+        gaussians=state.cameras.splats_in_given_world(state.splats.visible()),
+        world_to_camera=state.cameras.in_given_world(),
         intrinsics=state.cameras.intrinsics,
         gains=state.exposures.gains,
         offsets=state.exposures.offsets,

@@ -35,6 +35,7 @@ def score(state: FitState, updater: SplatUpdater, photos: Photos, views: Sequenc
     if not views:
         return None
     found = []
+    state.cameras.take_others_along()
     for view in views:
         parts = photos.parts(view)
         found.append(compare([_drawn(state, updater, view, part) for part in parts], parts))

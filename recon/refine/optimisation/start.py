@@ -49,8 +49,13 @@ def cameras_extent(world_to_camera: NDArray[np.float64], prediction: Prediction)
     """How far the (N, 4, 4) cameras are from their middle, at most, and a tenth more; never nothing."""
     centres = invert_rigid(world_to_camera)[:, :3, 3]
     apart = float(np.linalg.norm(centres - centres.mean(axis=0), axis=1).max())
+    return max(1.1 * apart, _NEAREST_EXTENT * typical_depth(prediction), 1e-6)
+
+
+def typical_depth(prediction: Prediction) -> float:
+    """The median of the depth that was found; 0 without any."""
     known = prediction.depth[prediction.valid]
-    return max(1.1 * apart, _NEAREST_EXTENT * float(np.median(known)) if len(known) else 0.0, 1e-6)
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _without_masked_colors(prediction: Prediction) -> Prediction:
