@@ -180,7 +180,7 @@ def _blur(source: NDArray[np.float32], target: NDArray[np.float32]) -> None:
 @compiled(fastmath=_FAST)
 def _beyond(value: np.float32, wanted: np.float32) -> bool:
     """Whether a photo is cut off where a view is brighter still, or darker."""
-    return (wanted >= _HIGHEST and value > wanted) or (wanted <= _LOWEST and value < wanted)
+    return bool((wanted >= _HIGHEST and value > wanted) or (wanted <= _LOWEST and value < wanted))
 
 
 @compiled(fastmath=_FAST)
