@@ -405,8 +405,8 @@ class ExportChoices(CleanChoices, SeedOption, SplatBudget):
     )
     rasterizer: RasterizerName = option(
         "auto",
-        help="What renders splats. auto: gsplat where it is installed and there is CUDA, else cpu.",
-        used_by=(FORMATS,),
+        help="What renders splats, and optimises them. auto: gsplat where it is installed and there is CUDA, else cpu.",
+        used_by=(FORMATS, OPTIMISED_SPLATS),
     )
     render_cameras: Path | None = option(
         None,

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from recon.choices import SplatOptimisation
+from recon.choices import RasterizerName, SplatOptimisation
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
 from recon.geometry.located_depth import with_cameras
 from recon.refine.depth_splats import DepthSplatOptions
 from recon.refine.optimisation.camera_corrections import CorrectedCameras
-from recon.refine.optimisation.cpu_updater import CpuUpdater
 from recon.refine.optimisation.exposures import Exposures
 from recon.refine.optimisation.full_size_photos import FullSizePhotos
 from recon.refine.optimisation.loop import fit
@@ -28,6 +27,7 @@ from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimisation.start import cameras_extent, start_from_depth, typical_depth, views_with_pixels
 from recon.refine.optimisation.state import AdamSplats, FitState
+from recon.refine.optimisation.updaters import open_updater
 from recon.refine.optimised_splats import OptimisedSplats
 from recon.splats.parameters import check_gaussians
 from recon.types import Gaussians, Prediction
@@ -42,6 +42,7 @@ def optimise_splats(
     correct_cameras: bool | None = None,
     seed: int = 0,
     threads: int | None = None,
+    rasterizer: RasterizerName = "cpu",
     snapshots: Snapshots | None = None,
 ) -> OptimisedSplats:
     """Fit splats to the photos of a prediction with cameras.
@@ -58,6 +59,7 @@ def optimise_splats(
         correct_cameras: also find small corrections of cameras and focal lengths; by default of those not given.
         seed: of the order of the photos.
         threads: of the CPU, by default one per core.
+        rasterizer: `cpu`; `gsplat`, with which steps are made on CUDA, not the same to the bit each time; or `auto`.
         snapshots: where the state is written now and then; if it is there already, of the same arguments and the same
             program, it goes on from there, to the same bytes. Whoever keeps what comes out calls its `remove`.
 
@@ -98,7 +100,7 @@ def optimise_splats(
         exposures=Exposures(exposures, fitted),
         rng=np.random.default_rng(seed),
     )
-    updater = CpuUpdater(state.splats, threads)
+    updater = open_updater(rasterizer, state.splats, threads)
     sample = sample_of(fitted)
     before, held_out_before = (score(state, updater, photos, views) for views in (sample, held_out))
     keeper = SnapshotKeeper(snapshots, prediction, options, start, correct_cameras, seed)

@@ -47,6 +47,7 @@ def fit_to_photos(
         start=start,
         from_depth_options=of_depth,
         seed=choices.seed,
+        rasterizer=choices.rasterizer,
         snapshots=snapshots,
     )
 

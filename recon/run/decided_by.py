@@ -70,4 +70,5 @@ def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
 def optimised_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
     """Of splats made to look like the photos of a prediction."""
     options = {name: getattr(plan.options, name) for name in options_of(SplatOptimisation)}
-    return {**splats_decided_by(plan, prediction), "optimisation": options, "seed": plan.options.seed}
+    by = {"optimisation": options, "seed": plan.options.seed, "rasterizer": plan.options.rasterizer}
+    return {**splats_decided_by(plan, prediction), **by}

@@ -140,7 +140,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("run photos --model mvs --device cuda", "device cuda is not available on this machine"),
         ("run photos --model da3-small --fill", "fill is for multi-view stereo, which this run does without"),
         ("run photos --model da3-small --poster", "poster is for the export format gs_video, which is not asked for"),
-        ("run photos --model da3-small --rasterizer gsplat", "rasterizer is for the export format gs_video"),
+        ("run photos --model da3-small --rasterizer gsplat", "and for the export format gs_video, which is not"),
         ("run photos --model da3-small --gs-budget 5", "gs_budget is for splats from depth"),
         ("run photos --model da3-small --export npz --num-max-points 5", "the export formats glb and ply, which are"),
         ("run photos --model da3-small --export npz --export-kwargs glb.camera_size=1", "glb has options, and is not"),

@@ -4,7 +4,8 @@
 - `state` is everything that changes; `snapshot_keeper` writes it to a file and reads it again. What changes from step
   to step and is not in the `arrays` of its class is not in that file.
 - `loop` looks at one photo after another and knows when to stop, as `schedule` says; `step` is one look.
-- An `updater` renders and moves splats: `cpu_updater` by `photo_loss` and `splat_adam`. `densification` makes more of
-  them; `exposures` and `camera_corrections` move the rest.
+- An `updater` renders and moves splats: `cpu_updater` by `photo_loss` and `splat_adam`; `torch_updater` by
+  `torch_photo_loss` and what draws with derivatives, as `gsplat_updater` does. `updaters` is their table.
+- `densification` makes more splats; `exposures` and `camera_corrections` move what is not splats.
 - `scoring` compares photos and views.
 """

@@ -23,7 +23,7 @@ _MOST_COPIES = 51
 _LARGEST_OPACITY = 1 - 1e-6
 _NOISE = 5e5
 """Random moves of a faint splat, as a multiple of the learning rate of positions and of its covariance."""
-_NOISE_SHARPNESS, _NOISE_OPACITY = 100.0, 0.005
+NOISE_SHARPNESS, NOISE_OPACITY = 100.0, 0.005
 """Of the logistic function of opacity that says how faint a splat is."""
 _NOISE_UP_TO = 0.1
 """Opacity above which that is next to nothing."""
@@ -91,7 +91,7 @@ def shake(splats: AdamSplats, amount: float, rng: np.random.Generator) -> None:
 
 def how_faint(opacities: NDArray[np.floating]) -> NDArray[np.float64]:
     """From 0 for opaque splats to nearly 1 for those that cannot be seen."""
-    away: NDArray[np.float64] = 1 / (1 + np.exp(_NOISE_SHARPNESS * (opacities.astype(np.float64) - _NOISE_OPACITY)))
+    away: NDArray[np.float64] = 1 / (1 + np.exp(NOISE_SHARPNESS * (opacities.astype(np.float64) - NOISE_OPACITY)))
     return away
 
 

@@ -18,8 +18,9 @@ from recon.splats.cpu_projection_gradients import HARMONICS, MEAN, OPACITY, ROTA
 BETA_1, BETA_2 = 0.9, 0.999
 _KEEP_1, _TAKE_1 = np.float32(BETA_1), np.float32(1 - BETA_1)
 _KEEP_2, _TAKE_2 = np.float32(BETA_2), np.float32(1 - BETA_2)
-_EPSILON = np.float32(1e-15)
-_OPACITY_BOUNDS = (1e-6, 1 - 1e-6)
+EPSILON = 1e-15
+OPACITY_BOUNDS = (1e-6, 1 - 1e-6)
+_EPSILON = np.float32(EPSILON)
 
 
 @compiled(fastmath=FUSED)
@@ -113,7 +114,7 @@ def update_splats(
         for k in range(4):
             rotations[g, k] -= change[ROTATION + k]
         moved = 1 / (1 + (1 - opacity) / opacity * math.exp(np.float64(change[OPACITY])))
-        opacities[g] = min(max(moved, _OPACITY_BOUNDS[0]), _OPACITY_BOUNDS[1])
+        opacities[g] = min(max(moved, OPACITY_BOUNDS[0]), OPACITY_BOUNDS[1])
         for channel in range(3):
             for k in range(coefficients):
                 harmonics[g, channel, k] -= change[HARMONICS + channel * coefficients + k]
