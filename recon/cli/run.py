@@ -35,12 +35,20 @@ class RunSettings(
     )
     cameras: str | None = option(
         None,
-        help="Known cameras: .json by image name, or .npz in image order (intrinsics of the upright originals), or an "
-        "earlier run's results.npz or run.json; or "
+        help="Known cameras: a COLMAP model, a transforms.json, a cameras.json, an earlier run's run.json "
+        "or results.npz, .npz in image order (intrinsics of the upright originals), a trajectory (TUM, KITTI); or "
         "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given; or 'exif': "
         "intrinsics by EXIF (or assumed), as networks do that predict no cameras.",
         may_be_path=True,
         metavar="FILE",
+    )
+    intrinsics: str | None = option(
+        None,
+        help="Intrinsics of all photos, where their cameras come without: FX,FY,CX,CY in pixels of the upright "
+        "originals, with K1,K2,P1,P2,… of OpenCV behind them for a lens that bends; or a file: these numbers, 3×3, "
+        "KITTI's calib.txt, .npy.",
+        may_be_path=True,
+        metavar="LENS",
     )
 
 
@@ -50,10 +58,13 @@ def run(settings: RunSettings) -> None:
     from recon.estimate.choice import choose
     from recon.export import check_options, parse_formats
     from recon.export.option_texts import parse_export_kwargs
+    from recon.run.given_cameras import EXIF, SFM, GivenCameras
     from recon.run.option_use import check_use, parts_of_run
     from recon.run.pipeline import reconstruct
-    from recon.run.plan import EXIF, SFM, GivenCameras, cameras_known, usual_cameras
+    from recon.run.plan import cameras_known, usual_cameras
     from recon.run.request import check_request
+    from recon.sources.cameras_file import check_place
+    from recon.sources.given_lens import read_lens
 
     if not settings.inputs:
         raise InputError("no photos given: recon run FOLDER, or recon run PHOTO...")
@@ -61,18 +72,16 @@ def run(settings: RunSettings) -> None:
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     check_options(export_kwargs, options)
-    if settings.cameras not in (None, SFM, EXIF) and not Path(settings.cameras).is_file():
-        found = "a folder" if Path(settings.cameras).is_dir() else "no such file"
-        raise InputError(
-            f"--cameras {settings.cameras}: {found}; give a .json or .npz file, such as the run.json of an earlier "
-            f"run, or {SFM} or {EXIF}"
-        )
+    if settings.cameras is not None and settings.cameras not in (SFM, EXIF):
+        check_place(Path(settings.cameras))
+    if settings.intrinsics is not None:
+        read_lens(settings.intrinsics)
     chosen = choose(settings)
     profile, formats = chosen.profile, parse_formats(settings.export)
     with report_warnings(), collect_warnings() as of_opening, ProgressReport() as progress, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen
-    cameras = settings.cameras or usual_cameras(profile, source)
+    cameras = settings.cameras or (None if settings.intrinsics else usual_cameras(profile, source))
     in_file = {} if settings.config is None else read_settings_file(settings.config, RunSettings)
     known = cameras_known(source, GivenCameras(source=cameras))
     parts = parts_of_run(profile, options, formats, count, known)
@@ -91,6 +100,7 @@ def run(settings: RunSettings) -> None:
         result = reconstruct(
             estimator,
             source,
+            intrinsics=settings.intrinsics,
             cameras=cameras,
             options=options,
             export_dir=out,

@@ -47,12 +47,19 @@ def depth_decided_by(
         "options": with_contents(_options_of_depth(options)),
         "fit": estimator.profile.fit,
         "extrinsics": None if given.extrinsics is None else np.asarray(given.extrinsics, np.float64),
-        "intrinsics": None if given.intrinsics is None else np.asarray(given.intrinsics, np.float64),
+        "intrinsics": _content_of_intrinsics(given.intrinsics),
         "camera_source": None if given.source is None else (str(given.source), file_content(Path(given.source))),
         "found": found,
         "estimator": (estimator.profile.name, model, tuple(estimator.warnings)),
         "wishes": plan.wishes,
     }
+
+
+def _content_of_intrinsics(given: Any) -> Any:
+    """Of the array, or of the text or the file it names."""
+    if isinstance(given, str):
+        return given, file_content(Path(given).expanduser())
+    return None if given is None else np.asarray(given, np.float64)
 
 
 def _options_of_depth(options: InferenceOptions) -> dict[str, Any]:

@@ -39,9 +39,10 @@ from recon.run.decided_by import (
     splats_decided_by,
 )
 from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras
+from recon.run.given_cameras import GivenCameras
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
-from recon.run.plan import GivenCameras, Plan, plan_run
+from recon.run.plan import Plan, plan_run
 from recon.run.record import CACHE_NAME, versions
 from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
@@ -82,7 +83,7 @@ def reconstruct(
     estimator: Estimator,
     image: PhotoSource,
     extrinsics: ArrayLike | None = None,
-    intrinsics: ArrayLike | None = None,
+    intrinsics: ArrayLike | str | None = None,
     *,
     cameras: str | Path | None = None,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008 (frozen)
@@ -101,10 +102,11 @@ def reconstruct(
         estimator: what makes the depth; `recon.estimate.choice` opens one.
         image: what `load_photos` takes; bad photos among several are left out unless `options.strict`.
         extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all images given, those left out included.
-        intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
-        cameras: instead of the two arrays, a file to read them from; `sfm` to find them by structure from motion
-            (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by EXIF,
-            which are assumed where an estimator that predicts no cameras gets photos without.
+        intrinsics: (N, 3, 3) in pixels of the upright originals, likewise; or text: one lens for all, or a file of it.
+        cameras: instead of the two arrays, a file or folder to read them from; `sfm` to find them by structure from
+            motion (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by
+            EXIF, which are assumed where an estimator that predicts no cameras gets photos without. None: those of a
+            source that brings some.
         options: see `InferenceOptions`.
         export_dir: folder for the files, `run.json`, and what the next run can reuse; None writes nothing. Files that
             an earlier run lists in its `run.json` are replaced one by one, and removed where this run does not write

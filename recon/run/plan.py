@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from numpy.typing import ArrayLike
-
 from recon.choices import InferenceOptions
-from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
 from recon.export import Overrides, TypedOptions, check_options, parse_formats
+from recon.run.given_cameras import EXIF, SFM, GivenCameras
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
@@ -18,28 +16,8 @@ from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
 from recon.types import GaussianSource, Prediction
 
-SFM = "sfm"
-"""Stands for cameras found by structure from motion."""
-EXIF = "exif"
-"""Stands for intrinsics by each photo's EXIF, or of an assumed field of view where that says nothing."""
 KNOWN_CAMERAS = ("given", "sfm")
 """Origins of extrinsics that were measured, not guessed."""
-
-
-@dataclass(frozen=True)
-class GivenCameras:
-    """What the user says about the cameras of all photos, those left out included; by default nothing."""
-
-    extrinsics: ArrayLike | None = None
-    """(N, 4, 4) or (N, 3, 4) world-to-camera."""
-    intrinsics: ArrayLike | None = None
-    """(N, 3, 3) in pixels of the upright originals."""
-    source: str | Path | None = None
-    """Instead of the arrays: a file, `sfm` or `exif`."""
-
-    def __post_init__(self) -> None:
-        if self.source is not None and (self.extrinsics is not None or self.intrinsics is not None):
-            raise InputError("give cameras either as arrays or by `cameras`, not both")
 
 
 def usual_cameras(profile: Profile, source: Source) -> str | None:
