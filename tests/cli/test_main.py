@@ -91,7 +91,6 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "input_kind": ("--input-kind photos", "photos"),
     "limit": ("--limit 2", 2),
     "ordered": ("--ordered", True),
-    "images": ("--images elsewhere", Path("elsewhere")),
     "convention": ("--convention c2w-opengl", "c2w-opengl"),
     "intrinsics": ("--intrinsics 900,900,140,112", "900,900,140,112"),
     "fresh": ("--fresh", True),
@@ -185,7 +184,7 @@ class TestRun:
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         of_videos = {"fps": None, "frames": None, "start": None, "end": None, "sharpest": True}
-        apart = {"inputs", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
+        apart = {"inputs", "images", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
         apart |= {"every", *of_videos}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())

@@ -137,7 +137,7 @@ class TestNames:
             open_source(tmp_path, SourceOptions(images=tmp_path / "nowhere"))
 
 
-@pytest.mark.filterwarnings("default::recon.messages.ReconWarning")
+@pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")
 def test_photos_elsewhere_and_at_another_size(tmp_path: Path) -> None:
     """Folders such as images_2, beside those that the model was made of."""
     cameras = [bent_camera("OPENCV"), bent_camera("OPENCV_FISHEYE", (241, 161))]

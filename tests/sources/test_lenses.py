@@ -19,7 +19,7 @@ OPENCV = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FUL
 
 
 @pytest.mark.parametrize("model", models())
-@pytest.mark.filterwarnings("default::recon.messages.ReconWarning")
+@pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")
 def test_photos_of_every_model_become_what_a_pinhole_camera_sees(model: str, tmp_path: Path) -> None:
     camera = bent_camera(model)
     (pose,) = write_scene(tmp_path, [camera], ["a.png"])
