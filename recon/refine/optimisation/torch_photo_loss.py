@@ -15,7 +15,7 @@ _HALF, _SIGMA = 5, 1.5
 def photo_loss(view: Tensor, photo: Tensor, counts: Tensor) -> Tensor:
     """0.8 L1 + 0.2 (1 - SSIM) of pictures (3, H, W) from 0 to 1.
 
-    Where `counts` (H, W) is False, or the photo is cut off at black or white and the view is beyond, they count as equal.
+    Where `counts` (H, W) is False, or the photo is cut off at black or white and the view beyond, they count as equal.
     """
     lowest, highest = CUT_OFF
     beyond = ((photo >= highest) & (view > photo)) | ((photo <= lowest) & (view < photo))
