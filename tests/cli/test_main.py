@@ -203,7 +203,7 @@ class TestRun:
         expected = {name: value for name, (_, value) in together.items()}
         assert {name: run["settings"][name] for name in together} == expected
         options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
-        expected_options = {**expected, "conf_drop_percent": None, "every": 1, **of_videos}
+        expected_options = {**expected, "conf_drop_percent": None, "every": 1, "images": None, **of_videos}
         assert options == {name: value for name, value in expected_options.items() if name in options}
         assert run["inputs"].paths == (Path("photos/0.png"), Path("photos/1.png"))
         assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])
