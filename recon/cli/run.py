@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recon.choices import EstimatorOptions, FormatKwargs, FormatsOption, FreshOption, InferenceOptions, InputsOption
 from recon.cli.command import Command, CommandOptions
@@ -13,6 +15,10 @@ from recon.errors import InputError
 from recon.messages import collect_warnings, warn
 from recon.options import option, part_of, settings_entry
 from recon.progress import listen
+
+if TYPE_CHECKING:
+    from recon.estimate.choice import Choice
+    from recon.refine.splat_start import SplatStart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +60,28 @@ class RunSettings(
 
 def run(settings: RunSettings) -> None:
     """Reconstruct, and show a table of what was written."""
-    from recon.cli.report import ProgressReport, print_summary, report_warnings
     from recon.estimate.choice import choose
+
+    carry_out("run", settings, choose)
+
+
+def carry_out(
+    name: str,
+    settings: RunSettings,
+    choose: Callable[[RunSettings], Choice],
+    start: SplatStart | None = None,
+    said: Sequence[str] = (),
+) -> None:
+    """The road of every command that makes a run.
+
+    Args:
+        name: of the command.
+        settings: of the command.
+        choose: gives what makes the depth.
+        start: what splats begin from, where the command is to train some.
+        said: what was warned of before.
+    """
+    from recon.cli.report import ProgressReport, print_summary, report_warnings
     from recon.export import check_options, parse_formats
     from recon.export.option_texts import parse_export_kwargs
     from recon.run.given_cameras import EXIF, SFM, GivenCameras
@@ -67,7 +93,7 @@ def run(settings: RunSettings) -> None:
     from recon.sources.given_lens import read_lens
 
     if not settings.inputs:
-        raise InputError("no photos given: recon run FOLDER, or recon run PHOTO...")
+        raise InputError(f"no photos given: recon {name} FOLDER, or recon {name} PHOTO...")
     out = settings.out if settings.out is not None else default_folder(settings.inputs)
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
@@ -82,9 +108,9 @@ def run(settings: RunSettings) -> None:
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen
     cameras = settings.cameras or (None if settings.intrinsics else usual_cameras(profile, source))
-    in_file = {} if settings.config is None else read_settings_file(settings.config, RunSettings)
+    in_file = {} if settings.config is None else read_settings_file(settings.config, type(settings))
     known = cameras_known(source, GivenCameras(source=cameras))
-    parts = parts_of_run(profile, options, formats, count, known)
+    parts = parts_of_run(profile, options, formats, count, known, start)
     in_vain = check_use(settings, parts, export_kwargs, in_file)
     if profile.needs.least_views > 1 and count == 1:
         raise InputError(
@@ -110,7 +136,8 @@ def run(settings: RunSettings) -> None:
                 **settings_entry(settings),
                 "inputs": [path.absolute() for path in inputs],  # to be found from any working folder
             },
-            said=(*of_opening, *of_settings),
+            said=(*said, *of_opening, *of_settings),
+            start=start,
             reuse=True,
             fresh=settings.fresh,
             progress=progress,

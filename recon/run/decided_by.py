@@ -13,6 +13,7 @@ import numpy as np
 from recon.choices import ExportChoices, InferenceOptions, MaskOptions, SplatOptimisation
 from recon.digests import file_content, with_contents
 from recon.estimate.estimator import Estimator
+from recon.geometry.sparse_points import SparsePoints
 from recon.options import options_of
 from recon.refine.splat import depth_splat_options
 from recon.run.find_cameras import FoundCameras
@@ -52,6 +53,7 @@ def depth_decided_by(
         "found": found,
         "estimator": (estimator.profile.name, model, tuple(estimator.warnings)),
         "wishes": plan.wishes,
+        "keeps_points": plan.keeps_points,
     }
 
 
@@ -74,8 +76,8 @@ def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
     return {"prediction": prediction, "options": depth_splat_options(plan.options)}
 
 
-def optimised_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
+def optimised_decided_by(plan: Plan, prediction: Prediction, points: SparsePoints | None) -> dict[str, Any]:
     """Of splats made to look like the photos of a prediction."""
     options = {name: getattr(plan.options, name) for name in options_of(SplatOptimisation)}
     by = {"optimisation": options, "seed": plan.options.seed, "rasterizer": plan.options.rasterizer}
-    return {**splats_decided_by(plan, prediction), **by}
+    return {**splats_decided_by(plan, prediction), **by, "start": (plan.start, points)}
