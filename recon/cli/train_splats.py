@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TrainSplatsSettings(RunSettings):
     """Fit Gaussian splats to photos with cameras: from depth, from sparse points, or from splats in a file."""
 
-    start: str = option(
+    start_from: str = option(
         "depth",
         help="What splats begin from: depth; points, those of the source or of structure from motion; or a .ply or "
         ".spz file of splats in the frame of the cameras.",
@@ -43,7 +43,7 @@ def train_splats(settings: TrainSplatsSettings) -> None:
     from recon.refine.splat_start import SplatStart
 
     with report_warnings(), collect_warnings() as said:
-        start = SplatStart.of(settings.start)
+        start = SplatStart.of(settings.start_from)
 
     def choose_for_start(settings: RunSettings) -> Choice:
         from recon.estimate.choice import AUTO, MVS, choose, without_depth

@@ -41,7 +41,7 @@ class SplatStart:
         path = Path(name).expanduser()
         if path.suffix.lower() not in READERS:
             raise InputError(
-                f"start must be {DEPTH}, {POINTS}, or a file of splats ({', '.join(READERS)}), got '{name}'"
+                f"start_from must be {DEPTH}, {POINTS}, or a file of splats ({', '.join(READERS)}), got '{name}'"
             )
         return SplatStart(str(path), read_splats(path))
 
@@ -80,8 +80,8 @@ def splats_to_begin(
     if start.name == POINTS:
         if points is None or len(points) < 2:
             raise InputError(
-                "start points: these photos come without points; take a source that has some (a COLMAP model), "
-                "cameras sfm, or start depth"
+                "start_from points: these photos come without points; take a source that has some (a COLMAP model), "
+                "cameras sfm, or start_from depth"
             )
         return _at_most(
             splats_from_points(points.points, colors_in_photos(points, prediction)), choices.gs_splats, POINTS

@@ -145,14 +145,14 @@ def _check_start(
 ) -> None:
     """Raise InputError where splats cannot begin so, or nothing asks for any."""
     if not formats_that_need("gaussians", formats):
-        raise InputError("start is for splats: export gs_ply, gs_video or another format of them")
+        raise InputError("start_from is for splats: export gs_ply, gs_video or another format of them")
     if options.gs_iterations == 0:
         raise InputError("gs_iterations 0 would leave the splats as they begin: leave it out, or give more")
     if start.needs_depth and not profile.abilities.depth:
-        raise InputError(f"start {start.name}: {profile.name} has none to begin from")
+        raise InputError(f"start_from {start.name}: {profile.name} has none to begin from")
     if start.is_file and not (cameras_given and options.align_to_input_ext_scale):
         raise InputError(
-            f"start {start.name}: its splats are in the frame of cameras that are known: give those and keep "
+            f"start_from {start.name}: its splats are in the frame of cameras that are known: give those and keep "
             "their frame; cameras that are found or predicted now are in another one"
         )
 

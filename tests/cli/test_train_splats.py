@@ -50,7 +50,7 @@ def train(scene: Path, out: Path, *arguments: str, cameras: bool = True) -> tupl
 
 def test_from_a_file_without_any_depth(scene: Path, tmp_path: Path) -> None:
     start = str(scene / "start.ply")
-    code, record = train(scene, tmp_path, "--start", start, "--gs-iterations", "12", "--gs-holdout", "4")
+    code, record = train(scene, tmp_path, "--start-from", start, "--gs-iterations", "12", "--gs-holdout", "4")
     assert code == 0
     assert record["model"] == {"name": "none"}
     found = record["optimised"]
@@ -58,7 +58,7 @@ def test_from_a_file_without_any_depth(scene: Path, tmp_path: Path) -> None:
     assert found["after"]["psnr"] > found["before"]["psnr"]
     assert record["quality"]["valid"] > 0.9  # rendered from the splats
     assert len(read_ply(tmp_path / "gs_ply/0000.ply")) > 1000
-    code, record = train(scene, tmp_path, "--start", start, "--gs-iterations", "12", "--gs-holdout", "4")
+    code, record = train(scene, tmp_path, "--start-from", start, "--gs-iterations", "12", "--gs-holdout", "4")
     assert "optimise" in record["reused"]
 
 
@@ -71,7 +71,7 @@ def test_from_depth_by_stereo(scene: Path, tmp_path: Path) -> None:
 
 def test_no_more_splats_than_asked_for(scene: Path, tmp_path: Path) -> None:
     _, record = train(
-        scene, tmp_path, "--start", str(scene / "start.ply"), "--gs-iterations", "1", "--gs-splats", "500"
+        scene, tmp_path, "--start-from", str(scene / "start.ply"), "--gs-iterations", "1", "--gs-splats", "500"
     )
     assert 0 < record["gaussians"]["count"] <= 500
     assert any("500 are kept" in warning for warning in record["warnings"])
@@ -80,12 +80,12 @@ def test_no_more_splats_than_asked_for(scene: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--start", "points"), "start points"),
-        (("--start", "nothing.ply"), "nothing.ply: no such file"),
-        (("--start", "start.txt"), "start must be depth, points"),
-        (("--start", "SCENE/start.ply", "--gs-iterations", "0"), "gs_iterations 0"),
-        (("--start", "SCENE/start.ply", "--gs-budget", "9"), "gs_budget is for splats from depth"),
-        (("--start", "SCENE/start.ply", "--export", "glb"), "export gs_ply"),
+        (("--start-from", "points"), "start_from points"),
+        (("--start-from", "nothing.ply"), "nothing.ply: no such file"),
+        (("--start-from", "start.txt"), "start_from must be depth, points"),
+        (("--start-from", "SCENE/start.ply", "--gs-iterations", "0"), "gs_iterations 0"),
+        (("--start-from", "SCENE/start.ply", "--gs-budget", "9"), "gs_budget is for splats from depth"),
+        (("--start-from", "SCENE/start.ply", "--export", "glb"), "export gs_ply"),
         (("--gs-seconds", "0"), "--gs-seconds must be above 0"),
         (("--gs-iterations", "-1"), "--gs-iterations must be at least 0"),
         (("--gs-holdout", "1"), "gs_holdout must be 0, or at least 2"),
@@ -103,7 +103,7 @@ def test_what_cannot_be_trained_is_said(
 
 
 def test_a_file_needs_cameras_in_its_frame(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _ = train(scene, tmp_path, "--start", str(scene / "start.ply"), cameras=False)
+    code, _ = train(scene, tmp_path, "--start-from", str(scene / "start.ply"), cameras=False)
     assert code == 2
     assert "in the frame of cameras that are known" in capsys.readouterr().err
 
@@ -115,6 +115,6 @@ def test_splats_that_are_not_finite_are_left_out(scene: Path, tmp_path: Path) ->
     place = content.index(first)
     content[place : place + 4] = np.float32(np.nan).tobytes()
     (tmp_path / "broken.ply").write_bytes(content)
-    code, record = train(scene, tmp_path / "out", "--start", str(tmp_path / "broken.ply"), "--gs-iterations", "1")
+    code, record = train(scene, tmp_path / "out", "--start-from", str(tmp_path / "broken.ply"), "--gs-iterations", "1")
     assert code == 0
     assert any("broken.ply" in warning and "NaN" in warning for warning in record["warnings"])
