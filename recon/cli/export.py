@@ -35,6 +35,7 @@ def export_again(settings: ExportSettings) -> None:
     from recon.refine.clean import clean_again, crop
     from recon.refine.splat import with_gaussians
     from recon.run.option_use import check_use, parts_of_export
+    from recon.run.own_outputs import check_outputs
     from recon.run.record import add_exports, record_of_files, run_folder
 
     formats = parse_formats(settings.to)
@@ -43,6 +44,7 @@ def export_again(settings: ExportSettings) -> None:
     check_use(settings, parts_of_export(formats), export_kwargs)
     result = _stored_result(settings.result)
     out = settings.out if settings.out is not None else run_folder(result)
+    check_outputs(out, formats)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages, only_writer(out):
         record = record_of_files(out)
         progress.begin(f"read {result.name}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from recon.errors import InputError
-from recon.export import depth_vis, feat_vis, glb, gs_ply, gs_video, npz, ply, spz
+from recon.export import colmap, depth_vis, feat_vis, glb, gs_glb, gs_ply, gs_video, nerfstudio, npz, ply, spz
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.npz import read_npz
 from recon.options import Options, build, options_of
@@ -27,6 +27,7 @@ __all__ = [
     "Overrides",
     "TypedOptions",
     "check_options",
+    "check_together",
     "export",
     "formats_taking",
     "formats_that_need",
@@ -46,7 +47,10 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         feat_vis.FEAT_VIS,
         gs_ply.GS_PLY,
         spz.SPZ,
+        gs_glb.GS_GLB,
         gs_video.GS_VIDEO,
+        colmap.COLMAP,
+        nerfstudio.NERFSTUDIO,
     )
 }
 """By name. A new format is a module of its own and a line here."""
@@ -112,6 +116,27 @@ def _build(exporter: Exporter[Any], chosen: Mapping[str, Any], overrides: Mappin
     return build(exporter.options, {**taken, **overrides}, of=of, prefix=prefix)
 
 
+def check_together(formats: Sequence[str], options: TypedOptions) -> None:
+    """Raise InputError where two of `formats` would write one file in two ways; `options` are those of each."""
+    decided: dict[str, tuple[str, object]] = {}
+    for name in formats:
+        for output, by in EXPORTERS[name].shared(options[name]).items():
+            first, first_by = decided.setdefault(output, (name, by))
+            if by != first_by:
+                raise InputError(
+                    f"{first} and {name} both write {output}, but not the same: {_difference(first_by, by)}; "
+                    "give both the same options, or export one of them to another folder"
+                )
+
+
+def _difference(one: object, other: object) -> str:
+    """What the two differ in."""
+    if isinstance(one, Options) and isinstance(other, Options):
+        names = [name for name in options_of(type(one)) if getattr(one, name) != getattr(other, name)]
+        one, other = (", ".join(f"{name}={getattr(each, name)}" for name in names) for each in (one, other))
+    return f"{one} and {other}"
+
+
 def export(
     prediction: Prediction,
     formats: str | Sequence[str],
@@ -128,6 +153,7 @@ def export(
     given = options or {}
     chosen = check_options({name: one for name, one in given.items() if not isinstance(one, Options)})
     chosen |= {name: one for name, one in given.items() if isinstance(one, Options)}
+    check_together(names, chosen)
     for name in names:
         EXPORTERS[name].check(prediction, chosen[name])
     written: dict[str, Exported] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -78,6 +78,8 @@ class Exporter(Generic[FormatOptions]):
     """Raise InputError where (N, 3, 3) intrinsics that the user gave, in pixels of the originals, cannot be used."""
     prepare: Callable[[FormatOptions], None] = lambda options: None
     """Do what takes time and needs no prediction, beside other work; else `write` does it."""
+    shared: Callable[[FormatOptions], Mapping[str, object]] = lambda options: {}
+    """For each output that another format writes as well: what decides, beside the prediction, what is in it."""
 
     def check(self, prediction: Prediction, options: FormatOptions) -> None:
         """Raise InputError where this prediction cannot be written in this format; write nothing."""

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from recon.files import atomic_write
 
 
-def write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write an (H, W, 3) RGB picture at quality 95, atomically."""
-    _write_image(path, pixels, format="JPEG", quality=95)
+def write_jpeg(path: Path, pixels: NDArray[np.uint8], quality: int = 95) -> None:
+    """Write an (H, W, 3) RGB picture, atomically; above quality 95, its colours at full resolution."""
+    _write_image(path, pixels, format="JPEG", quality=quality, subsampling=0 if quality > 95 else 2)
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an (H, W, 3) RGB or (H, W) grey picture without loss, atomically."""
+    _write_image(path, pixels, format="PNG", compress_level=3)
 
 
 def write_png16(path: Path, values: NDArray[np.uint16]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,21 @@ import numpy as np
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.points import PointOptions, check_cloud, select_points
 from recon.files import atomic_write
+from recon.options import part_of
 from recon.types import Prediction
 from recon.version import __version__
 
+POINTS = "points.ply"
+"""Below the folder of a run."""
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 
 
 def write(prediction: Prediction, folder: Path, options: PointOptions) -> Exported:
+    """Write `points.ply`."""
+    return write_points(prediction, folder, options)
+
+
+def write_points(prediction: Prediction, folder: Path, options: PointOptions) -> Exported:
     """Write `points.ply`: x, y, z as float32, red, green, blue as bytes, the units in a comment."""
     cloud = select_points(prediction, options)
     vertices = np.empty(len(cloud.points), VERTEX)
@@ -31,11 +40,16 @@ def write(prediction: Prediction, folder: Path, options: PointOptions) -> Export
         "property uchar red\nproperty uchar green\nproperty uchar blue\n"
         "end_header\n"
     )
-    path = folder / "points.ply"
+    path = folder / POINTS
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(header.encode("ascii"))
         file.write(vertices.data)
     return Exported((path,), {"points": len(vertices), "conf_threshold": cloud.conf_threshold})
 
 
-PLY = Exporter("ply", PointOptions, write, ("points.ply",), Needs(cameras=True), check_cloud)
+def shared_points(options: PointOptions) -> Mapping[str, object]:
+    """What decides which points are written; as `Exporter.shared`."""
+    return {POINTS: part_of(options, PointOptions)}
+
+
+PLY = Exporter("ply", PointOptions, write, (POINTS,), Needs(cameras=True), check_cloud, shared=shared_points)

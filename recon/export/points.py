@@ -102,19 +102,19 @@ def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     prediction = with_cameras(prediction)
     assert prediction.extrinsics is not None
     assert prediction.intrinsics is not None
-    kept = _foreground(prediction, options)
-    threshold = None
-    if prediction.conf is not None:
-        threshold = confidence_threshold(prediction.conf[kept], options, prediction.made_by)
-    if prediction.conf is not None and threshold is not None:
-        kept = kept & (prediction.conf >= threshold)
-    pixels = np.flatnonzero(kept)
-    if options.voxel is not None:
-        pixels = pixels[one_in_each_cube(_positions(prediction, pixels), options.voxel)]
-    pixels = _sample(pixels, options.num_max_points, options.seed)
+    kept, threshold = kept_pixels(prediction, options)
+    pixels = _sample(thinned(prediction, kept, options), options.num_max_points, options.seed)
     points = _positions(prediction, pixels)
     colors = np.take(prediction.processed_images.reshape(-1, 3), pixels, axis=0)  # (N*H*W, 3) -> (P, 3)
     return PointCloud(points, colors, pixels, threshold)
+
+
+def thinned(prediction: Prediction, kept: NDArray[np.bool_], options: PointOptions) -> NDArray[np.intp]:
+    """(P,) ascending indices into the flattened depth of `kept` pixels (N, H, W): all, or one in each voxel."""
+    pixels = np.flatnonzero(kept)
+    if options.voxel is None:
+        return pixels
+    return pixels[one_in_each_cube(_positions(prediction, pixels), options.voxel)]
 
 
 def one_in_each_cube(points: NDArray[np.float32], side: float) -> NDArray[np.intp]:
@@ -150,6 +150,15 @@ def _positions(prediction: Prediction, pixels: NDArray[np.intp]) -> NDArray[np.f
         world = unproject_depth(prediction.depth[this], prediction.intrinsics[this], prediction.extrinsics[this])
         np.take(world.reshape(-1, 3), pixels[chosen] - view * height * width, axis=0, out=points[chosen])
     return points
+
+
+def kept_pixels(prediction: Prediction, options: PointOptions) -> tuple[NDArray[np.bool_], float | None]:
+    """(N, H, W) True where a pixel may become a point, all of them; and the confidence that those reach."""
+    kept = _foreground(prediction, options)
+    if prediction.conf is None:
+        return kept, None
+    threshold = confidence_threshold(prediction.conf[kept], options, prediction.made_by)
+    return kept if threshold is None else kept & (prediction.conf >= threshold), threshold
 
 
 def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeBy | None = None) -> float | None:

@@ -11,6 +11,7 @@ from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import formats_taking
 from recon.options import part_of
+from recon.run.own_outputs import check_outputs
 from recon.run.wishes import wishes_of
 from recon.sources.images import check_folders_apart
 from recon.sources.open_source import PhotoSource, open_source
@@ -34,6 +35,7 @@ def check_request(
     if folder is not None:
         _check_writable(folder)
         check_folders_apart(source.folders, folder)
+        check_outputs(folder, formats, source.folders)
     return source
 
 
