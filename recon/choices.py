@@ -115,6 +115,24 @@ class SourceOptions(MaskOptions, StrictOption):
     sharpest: bool = option(
         True, help="Of a video: take the sharpest frame of each interval; off, and with every: the first."
     )
+    images: Path | None = option(
+        None,
+        help="Folder of the photos of a COLMAP model, a transforms.json or a cameras.json [images beside it, or where "
+        "it says].",
+        metavar="FOLDER",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraOptions(Options):
+    """Cameras."""
+
+    convention: str | None = option(
+        None,
+        help="What plain matrices of cameras are (arrays, .npz, .npy, lines of numbers): w2c or c2w, opencv or opengl, "
+        "or both, as in c2w-opengl [as the file's format has it, else w2c-opencv].",
+        metavar="CONVENTION",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -427,7 +445,7 @@ class ExportChoices(CleanChoices, SeedOption, SplatBudget):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, SourceOptions):
+class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, CameraOptions, SourceOptions):
     """How photos become a prediction and files."""
 
     align_to_input_ext_scale: bool = option(

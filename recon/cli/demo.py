@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from recon.choices import SplatOptimisation
 from recon.cli.command import Command, CommandOptions
 from recon.cli.run import RunSettings, run
 from recon.errors import InputError
-from recon.options import option
+from recon.options import like, option
 
 _FORMATS = "mini_npz-glb-gs_ply-gs_video-depth_vis"
 
@@ -19,6 +20,7 @@ class DemoSettings(CommandOptions):
 
     scene: str | None = option(None, help="Which of the sample scenes [the first].")
     out: Path | None = option(None, help="Folder for the results [outputs/demo/SCENE].")
+    gs_seconds: float | None = like(SplatOptimisation, "gs_seconds", default=45.0)
 
 
 def demo(settings: DemoSettings) -> None:
@@ -34,13 +36,23 @@ def demo(settings: DemoSettings) -> None:
     scene = scenes_folder() / name
     out = Path("outputs") / "demo" / name if settings.out is None else settings.out
     photos = (scene / "images",)
-    run(RunSettings(inputs=photos, model="mvs", cameras="sfm", export=_FORMATS, poster=True, out=out))
+    run(
+        RunSettings(
+            inputs=photos,
+            model="mvs",
+            cameras="sfm",
+            export=_FORMATS,
+            poster=True,
+            gs_seconds=settings.gs_seconds,
+            out=out,
+        )
+    )
     comparison = compare({name: out}, scene)
     print()
     print_comparison(comparison)
     print(f"\nthe same as JSON: {write_comparison(out / FILE_NAME, comparison)}")
     print("to look at:")
-    for path in ("scene.glb", "gs_ply/0000.ply", "gs_video", "depth_vis"):
+    for path in ("scene.glb", "gs_ply/0000.ply", "gs_video/0000_extend.mp4", "gs_video/0000_extend.jpg", "depth_vis"):
         print(f"  {out / path}")
 
 

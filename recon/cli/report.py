@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from recon.export import Exported
+    from recon.refine.optimised_splats import OptimisedSplats
     from recon.run.mono import MonoRun
     from recon.run.pipeline import Reconstruction
 
@@ -147,10 +148,21 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
     if result.cleaning is not None and result.cleaning.text:
         print(result.cleaning.text)
     if result.optimised is not None:
-        print(result.optimised.gained)
+        print_optimised(result.optimised)
     if result.not_optimised is not None:
         print(f"splats not made to look like the photos: {result.not_optimised}")
     _list_warnings(result.warnings)
+
+
+def print_optimised(found: OptimisedSplats) -> None:
+    """How alike splats and photos were before and after they were fitted to them."""
+    print(f"splats fitted to the photos in {found.iterations} steps, {found.seconds:.1f} s, ended by {found.ended_by}:")
+    rows = []
+    for kind, scores in found.progress.items():
+        similarities = ["–" if one.ssim is None else f"{one.ssim:.3f}" for one in scores]
+        rows.append((kind, *(f"{one.psnr:.2f} dB" for one in scores), *similarities))
+    head = ("", "PSNR before", "after", "SSIM before", "after ")
+    print_table(head, rows, right_aligned=head[1:])
 
 
 def print_mono(folder: Path, result: MonoRun) -> None:

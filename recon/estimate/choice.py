@@ -13,6 +13,7 @@ from recon.estimate.estimator import Estimator, Profile
 from recon.estimate.network import NetworkEstimator, profile_of
 from recon.estimate.stereo import PROFILE as STEREO_PROFILE
 from recon.estimate.stereo import StereoEstimator
+from recon.estimate.without_depth import WithoutDepth
 from recon.messages import warn
 from recon.models.hub import is_cached, is_reachable
 from recon.models.presets import Preset, load_preset, preset_names
@@ -65,6 +66,12 @@ def choose(settings: EstimatorOptions) -> Choice:
         raise InputError(f"unknown model {name!r}; {meant(name.lower(), (*preset_names(), MVS), likeness=0.8)}")
     preset = load_preset(name)
     return Choice(name, profile_of(preset), lambda tell: open_network(preset, settings, tell))
+
+
+def without_depth() -> Choice:
+    """None at all, for splats that begin from something else."""
+    estimator = WithoutDepth()
+    return Choice("none", estimator.profile, lambda tell: estimator)
 
 
 def open_network(preset: Preset, settings: EstimatorOptions, tell: Tell) -> NetworkEstimator:

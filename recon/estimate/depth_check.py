@@ -28,6 +28,8 @@ def check_depth(prediction: Prediction, profile: Profile) -> Prediction:
     Raises:
         InputError: there is no depth at all.
     """
+    if not profile.abilities.depth:
+        return prediction
     numbers = np.isfinite(prediction.depth)
     if prediction.conf is not None:
         numbers &= np.isfinite(prediction.conf)

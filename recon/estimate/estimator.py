@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Abilities:
     """What an estimator gives, beside depth."""
 
+    depth: bool = True
+    """Whether it gives depth; one that does not serves splats that begin from something else."""
     cameras: bool = False
     """Predicts the cameras of the views; those given are then a condition, and what its result is aligned to."""
     several_views: bool = False
@@ -92,7 +94,7 @@ class Profile:
 
     name: str
     """For messages: the preset, the file, or what it is."""
-    kind: DepthKind
+    kind: DepthKind | None
     """What `Prediction.made_by` says."""
     abilities: Abilities
     needs: Needs

@@ -81,6 +81,8 @@ def clean(prediction: Prediction, choices: CleanChoices) -> Cleaning:
     not applied, with a warning. Cropping is left to `crop`.
     """
     usable = prediction.pixels_with_depth(filled=True)
+    if not usable.any():
+        return Cleaning(None, 0)
     verified = prediction.made_by is not None and prediction.made_by.verified
     edge_gap = EDGE_GAP if choices.clean and not verified else 0.0
     if choices.clean_edges is not None:

@@ -19,6 +19,7 @@ from recon.refine.optimisation.camera_corrections import CorrectedCameras
 from recon.refine.optimisation.exposures import Exposures
 from recon.refine.optimisation.full_size_photos import FullSizePhotos
 from recon.refine.optimisation.loop import fit
+from recon.refine.optimisation.memory import check_memory
 from recon.refine.optimisation.photos import Photos, ProcessedPhotos
 from recon.refine.optimisation.relative_exposures import evenly_exposed, relative_exposures
 from recon.refine.optimisation.schedule import Schedule
@@ -64,8 +65,9 @@ def optimise_splats(
             program, it goes on from there, to the same bytes. Whoever keeps what comes out calls its `remove`.
 
     Raises:
-        InputError: cameras missing for several photos, no usable depth to start from, splats that are not finite, or
-            masks that leave nothing.
+        InputError: cameras missing for several photos, no usable depth to start from, splats that are none or not
+            finite, masks that leave nothing, photos that are not at hand for `gs_resolution`, or no memory for as many
+            splats.
     """
     prediction = with_cameras(prediction)
     if prediction.extrinsics is None or prediction.intrinsics is None:
@@ -78,6 +80,8 @@ def optimise_splats(
     exposures = relative_exposures(prediction, fitted)
     if start is None:
         start = start_from_depth(evenly_exposed(prediction, exposures), fitted, options, from_depth_options)
+    if len(start) == 0:
+        raise InputError("there are no splats to begin the optimisation with")
     check_gaussians(start)
     if correct_cameras is None:
         correct_cameras = prediction.extrinsics_origin not in (None, "given")
@@ -88,6 +92,7 @@ def optimise_splats(
         photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out])
     number = len(fitted), len(held_out)
     schedule = Schedule.of(options, start, is_sparse, most, number, extent, photos.levels)
+    check_memory(len(start) if schedule.densification is None else max(most, len(start)), schedule.sh_degrees[1])
     state = FitState(
         splats=AdamSplats.of(start, schedule.sh_degrees[0]),
         cameras=CorrectedCameras(

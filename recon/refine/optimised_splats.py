@@ -69,15 +69,12 @@ class OptimisedSplats:
         }
 
     @property
-    def gained(self) -> str:
-        """How much more they look like the photos now, in a line."""
-        parts = []
-        for name, before, after in (
-            ("photos", self.before, self.after),
-            ("photos held out", self.held_out_before, self.held_out_after),
-        ):
-            if before is not None and after is not None:
-                parts.append(f"{name} {before.psnr:.1f} -> {after.psnr:.1f} dB")
-                if before.ssim is not None and after.ssim is not None:
-                    parts[-1] += f", SSIM {before.ssim:.3f} -> {after.ssim:.3f}"
-        return f"splats after {self.iterations} steps: {'; '.join(parts)}"
+    def progress(self) -> dict[str, tuple[Scores, Scores]]:
+        """Before and after, by the kind of photos; without kinds that there are none of."""
+        kinds = {
+            "photos fitted to": (self.before, self.after),
+            "photos held out": (self.held_out_before, self.held_out_after),
+        }
+        return {
+            kind: (before, after) for kind, (before, after) in kinds.items() if before is not None and after is not None
+        }

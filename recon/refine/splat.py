@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.errors import InputError
+from recon.geometry.sparse_points import SparsePoints
 from recon.options import part_of
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
-from recon.refine.head_splats import head_splats
-from recon.refine.optimisation.scoring import held_out_views
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import OptimisedSplats
+from recon.refine.splat_start import DEPTH, SplatStart, splats_to_begin
 from recon.types import Gaussians, Prediction
 
 
@@ -26,25 +26,23 @@ def splats_from_depth(prediction: Prediction, choices: ExportChoices) -> Gaussia
 
 
 def fit_to_photos(
-    prediction: Prediction, choices: InferenceOptions, snapshots: Snapshots | None = None
+    prediction: Prediction,
+    choices: InferenceOptions,
+    snapshots: Snapshots | None = None,
+    start: SplatStart = SplatStart(DEPTH),  # noqa: B008 (frozen)
+    points: SparsePoints | None = None,
 ) -> OptimisedSplats:
-    """Splats of a prediction, made to look like its photos, going on from `snapshots`: those of the head where it has
-    them, else from its depth.
+    """Splats made to look like the photos of a prediction, going on from `snapshots`.
 
-    Raises InputError as `recon.refine.optimise_splats.optimise_splats`.
+    Raises InputError as `splats_to_begin` and `recon.refine.optimise_splats.optimise_splats`.
     """
     from recon.refine.optimise_splats import optimise_splats
 
-    start, of_depth = None, depth_splat_options(choices)
-    if prediction.gaussian_source == "head":
-        count = len(prediction.depth)
-        held_out = held_out_views(count, choices.gs_holdout)
-        shown = [view for view in range(count) if view not in held_out]
-        start = head_splats(prediction, shown, replace(of_depth, budget=choices.gs_splats))
+    of_depth = depth_splat_options(choices)
     return optimise_splats(
         replace(prediction, gaussians=None, gaussian_source=None),
         part_of(choices, SplatOptimisation),
-        start=start,
+        start=splats_to_begin(start, prediction, points, choices, of_depth),
         from_depth_options=of_depth,
         seed=choices.seed,
         rasterizer=choices.rasterizer,

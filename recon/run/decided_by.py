@@ -13,6 +13,7 @@ import numpy as np
 from recon.choices import ExportChoices, InferenceOptions, MaskOptions, SplatOptimisation
 from recon.digests import file_content, with_contents
 from recon.estimate.estimator import Estimator
+from recon.geometry.sparse_points import SparsePoints
 from recon.options import options_of
 from recon.refine.splat import depth_splat_options
 from recon.run.find_cameras import FoundCameras
@@ -47,12 +48,20 @@ def depth_decided_by(
         "options": with_contents(_options_of_depth(options)),
         "fit": estimator.profile.fit,
         "extrinsics": None if given.extrinsics is None else np.asarray(given.extrinsics, np.float64),
-        "intrinsics": None if given.intrinsics is None else np.asarray(given.intrinsics, np.float64),
+        "intrinsics": _content_of_intrinsics(given.intrinsics),
         "camera_source": None if given.source is None else (str(given.source), file_content(Path(given.source))),
         "found": found,
         "estimator": (estimator.profile.name, model, tuple(estimator.warnings)),
         "wishes": plan.wishes,
+        "keeps_points": plan.keeps_points,
     }
+
+
+def _content_of_intrinsics(given: Any) -> Any:
+    """Of the array, or of the text or the file it names."""
+    if isinstance(given, str):
+        return given, file_content(Path(given).expanduser())
+    return None if given is None else np.asarray(given, np.float64)
 
 
 def _options_of_depth(options: InferenceOptions) -> dict[str, Any]:
@@ -67,8 +76,8 @@ def splats_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
     return {"prediction": prediction, "options": depth_splat_options(plan.options)}
 
 
-def optimised_decided_by(plan: Plan, prediction: Prediction) -> dict[str, Any]:
+def optimised_decided_by(plan: Plan, prediction: Prediction, points: SparsePoints | None) -> dict[str, Any]:
     """Of splats made to look like the photos of a prediction."""
     options = {name: getattr(plan.options, name) for name in options_of(SplatOptimisation)}
     by = {"optimisation": options, "seed": plan.options.seed, "rasterizer": plan.options.rasterizer}
-    return {**splats_decided_by(plan, prediction), **by}
+    return {**splats_decided_by(plan, prediction), **by, "start": (plan.start, points)}

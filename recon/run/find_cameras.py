@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.geometry.cameras import warn_if_float32_is_too_coarse
 from recon.messages import warn
+from recon.run.given_cameras import GivenCameras
 from recon.sources.calibrated import CalibratedSource
-from recon.sources.cameras_file import CamerasFile
+from recon.sources.cameras_file import CameraReading, read_cameras_file
+from recon.sources.given_lens import read_lens
 from recon.sources.loading import load_each
+from recon.sources.matrix_convention import MatrixConvention
+from recon.sources.put_cameras import put_cameras
 from recon.sources.source import Source
 from recon.types import Prediction
 from recon.types.cameras import Cameras
@@ -62,46 +67,45 @@ class KnownCameras:
         }
 
 
-def take_cameras(source: Source, extrinsics: Any, intrinsics: Any, file: Path | None, strict: bool) -> KnownCameras:
+def take_cameras(source: Source, given: GivenCameras, file: Path | None, options: InferenceOptions) -> KnownCameras:
     """Put the cameras that the user gives to the photos they belong to.
 
     Args:
-        source: the photos.
-        extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all photos, or None.
-        intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
-        file: to read them from instead; None where there is none.
-        strict: refuse a photo that cannot be read and has no camera in the file; otherwise it is left out.
+        source: the photos; its own cameras count where none are given.
+        given: see `recon.run.given_cameras.GivenCameras`.
+        file: file or folder to read them from; None where there is none.
+        options: `strict` refuses a photo without a camera and a camera without a photo; otherwise the first is left
+            out. `convention` says what plain matrices are.
 
     Raises:
-        InputError: cameras that are none, or not as many as the photos; a photo that the file has none for.
+        InputError: cameras that are none, or not as many as the photos; a file with none for any photo.
     """
-    names, kept, dropped = source.names, list(range(len(source.names))), []
+    lens = read_lens(given.intrinsics) if isinstance(given.intrinsics, str) else None
     if file is not None:
-        cameras_file = CamerasFile.read(file)
-        for index in cameras_file.missing(names):
-            try:
-                source.read(index)
-            except InputError as error:
-                if strict or len(names) == 1:
-                    raise
-                warn(f"left out: {error}")
-                dropped.append((names[index], str(error)))
-                kept.remove(index)
-        cameras = cameras_file.of(names, kept=kept)
-        try:
-            checked = Cameras.from_arrays(cameras.world_to_camera, cameras.intrinsics, count=len(kept))
-        except InputError as error:
-            some = ", ".join(names[index] for index in kept[:3])
-            raise InputError(f"'{file}': {error} (counted along the photos: {some}, …)") from error
-        cameras = replace(cameras, world_to_camera=checked.world_to_camera, intrinsics=checked.intrinsics)
-        cameras = replace(cameras, origin="given", scale="metric" if cameras.scale == "metric" else "given")
-    elif extrinsics is not None or intrinsics is not None:
-        cameras = Cameras.from_arrays(extrinsics, intrinsics, count=len(names))
+        put = put_cameras(source, read_cameras_file(file, CameraReading(options.convention, lens)), options.strict)
+        known = KnownCameras(put.source, put.dropped)
+    elif lens is not None:
+        if source.cameras is not None:
+            raise InputError("intrinsics: the input brings cameras with their own; leave them out")
+        intrinsics, distortion = lens.for_images(len(source.names))
+        cameras = Cameras(intrinsics=intrinsics, distortion=distortion)
+        known = KnownCameras(CalibratedSource(source, tuple(range(len(source.names))), cameras))
+    elif given.extrinsics is not None or given.intrinsics is not None:
+        cameras = Cameras.from_arrays(given.extrinsics, given.intrinsics, count=len(source.names))
+        if cameras.world_to_camera is not None and options.convention is not None:
+            convention = MatrixConvention.of(options.convention)
+            cameras = replace(
+                cameras, world_to_camera=convention.world_to_camera(cameras.world_to_camera, "extrinsics")
+            )
+        known = KnownCameras(CalibratedSource(source, tuple(range(len(source.names))), cameras))
     else:
-        return KnownCameras(source)
-    if cameras.world_to_camera is not None:
-        warn_if_float32_is_too_coarse(cameras.world_to_camera)
-    return KnownCameras(CalibratedSource(source, tuple(kept), cameras), tuple(dropped))
+        if options.convention is not None:
+            raise InputError("convention is for matrices of cameras that are given, and none are")
+        known = KnownCameras(source)
+    found = known.source.cameras
+    if found is not None and found.world_to_camera is not None:
+        warn_if_float32_is_too_coarse(found.world_to_camera)
+    return known
 
 
 def kept_classes() -> tuple[type, ...]:

@@ -28,7 +28,7 @@ def load_views(plan: Plan, profile: Profile, found: KnownCameras | None) -> Load
     known = found
     if known is None:
         file = None if given.source is None or plan.reads_exif else Path(given.source)
-        known = take_cameras(plan.source, given.extrinsics, given.intrinsics, file, options.strict)
+        known = take_cameras(plan.source, given, file, options)
 
     own: dict[str, Cameras] = {}
 

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from recon.choices import SplatOptimisation
 from recon.estimate.estimator import Profile
 from recon.export import formats_that_need
+from recon.refine.splat_start import SplatStart
 
 ASK = "--gs-iterations or --gs-seconds does so all the same"
 
 
 def why_not(
-    options: SplatOptimisation, profile: Profile, formats: Sequence[str], views: int, cameras_known: bool
+    options: SplatOptimisation,
+    profile: Profile,
+    formats: Sequence[str],
+    views: int,
+    cameras_known: bool,
+    start: SplatStart | None = None,
 ) -> str | None:
     """Why splats of a run stay as they were made; None where they are made to look like the photos.
 
@@ -25,10 +31,11 @@ def why_not(
         formats: of the files that are written.
         views: how many photos there are.
         cameras_known: whether their cameras were given, or found by structure from motion.
+        start: what splats are to begin from, which asks for it; None where nobody says.
     """
     if options.gs_iterations == 0:
         return "gs_iterations is 0"
-    if options.asks_for_optimisation:
+    if options.asks_for_optimisation or start is not None:
         return None
     if not formats_that_need("gaussians", formats):
         return f"no format of splats is asked for; {ASK}"

@@ -13,19 +13,26 @@ from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import formats_taking, formats_that_need
 from recon.options import Options, asked_for
+from recon.refine.splat_start import SplatStart
 from recon.run.optimisation import why_not
 from recon.run.wishes import gaussian_source
 
 
 def parts_of_run(
-    profile: Profile, options: InferenceOptions, formats: Collection[str], views: int, cameras_known: bool
+    profile: Profile,
+    options: InferenceOptions,
+    formats: Collection[str],
+    views: int,
+    cameras_known: bool,
+    start: SplatStart | None = None,
 ) -> set[str]:
-    """What a run consists of; the last two arguments are those of `recon.run.optimisation.why_not`."""
+    """What a run consists of; the last three arguments are those of `recon.run.optimisation.why_not`."""
     parts = {*formats, *profile.parts}
     source = gaussian_source(profile, options, list(formats))
     if source is not None:
-        parts |= {SPLATS, DEPTH_SPLATS} if source == "depth" else {SPLATS}
-        if why_not(options, profile, list(formats), views, cameras_known) is None:
+        from_depth = source == "depth" and (start is None or start.needs_depth)
+        parts |= {SPLATS, DEPTH_SPLATS} if from_depth else {SPLATS}
+        if why_not(options, profile, list(formats), views, cameras_known, start) is None:
             parts.add(OPTIMISED_SPLATS)
     return parts
 

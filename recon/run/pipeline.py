@@ -22,6 +22,7 @@ from recon.estimate.depth_check import check_depth
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Estimator, Profile, Wishes
 from recon.export import EXPORTERS, Exported, Overrides
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import collect_warnings
 from recon.options import settings_entry
 from recon.progress import Listener, listen, tell
@@ -31,6 +32,8 @@ from recon.refine.compile_ahead import compile_ahead as compile_optimisation
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
 from recon.refine.splat import fit_to_photos, splats_from_depth
+from recon.refine.splat_depth import with_depth_of_splats
+from recon.refine.splat_start import DEPTH, SplatStart
 from recon.run.decided_by import (
     cameras_decided_by,
     depth_decided_by,
@@ -39,9 +42,10 @@ from recon.run.decided_by import (
     splats_decided_by,
 )
 from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras
+from recon.run.given_cameras import GivenCameras
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
-from recon.run.plan import GivenCameras, Plan, plan_run
+from recon.run.plan import Plan, plan_run
 from recon.run.record import CACHE_NAME, versions
 from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
@@ -82,7 +86,7 @@ def reconstruct(
     estimator: Estimator,
     image: PhotoSource,
     extrinsics: ArrayLike | None = None,
-    intrinsics: ArrayLike | None = None,
+    intrinsics: ArrayLike | str | None = None,
     *,
     cameras: str | Path | None = None,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008 (frozen)
@@ -91,6 +95,7 @@ def reconstruct(
     export_kwargs: Overrides | None = None,
     settings: Mapping[str, Any] | None = None,
     said: Sequence[str] = (),
+    start: SplatStart | None = None,
     reuse: bool = False,
     fresh: bool = False,
     progress: Listener | None = None,
@@ -101,10 +106,11 @@ def reconstruct(
         estimator: what makes the depth; `recon.estimate.choice` opens one.
         image: what `load_photos` takes; bad photos among several are left out unless `options.strict`.
         extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all images given, those left out included.
-        intrinsics: (N, 3, 3) in pixels of the upright originals, likewise.
-        cameras: instead of the two arrays, a file to read them from; `sfm` to find them by structure from motion
-            (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by EXIF,
-            which are assumed where an estimator that predicts no cameras gets photos without.
+        intrinsics: (N, 3, 3) in pixels of the upright originals, likewise; or text: one lens for all, or a file of it.
+        cameras: instead of the two arrays, a file or folder to read them from; `sfm` to find them by structure from
+            motion (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by
+            EXIF, which are assumed where an estimator that predicts no cameras gets photos without. None: those of a
+            source that brings some.
         options: see `InferenceOptions`.
         export_dir: folder for the files, `run.json`, and what the next run can reuse; None writes nothing. Files that
             an earlier run lists in its `run.json` are replaced one by one, and removed where this run does not write
@@ -113,6 +119,8 @@ def reconstruct(
         export_kwargs: `{format: {option: value}}`, over what `options` says.
         settings: further settings to note in `run.json`.
         said: what was warned of before and belongs to the run.
+        start: what splats begin from that are made to look like the photos, which they then are in any case; by default
+            depth, or the Gaussian head.
         reuse: take over what an earlier run into the folder kept, where all that decides it is the same: the same
             command after a kill, or one with other formats. For an estimator whose `describe` tells everything that
             decides what it gives; cameras found in the photos are reused either way.
@@ -131,6 +139,7 @@ def reconstruct(
             export_dir,
             export_format,
             export_kwargs,
+            start,
         )
     model = None if plan.folder is None else estimator.describe()
     about = {
@@ -167,8 +176,10 @@ def reconstruct(
         with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
         optimised = None
         if plan.optimises:
-            optimised = _optimised(plan, with_photos, stages, reuse, fresh)
+            optimised = _optimised(plan, with_photos, depth.points, stages, reuse, fresh)
             prediction = replace(prediction, gaussians=optimised.gaussians, gaussian_source="optimised")
+            if not estimator.profile.abilities.depth:
+                prediction = with_depth_of_splats(prediction)
         elif plan.splats_from == "depth":
             splats = stages.kept(
                 ("splat",),
@@ -189,7 +200,7 @@ def reconstruct(
             path = record.finish(
                 **describe_result(prediction, known),
                 cleaning=cleaning.entry,
-                optimised=None if optimised is None else {"start": plan.splats_from, **optimised.entry},
+                optimised=None if optimised is None else {"start": plan.started_from, **optimised.entry},
                 not_optimised=plan.not_optimised,
                 dropped_images=[{"name": name, "reason": reason} for name, reason in depth.dropped],
                 warnings=all_warnings,
@@ -216,6 +227,8 @@ class _Depth:
     """Given or found; intrinsics in pixels of the processed images."""
     dropped: tuple[tuple[str, str], ...]
     """Name of each image left out, and why."""
+    points: SparsePoints | None = None
+    """Of the scene, where splats are to begin from them."""
 
 
 def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCameras:
@@ -229,7 +242,7 @@ def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCame
 
 SNAPSHOT_NAME = "optimise.npz"
 """In the store: where splats that are being optimised are, as long as they are."""
-KEPT_CLASSES = (_Depth, Prediction, OptimisedSplats, Scores, Gaussians, MadeBy, Cameras, WrittenFormat)
+KEPT_CLASSES = (_Depth, Prediction, OptimisedSplats, Scores, Gaussians, MadeBy, Cameras, SparsePoints, WrittenFormat)
 """What the outcomes of stages consist of, beside those of structure from motion."""
 
 
@@ -238,18 +251,21 @@ def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages:
     views = loaded.views
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
     prediction = stages.run("align", _align, prediction, views, estimator.profile, plan.options)
-    return _Depth(prediction, views.cameras, loaded.dropped)
+    return _Depth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
 
 
-def _optimised(plan: Plan, prediction: Prediction, stages: Stages, reuse: bool, fresh: bool) -> OptimisedSplats:
+def _optimised(
+    plan: Plan, prediction: Prediction, points: SparsePoints | None, stages: Stages, reuse: bool, fresh: bool
+) -> OptimisedSplats:
     """Going on from the state that a run which was killed or stopped left in the store."""
+    start = SplatStart(DEPTH) if plan.start is None else plan.start
     snapshots = Snapshots(plan.folder / CACHE_NAME / SNAPSHOT_NAME) if reuse and plan.folder is not None else None
     if snapshots is not None and fresh:
         snapshots.remove()
     found = stages.kept(
         ("optimise",),
-        optimised_decided_by(plan, prediction) if reuse else None,
-        lambda: stages.run("optimise", fit_to_photos, prediction, plan.options, snapshots),
+        optimised_decided_by(plan, prediction, points) if reuse else None,
+        lambda: stages.run("optimise", fit_to_photos, prediction, plan.options, snapshots, start, points),
         lambda found: found.ended_by != INTERRUPTED,
     )
     if snapshots is not None and found.ended_by != INTERRUPTED:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from numpy.typing import ArrayLike
 
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
-from recon.export import Overrides, TypedOptions, check_options, check_together, parse_formats
+from recon.export import (
+    Overrides,
+    TypedOptions,
+    check_options,
+    check_together,
+    formats_that_need,
+    parse_formats,
+)
+from recon.refine.splat_start import POINTS, SplatStart
+from recon.run.given_cameras import EXIF, SFM, GivenCameras
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
@@ -18,28 +26,8 @@ from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
 from recon.types import GaussianSource, Prediction
 
-SFM = "sfm"
-"""Stands for cameras found by structure from motion."""
-EXIF = "exif"
-"""Stands for intrinsics by each photo's EXIF, or of an assumed field of view where that says nothing."""
 KNOWN_CAMERAS = ("given", "sfm")
 """Origins of extrinsics that were measured, not guessed."""
-
-
-@dataclass(frozen=True)
-class GivenCameras:
-    """What the user says about the cameras of all photos, those left out included; by default nothing."""
-
-    extrinsics: ArrayLike | None = None
-    """(N, 4, 4) or (N, 3, 4) world-to-camera."""
-    intrinsics: ArrayLike | None = None
-    """(N, 3, 3) in pixels of the upright originals."""
-    source: str | Path | None = None
-    """Instead of the arrays: a file, `sfm` or `exif`."""
-
-    def __post_init__(self) -> None:
-        if self.source is not None and (self.extrinsics is not None or self.intrinsics is not None):
-            raise InputError("give cameras either as arrays or by `cameras`, not both")
 
 
 def usual_cameras(profile: Profile, source: Source) -> str | None:
@@ -70,6 +58,8 @@ class Plan:
     """`head` or `depth`: what splats are made of at first; None where there are none."""
     not_optimised: str | None
     """Why splats are not made to look like the photos; None where they are, or there are none."""
+    start: SplatStart | None = None
+    """What splats that are made to look like the photos begin from; None where nobody says: depth, or the head."""
 
     @property
     def finds_cameras(self) -> bool:
@@ -87,6 +77,18 @@ class Plan:
         return self.splats_from is not None and self.not_optimised is None
 
     @property
+    def keeps_points(self) -> bool:
+        """Whether the points of the scene are wanted once there is depth."""
+        return self.start is not None and self.start.name == POINTS
+
+    @property
+    def started_from(self) -> str:
+        """What splats that are made to look like the photos begin from, for `run.json`."""
+        if self.start is None or self.start.needs_depth:
+            return str(self.splats_from)
+        return self.start.name
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """Their names, in order."""
         first = ("cameras",) if self.finds_cameras else ()
@@ -100,7 +102,8 @@ class Plan:
         if self.splats_from is None:
             return self
         known = prediction.extrinsics_origin in KNOWN_CAMERAS
-        return replace(self, not_optimised=why_not(self.options, profile, self.formats, len(prediction.depth), known))
+        reason = why_not(self.options, profile, self.formats, len(prediction.depth), known, self.start)
+        return replace(self, not_optimised=reason)
 
 
 def plan_run(
@@ -111,6 +114,7 @@ def plan_run(
     export_dir: str | Path | None,
     export_format: str,
     export_kwargs: Overrides | None,
+    start: SplatStart | None = None,
 ) -> Plan:
     """The plan of a run with an estimator of this profile; arguments as of `recon.run.pipeline.reconstruct`.
 
@@ -122,7 +126,10 @@ def plan_run(
     check_together(formats, chosen)
     source = check_request(profile, image, options, formats, folder)
     splats_from = gaussian_source(profile, options, formats)
-    reason = why_not(options, profile, formats, len(source.names), cameras_known(source, cameras))
+    known = cameras_known(source, cameras)
+    reason = why_not(options, profile, formats, len(source.names), known, start)
+    if start is not None:
+        _check_start(start, profile, options, formats, cameras_given=known and cameras.source != SFM)
     return Plan(
         source=source,
         cameras=cameras,
@@ -133,7 +140,29 @@ def plan_run(
         wishes=wishes_of(profile, options, formats),
         splats_from=splats_from,
         not_optimised=None if splats_from is None else reason,
+        start=start,
     )
+
+
+def _check_start(
+    start: SplatStart,
+    profile: Profile,
+    options: InferenceOptions,
+    formats: Sequence[str],
+    cameras_given: bool,
+) -> None:
+    """Raise InputError where splats cannot begin so, or nothing asks for any."""
+    if not formats_that_need("gaussians", formats):
+        raise InputError("start_from is for splats: export gs_ply, gs_video or another format of them")
+    if options.gs_iterations == 0:
+        raise InputError("gs_iterations 0 would leave the splats as they begin: leave it out, or give more")
+    if start.needs_depth and not profile.abilities.depth:
+        raise InputError(f"start_from {start.name}: {profile.name} has none to begin from")
+    if start.is_file and not (cameras_given and options.align_to_input_ext_scale):
+        raise InputError(
+            f"start_from {start.name}: its splats are in the frame of cameras that are known: give those and keep "
+            "their frame; cameras that are found or predicted now are in another one"
+        )
 
 
 def cameras_known(source: Source, cameras: GivenCameras) -> bool:

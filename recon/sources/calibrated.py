@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class CalibratedSource:
     """Of the M upright originals as they were taken, lens included."""
     points: SparsePoints | None = None
     """Of the scene, in the frame of the cameras; observed by the M views."""
+    depths: Sequence[NDArray[Any]] | None = None
+    """Measured depth of each of the M photos, in the scale of the cameras; that of `photos` has another."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,11 +40,6 @@ class CalibratedSource:
     def ordered(self) -> bool:
         """As the photos are."""
         return self.photos.ordered
-
-    @property
-    def depths(self) -> Sequence[NDArray[Any]] | None:
-        """Measured depth that the photos bring, which these cameras have another scale than."""
-        return None
 
     @property
     def paths(self) -> tuple[Path | None, ...]:
@@ -62,6 +59,10 @@ class CalibratedSource:
         """The upright original as it was taken."""
         return self.photos.read(self.chosen[index], admit)
 
+    def with_scene(self, points: SparsePoints | None, depths: Sequence[NDArray[Any]] | None) -> CalibratedSource:
+        """The same photos and cameras, with what else is known of the scene."""
+        return replace(self, points=points, depths=depths)
+
     def select(self, indices: Sequence[int]) -> CalibratedSource:
         """Some of these photos, in this order."""
         return CalibratedSource(
@@ -69,4 +70,5 @@ class CalibratedSource:
             tuple(self.chosen[index] for index in indices),
             self.cameras[np.asarray(indices, np.intp)],
             None if self.points is None else self.points.select_views(indices),
+            None if self.depths is None else [self.depths[index] for index in indices],
         )

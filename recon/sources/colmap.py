@@ -13,25 +13,16 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
 from recon.geometry.sparse_points import SparsePoints
+from recon.sources.camera_entries import CamerasFile
+from recon.sources.colmap_binary import check_binary
 from recon.sources.colmap_log import quiet_colmap
+from recon.sources.lenses import Lens, lens_entry
+from recon.sources.model_files import MODEL_FILES
 from recon.sources.names import natural_key, normalise_name
 from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
     import pycolmap
-
-MODEL_FILES = ("cameras", "images", "points3D")
-"""Names, without suffix, of the files a COLMAP model is made of."""
-
-_OPENCV_COEFFICIENTS = {
-    "SIMPLE_PINHOLE": (),
-    "PINHOLE": (),
-    "SIMPLE_RADIAL": (0,),
-    "RADIAL": (0, 1),
-    "OPENCV": (0, 1, 2, 3),
-    "FULL_OPENCV": (0, 1, 2, 3, 4, 5, 6, 7),
-}
-"""For each COLMAP camera model, where its distortion parameters go among k1, k2, p1, p2, k3, k4, k5, k6."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +31,29 @@ class ColmapModel:
 
     names: tuple[str, ...]
     """N names as the model has them (NFC), relative to its image folder; in natural order."""
-    cameras: Cameras
-    """Of the originals as they were taken, lens included."""
+    world_to_camera: NDArray[np.float64]
+    """(N, 4, 4)"""
+    lenses: tuple[Lens, ...]
+    """N: those of one camera are one object."""
     sparse: SparsePoints
+
+    @property
+    def cameras(self) -> Cameras:
+        """Of the originals as they were taken, lens included. Raises InputError for a lens that OpenCV's polynomial
+        cannot express, such as a fisheye."""
+        return Cameras(
+            self.world_to_camera,
+            np.stack([lens.intrinsics for lens in self.lenses]),
+            np.array([lens.size for lens in self.lenses], np.int64),
+            _opencv_coefficients(self.lenses),
+        )
 
 
 def read_colmap(folder: Path) -> ColmapModel:
     """Read a COLMAP model from its `.bin` or `.txt` files.
 
     Raises:
-        InputError: files missing or damaged, no registered image, or a camera model other than the pinhole, radial and
-            OpenCV ones (fisheye images are to be undistorted first).
+        InputError: files missing or damaged, no registered image, or cameras that are none.
     """
     model = open_colmap(folder)
     images = sorted(
@@ -58,34 +61,62 @@ def read_colmap(folder: Path) -> ColmapModel:
     )
     if not images:
         raise InputError(f"the COLMAP model '{folder}' has no registered image")
-    cameras = [model.cameras[image.camera_id] for image in images]
-    try:
-        distortion = distortion_coefficients(cameras)
-    except InputError as error:
-        raise InputError(f"'{folder}': {error}") from error
+    lenses = {index: Lens.of(camera) for index, camera in model.cameras.items()}
+    for index in sorted({image.camera_id for image in images}):
+        lenses[index].check(f"camera {index} of the COLMAP model '{folder}'")
+    poses = np.stack([world_to_camera(image) for image in images])
+    wrong = ~np.isfinite(poses).all(axis=(1, 2))
+    if wrong.any():
+        name = images[int(np.argmax(wrong))].name
+        raise InputError(f"the COLMAP model '{folder}': the pose of image '{name}' holds NaN or infinity; remove it")
     return ColmapModel(
         names=tuple(normalise_name(image.name) for image in images),
-        cameras=Cameras(
-            np.stack([world_to_camera(image) for image in images]),
-            np.stack([np.asarray(camera.calibration_matrix(), np.float64) for camera in cameras]),
-            np.array([(camera.width, camera.height) for camera in cameras], np.int64),
-            distortion,
-        ),
+        world_to_camera=poses,
+        lenses=tuple(lenses[image.camera_id] for image in images),
         sparse=sparse_points(model, images),
     )
+
+
+def read_colmap_cameras(folder: Path) -> CamerasFile:
+    """The cameras and points of a COLMAP model, to be put to photos by name; errors as `read_colmap`."""
+    model = read_colmap(folder)
+    entries = [
+        {**lens_entry(lens, f"the COLMAP model '{folder}'"), "world_to_camera": pose}
+        for lens, pose in zip(model.lenses, model.world_to_camera, strict=True)
+    ]
+    return CamerasFile(folder, model.names, entries, points=model.sparse, as_stored=True)
 
 
 def open_colmap(folder: Path) -> pycolmap.Reconstruction:
     """The COLMAP model of the `.bin` or `.txt` files in `folder`; InputError where they are missing or damaged."""
     import pycolmap
 
-    if not any(all((folder / f"{name}{suffix}").is_file() for name in MODEL_FILES) for suffix in (".bin", ".txt")):
-        raise InputError(f"'{folder}' holds no COLMAP model: cameras, images and points3D, all .bin or all .txt")
+    if (missing := missing_files(folder)) is not None:
+        raise InputError(missing)
+    if all((folder / f"{name}.bin").is_file() for name in MODEL_FILES):
+        check_binary(folder)
     with quiet_colmap():
         try:
             return pycolmap.Reconstruction(folder)
         except Exception as error:  # a parser of damaged files raises what it likes
-            raise InputError(f"'{folder}' is not a readable COLMAP model: {_first_line(error)}") from error
+            raise InputError(
+                f"'{folder}' is not a readable COLMAP model; are its files whole, and of one model (rigs and frames "
+                f"among them, where it has them)? COLMAP says: {_first_line(error)}"
+            ) from error
+
+
+def missing_files(folder: Path) -> str | None:
+    """What `folder` lacks to be a COLMAP model; None where it is one."""
+    lacking = {
+        suffix: [f"{name}{suffix}" for name in MODEL_FILES if not (folder / f"{name}{suffix}").is_file()]
+        for suffix in (".bin", ".txt")
+    }
+    if not all(lacking.values()):
+        return None
+    fewest = min(lacking.values(), key=len)
+    if len(fewest) == len(MODEL_FILES):
+        return f"'{folder}' holds no COLMAP model: cameras, images and points3D, all .bin or all .txt"
+    return f"the COLMAP model '{folder}' lacks {' and '.join(fewest)}; copy it with all its files"
 
 
 def world_to_camera(image: pycolmap.Image) -> NDArray[np.float64]:
@@ -98,13 +129,16 @@ def distortion_coefficients(cameras: Sequence[pycolmap.Camera]) -> NDArray[np.fl
 
     Raises InputError for a camera model that OpenCV's polynomial cannot express.
     """
-    coefficients = np.zeros((len(cameras), 8))
-    for row, camera in zip(coefficients, cameras, strict=True):
-        places = _OPENCV_COEFFICIENTS.get(camera.model_name)
-        if places is None:
-            known = ", ".join(_OPENCV_COEFFICIENTS)
-            raise InputError(f"the camera model {camera.model_name} is not one of {known}; undistort the images first")
-        row[list(places)] = np.asarray(camera.params)[camera.extra_params_idxs()]
+    return _opencv_coefficients([Lens.of(camera) for camera in cameras])
+
+
+def _opencv_coefficients(lenses: Sequence[Lens]) -> NDArray[np.float64] | None:
+    found = []
+    for lens in lenses:
+        if lens.opencv is None:
+            raise InputError(f"OpenCV's polynomial cannot express the lens {lens.model}; undistort the images first")
+        found.append(lens.opencv)
+    coefficients = np.array(found)
     return coefficients if coefficients.any() else None
 
 

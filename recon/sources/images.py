@@ -67,6 +67,12 @@ class ImageSource:
         paths = [Path(image).expanduser() for image in given if isinstance(image, (str, os.PathLike))]
         return ImageSource(items, tuple(_names(items)), tuple(path for path in paths if path.is_dir()))
 
+    @staticmethod
+    def of_files(paths: Sequence[Path], names: Sequence[str]) -> ImageSource:
+        """Image files that go by other names than their own, all different."""
+        items = tuple(_Item(path, name) for path, name in zip(paths, names, strict=True))
+        return ImageSource(items, tuple(names))
+
     @property
     def paths(self) -> tuple[Path | None, ...]:
         """The file of each photo; None for one that was given as pixels."""

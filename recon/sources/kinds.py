@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recon.choices import SourceOptions
+from recon.sources.colmap_source import COLMAP
 from recon.sources.kind import SourceKind
+from recon.sources.scene_sources import CAMERAS, NERFSTUDIO
 from recon.sources.source import Source
 from recon.sources.video_kind import VIDEO
 
@@ -24,7 +26,7 @@ def _open_photos(path: Path, options: SourceOptions) -> Source:
 PHOTOS = SourceKind("photos", "photos", lambda path: True, _open_photos)
 """An image, or a folder of images whatever else is in it: what is of no other kind."""
 
-KINDS: Mapping[str, SourceKind] = {kind.name: kind for kind in (VIDEO, PHOTOS)}
+KINDS: Mapping[str, SourceKind] = {kind.name: kind for kind in (VIDEO, NERFSTUDIO, COLMAP, CAMERAS, PHOTOS)}
 """By name. The first that recognises a path opens it."""
 
 

@@ -82,7 +82,7 @@ def with_masks(source: Source, options: MaskOptions) -> Source:
     """
     if options.masks is None:
         return source
-    if isinstance(source, MaskedSource) and source.options == options:
+    if _is_masked(source, options):
         return source  # it is open already
     masks = PhotoMasks.find(options.masks, source.names, options.invert_masks)
     place = options.masks.expanduser().resolve()
@@ -90,3 +90,13 @@ def with_masks(source: Source, options: MaskOptions) -> Source:
         if path is not None and place in path.expanduser().resolve().parents:
             raise InputError(f"masks: the photo '{path}' lies in the folder of the masks; keep photos and masks apart")
     return MaskedSource(source, masks, options)
+
+
+def _is_masked(source: Source, options: MaskOptions) -> bool:
+    """Whether the photos, or those that they are made of, have these masks."""
+    inner: object = source
+    while isinstance(inner, Source):
+        if isinstance(inner, MaskedSource) and inner.options == options:
+            return True
+        inner = getattr(inner, "photos", None)
+    return False

@@ -37,11 +37,11 @@ def open_source(source: PhotoSource, options: SourceOptions = SourceOptions()) -
         InputError: something that is no image, or cannot be read as a source of photos: the message says what it is
             and what to do; or as `recon.sources.masked.with_masks`.
     """
-    opened = source if isinstance(source, Source) else _opened(source, options)
-    return with_masks(opened, part_of(options, MaskOptions))
+    return with_masks(source, part_of(options, MaskOptions)) if isinstance(source, Source) else _opened(source, options)
 
 
 def _opened(source: ImageLike | Sequence[ImageLike] | Iterator[ImageLike], options: SourceOptions) -> Source:
+    masks = part_of(options, MaskOptions)
     forced = None if options.input_kind is None else _named(options.input_kind)
     given = list(source) if isinstance(source, (list, tuple, Iterator)) else [source]
     entries = [one for entry in given for one in _expanded(entry, forced)]
@@ -55,7 +55,8 @@ def _opened(source: ImageLike | Sequence[ImageLike] | Iterator[ImageLike], optio
         kind = kind_of(path) if forced is None else forced
         if kind is not PHOTOS and alone:
             _check_heeded(options, kind)
-            return thinned(kind.open(path, options), options, kind.heeds)
+            opened = kind.open(path, options)
+            return thinned(opened if "masks" in kind.heeds else with_masks(opened, masks), options, kind.heeds)
         if kind is not PHOTOS:
             raise InputError(
                 f"{path} is {kind.what}, which is a source by itself: give it alone, or input_kind photos to take the "
@@ -64,7 +65,7 @@ def _opened(source: ImageLike | Sequence[ImageLike] | Iterator[ImageLike], optio
         if forced is None:
             refuse_unread(path, alone=alone)
     _check_heeded(options, PHOTOS)
-    return thinned(ImageSource.of(entries), options)
+    return thinned(with_masks(ImageSource.of(entries), masks), options)
 
 
 def _expanded(entry: Any, forced: SourceKind | None) -> Sequence[Any]:

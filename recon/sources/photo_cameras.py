@@ -15,7 +15,8 @@ from recon.errors import InputError
 from recon.geometry.located_depth import ASSUMED_HORIZONTAL_FIELD_OF_VIEW
 from recon.messages import warn
 from recon.sources.camera_check import doubt_of_intrinsics
-from recon.sources.cameras_file import CamerasFile
+from recon.sources.camera_entries import CamerasFile
+from recon.sources.cameras_file import read_cameras_file
 from recon.sources.photo import Photo
 from recon.sources.pixels import focal_in_pixels
 from recon.types.cameras import CameraOrigin, Cameras
@@ -43,7 +44,7 @@ class PhotoCameras:
     def _read(self) -> CamerasFile:
         """Once for all photos."""
         assert self.file is not None
-        return CamerasFile.read(self.file)
+        return read_cameras_file(self.file)
 
     def of(self, photo: Photo, names: Sequence[str], index: int) -> Cameras:
         """The camera (N = 1) of `photo`, number `index` of `names`: the one given, else by EXIF, else an assumed one.
@@ -53,6 +54,10 @@ class PhotoCameras:
         if self.focal is not None:
             return _one(centred_intrinsics(self.focal, photo), photo, "given")
         if self.file is not None:
+            if any(entry.get("lens") is not None for entry in self._read.entries):
+                raise InputError(
+                    f"cameras: '{self.file}' has lenses that bend too much for single photos; undistort them"
+                )
             found = self._read.of(names, [(photo.width, photo.height)], [index])
             intrinsics = Cameras.from_arrays(None, found.intrinsics, count=1).intrinsics
             if intrinsics is None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.sources.cameras_file import CamerasFile
+from recon.sources.cameras_file import read_cameras_file
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read_render_cameras(path: Path, size: tuple[int, int] | None = None) -> Rend
     Raises:
         InputError: as `read_cameras`; no extrinsics; or images of several sizes.
     """
-    file = CamerasFile.read(path)
+    file = read_cameras_file(path)
     names = [str(index) for index in range(len(file.entries))] if file.names is None else list(file.names)
     if not file.entries:
         raise InputError(f"'{path}' holds no extrinsics (world_to_camera) to render from")

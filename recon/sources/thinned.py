@@ -18,7 +18,7 @@ from recon.sources.photo import Photo
 from recon.sources.source import Source
 from recon.types.cameras import Cameras
 
-EVERY_KIND = ("every", "limit", "ordered")
+EVERY_KIND = ("every", "limit", "ordered", "masks", "invert_masks")
 """Names of the options that every kind of source takes."""
 
 

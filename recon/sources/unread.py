@@ -49,8 +49,6 @@ def unread_in(folder: Path) -> str | None:
 
 
 def _unread_folder(folder: Path) -> str | None:
-    if any((folder / f"images{suffix}").is_file() for suffix in (".bin", ".txt")):
-        return f"a COLMAP model; {_SUPPORTED}. Give the folder of its images, and cameras with --cameras"
     if (folder / "keyframes").is_dir():
         images = folder / "keyframes" / "images"
         return f"an export of the capture app Polycam; {_SUPPORTED}. Give {images}"
@@ -108,12 +106,6 @@ def _scene_file(path: Path) -> str:
         content: Any = read_json(path)
     except (OSError, ValueError, json.JSONDecodeError):
         return f"not a photo, and no readable JSON either; {_SUPPORTED}"
-    frames = content.get("frames") if isinstance(content, dict) else None
-    first = frames[0] if isinstance(frames, list) and frames and isinstance(frames[0], dict) else {}
-    if "transform_matrix" in first:
-        return f"a nerfstudio scene (transforms.json); {_SUPPORTED}. Give its folder of images"
-    if "image" in first:
-        return f"a file of cameras; {_SUPPORTED}. Give the folder of photos, and this file with --cameras"
     if isinstance(content, dict) and "exports" in content and "versions" in content:
         return f"the record of a run; {_SUPPORTED}. `recon export` takes exports/npz/results.npz beside it"
     return f"a JSON file, perhaps of a scene; {_SUPPORTED}. Give its folder of images, and cameras with --cameras"

@@ -91,6 +91,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "input_kind": ("--input-kind photos", "photos"),
     "limit": ("--limit 2", 2),
     "ordered": ("--ordered", True),
+    "convention": ("--convention c2w-opengl", "c2w-opengl"),
+    "intrinsics": ("--intrinsics 900,900,140,112", "900,900,140,112"),
     "fresh": ("--fresh", True),
     "conf_thresh_percentile": ("--conf-thresh-percentile 10", 10.0),
     "conf_drop_percent": ("--conf-drop-percent 15", 15.0),
@@ -182,7 +184,7 @@ class TestRun:
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         of_videos = {"fps": None, "frames": None, "start": None, "end": None, "sharpest": True}
-        apart = {"inputs", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
+        apart = {"inputs", "images", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
         apart |= {"every", *of_videos}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
@@ -201,7 +203,7 @@ class TestRun:
         expected = {name: value for name, (_, value) in together.items()}
         assert {name: run["settings"][name] for name in together} == expected
         options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
-        expected_options = {**expected, "conf_drop_percent": None, "every": 1, **of_videos}
+        expected_options = {**expected, "conf_drop_percent": None, "every": 1, "images": None, **of_videos}
         assert options == {name: value for name, value in expected_options.items() if name in options}
         assert run["inputs"].paths == (Path("photos/0.png"), Path("photos/1.png"))
         assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])
@@ -354,9 +356,12 @@ class TestWrongInput:
             (["run", "photos", "--process-res", "7"], "--process-res must be at least 14"),
             (
                 ["run", "photos", "--cameras", "none.json"],
-                "--cameras none.json: no such file; give a .json or .npz file",
+                "the cameras file 'none.json' does not exist",
             ),
-            (["run", "photos", "--cameras", "photos"], "--cameras photos: a folder; give a .json or .npz file"),
+            (["run", "photos", "--cameras", "photos"], "'photos' holds no cameras: a COLMAP model"),
+            (["run", "photos", "--intrinsics", "900,900"], "intrinsics must be FX,FY,CX,CY"),
+            (["run", "photos", "--input-kind", "colmap"], "'photos' holds no COLMAP model"),
+            (["run", "photos", "--convention", "c2w"], "convention is for matrices of cameras that are given"),
             (["run", "photos", "--out", "bad.yaml"], "is not a folder"),
             (["run", "photos", "--model", "da3-large", "--commercial-only"], "da3-large is licensed CC BY-NC 4.0"),
             (["run", "photos", "--weights", "./none"], "none: no such file or folder"),
@@ -405,7 +410,7 @@ class TestWrongInput:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ([], "run, mono, demo, eval, models, export, export-onnx"),
+            ([], "run, train-splats, mono, demo, eval, models, export, export-onnx"),
             (["rnu"], "did you mean 'run'?"),
             (["run", "photos", "--modle", "x"], "--model"),
             (["run", "photos", "--process-res", "big"], "--process-res"),

@@ -15,6 +15,7 @@ from recon.geometry.quaternions import normalise, to_matrix
 from recon.messages import ReconWarning
 from recon.refine import from_depth
 from recon.refine.far_splats import far_splats
+from recon.refine.optimisation import memory
 from recon.refine.optimisation.splat_adam import bias_corrections, update_splats
 from recon.refine.optimise_splats import optimise_splats
 from recon.splats.cpu_differentiable_renderer import CpuDifferentiableRenderer
@@ -196,10 +197,26 @@ def test_start_and_masks_that_cannot_be_used_are_refused_by_name(room: Predictio
     broken = replace(start, means=np.full_like(start.means, np.nan))
     with pytest.raises(InputError, match=r"means of \d+ of \d+ Gaussians are NaN"):
         optimise_splats(room, start=broken)
+    none = Gaussians(**{name: getattr(start, name)[:0] for name in Gaussians.__dataclass_fields__})
+    with pytest.raises(InputError, match="no splats to begin"):
+        optimise_splats(room, start=none)
     with pytest.raises(InputError, match="masks leave nothing"):
         optimise_splats(replace(room, mask=np.zeros(room.depth.shape, bool)), start=start)
     with pytest.raises(InputError, match=r"cameras|extrinsics"):
         optimise_splats(replace(room, extrinsics=None), start=start)
+
+
+def test_more_splats_than_memory_holds_are_refused_before_it_begins(
+    room: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = memory.free_bytes()
+    assert free is None or 1e7 < free < 1e14
+    assert memory.bytes_of_splats(1000, 3) > memory.bytes_of_splats(1000, 1) > 1000 * 23 * 12
+    options = SplatOptimisation(gs_splats=10**10, gs_densify="mcmc", gs_iterations=1)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10**9)
+    with pytest.raises(InputError, match=r"10000000000 splats .* GB .* lower gs_splats"):
+        optimise_splats(room, options)
+    assert optimise_splats(room, replace(options, gs_densify="none")).iterations == 1
 
 
 def test_a_photo_that_is_all_masked_is_left_out(room: Prediction) -> None:

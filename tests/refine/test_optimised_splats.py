@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from recon.cli.report import print_optimised
 from recon.refine.optimised_splats import OptimisedSplats, Scores
 from recon.run.record import to_json
 from tests.seeds import numpy_random
@@ -29,12 +31,17 @@ FOUND = OptimisedSplats(
 )
 
 
-def test_summary_says_how_much_they_gained() -> None:
-    said = FOUND.gained
-    assert "65 steps" in said
-    assert "photos 24.0 -> 36.0 dB, SSIM 0.729 -> 0.978" in said
-    assert said.endswith("photos held out 20.0 -> 30.0 dB")
-    assert "held out" not in replace(FOUND, held_out_before=None, held_out_after=None).gained
+def test_what_is_compared_is_what_there_is() -> None:
+    assert FOUND.progress["photos held out"] == (FOUND.held_out_before, FOUND.held_out_after)
+    assert list(replace(FOUND, held_out_before=None, held_out_after=None).progress) == ["photos fitted to"]
+
+
+def test_summary_says_how_much_they_gained(capsys: pytest.CaptureFixture[str]) -> None:
+    print_optimised(FOUND)
+    lines = capsys.readouterr().out.splitlines()
+    assert "65 steps, 1.5 s" in lines[0]
+    assert lines[2].split() == ["photos", "fitted", "to", "24.04", "dB", "35.96", "dB", "0.729", "0.978"]
+    assert lines[3].split() == ["photos", "held", "out", "20.00", "dB", "30.00", "dB", "–", "–"]
 
 
 def test_record_says_everything_but_the_splats() -> None:

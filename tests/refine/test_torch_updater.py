@@ -57,6 +57,8 @@ def splats_of(room: Prediction) -> AdamSplats:
 def test_loss_is_that_of_the_kernels(room: Prediction) -> None:
     rng = numpy_random(1)
     view, photo = rng.random((2, 3, *SIZE)).astype(np.float32)
+    photo[0, :9], photo[1, 20:] = 1, 0  # cut off
+    view[:, :, ::3] = view[:, :, ::3] * 1.5 - 0.25
     counts = room.mask[0]  # type: ignore[index]
     gradient = np.empty_like(view)
     one, zero = np.ones(3, np.float32), np.zeros(3, np.float32)

@@ -14,7 +14,8 @@ from recon.choices import ExportChoices, InferenceOptions, SourceOptions, SplatO
 from recon.digests import digest, with_contents
 from recon.options import options_of
 from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents
-from recon.run.plan import GivenCameras, Plan, plan_run
+from recon.run.given_cameras import GivenCameras
+from recon.run.plan import Plan, plan_run
 from recon.sources.open_source import open_source
 from tests.fake_network import fake_model, photos, save_photos, user_cameras
 
@@ -28,6 +29,7 @@ CHANGED: dict[str, Any] = {
     "mixed_sizes": "error",
     "export_feat_layers": (1,),
     "strict": True,
+    "convention": "c2w",
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""

@@ -164,7 +164,7 @@ def test_outcome_is_taken_over_and_more_steps_need_no_new_depth(tmp_path: Path) 
     assert (tmp_path / "gs_ply/0000.ply").read_bytes() == ply
     assert again.optimised is not None
     assert first.optimised is not None
-    assert again.optimised.gained == first.optimised.gained
+    assert again.optimised.progress == first.optimised.progress
     longer = run(tmp_path, gs_iterations=6)
     assert "predict" in longer.reused
     assert "optimise" not in longer.reused

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
-from recon.sources.cameras_file import CamerasFile, read_cameras, write_cameras
+from recon.sources.cameras_file import read_cameras, read_cameras_file, write_cameras
 from recon.sources.fitting import map_intrinsics, preprocess
 from recon.sources.photo import Photo
 from recon.sources.render_cameras import read_render_cameras
@@ -268,18 +268,18 @@ def test_opencvs_shorter_distortion_is_completed(tmp_path: Path, intrinsics: np.
 def test_one_reading_serves_any_number_of_images(tmp_path: Path, extrinsics: np.ndarray) -> None:
     path = tmp_path / "cameras.json"
     write_cameras(path, NAMES, cameras_of(SIZES, extrinsics, None))
-    file = CamerasFile.read(path)
+    file = read_cameras_file(path)
     path.unlink()
     for index, name in enumerate(NAMES):
         np.testing.assert_array_equal(file.of(NAMES, kept=[index]).world_to_camera, extrinsics[[index]])
-        assert file.missing([name, "other.jpg"]) == [1]
+        assert file.match([name, "other.jpg"]).cameras == (index, None)
 
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cameras\.json' does not exist"):
         read_cameras(tmp_path / "cameras.json", NAMES)
-    with pytest.raises(InputError, match=r"\.json or \.npz file, not '.*cameras\.txt'"):
-        read_cameras(tmp_path / "cameras.txt", NAMES)
+    with pytest.raises(InputError, match=r"\.json, \.npz, .*COLMAP model, not '.*cameras\.tiff'"):
+        read_cameras(tmp_path / "cameras.tiff", NAMES)
 
 
 def test_what_cannot_be_written(tmp_path: Path, extrinsics: np.ndarray) -> None:

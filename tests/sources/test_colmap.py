@@ -64,10 +64,12 @@ def test_names_in_the_other_unicode_form_are_composed(tmp_path: Path):
     assert read_colmap(tmp_path / "model").names == ("b10.jpg", "é9.jpg")
 
 
-def test_fisheye_models_are_refused(tmp_path: Path):
+def test_a_fisheye_has_no_coefficients_of_opencvs_polynomial(tmp_path: Path):
     write_model(tmp_path / "model", "OPENCV_FISHEYE", [50, 51, 32, 24, 0, 0, 0, 0], text=True)
-    with pytest.raises(InputError, match=r"model OPENCV_FISHEYE is not one of .* undistort the images first"):
-        read_colmap(tmp_path / "model")
+    model = read_colmap(tmp_path / "model")
+    assert [lens.model for lens in model.lenses] == ["OPENCV_FISHEYE"] * 2
+    with pytest.raises(InputError, match="OPENCV_FISHEYE; undistort the images first"):
+        _ = model.cameras
 
 
 def test_missing_and_damaged_models(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

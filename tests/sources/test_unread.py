@@ -34,12 +34,6 @@ def written(path: Path, content: object) -> Path:
     return path
 
 
-def colmap(folder: Path) -> Path:
-    for name in ("cameras", "images", "points3D"):
-        written(folder / f"{name}.txt", "# nothing\n")
-    return folder
-
-
 def polycam(folder: Path) -> Path:
     photo(folder / "keyframes" / "images" / "1.jpg")
     return folder
@@ -67,9 +61,6 @@ def only_video(folder: Path) -> Path:
     return folder
 
 
-NERFSTUDIO = {"frames": [{"file_path": "images/1.jpg", "transform_matrix": np.eye(4).tolist()}]}
-CAMERAS = {"frames": [{"image": "1.jpg", "world_to_camera": np.eye(4).tolist()}]}
-
 CASES = {
     "no video": (lambda p: written(p / "Clip.MP4", "x"), r"Clip\.MP4' cannot be read as a video"),
     "nothing but the start of a video": (lambda p: _mp4(p / "photo.jpg"), r"photo\.jpg' cannot be read as a video"),
@@ -80,15 +71,8 @@ CASES = {
         lambda p: zipped(p / "scan.zip", ["images/1.jpg", "transforms.json"]),
         "nerfstudio scene.*Unpack",
     ),
-    "transforms": (lambda p: written(p / "transforms.json", NERFSTUDIO), "a nerfstudio scene.*folder of images"),
-    "transforms with a byte-order mark": (
-        lambda p: written(p / "transforms.json", "\ufeff" + json.dumps(NERFSTUDIO)),
-        "a nerfstudio scene",
-    ),
-    "cameras": (lambda p: written(p / "cameras.json", CAMERAS), "a file of cameras.*--cameras"),
     "record": (lambda p: written(p / "run.json", {"versions": {}, "exports": {}}), "the record of a run.*recon export"),
     "broken json": (lambda p: written(p / "a.json", "{"), "no readable JSON"),
-    "colmap": (lambda p: colmap(p / "sparse"), "a COLMAP model.*folder of its images.*--cameras"),
     "polycam folder": (lambda p: polycam(p / "scan"), "Polycam.*keyframes/images"),
     "record3d folder": (lambda p: record3d(p / "scan"), "Record3D.*rgbd"),
     "run folder": (lambda p: finished_run(p / "outputs"), "the folder of a run.*recon export"),
@@ -119,11 +103,11 @@ def test_is_named_with_a_remedy(case: str, tmp_path: Path) -> None:
     assert str(path) in str(raised.value)
 
 
-def test_among_photos_a_scene_or_video_is_refused_and_a_bad_photo_is_not(tmp_path: Path) -> None:
+def test_among_photos_a_video_is_refused_and_a_bad_photo_is_not(tmp_path: Path) -> None:
     good = photo(tmp_path / "good.jpg")
     with pytest.raises(InputError, match="is a video, which is a source by itself"):
         open_source([good, _mp4(tmp_path / "clip.mp4")])
-    for make in (CASES["transforms"][0], CASES["nerfstudio zip"][0], CASES["colmap"][0]):
+    for make in (CASES["nerfstudio zip"][0], CASES["polycam folder"][0]):
         with pytest.raises(InputError, match="photos and folders of photos are read"):
             open_source([good, make(tmp_path)])  # type: ignore[no-untyped-call]
     assert open_source([good, written(tmp_path / "bad.png", "text")]).names == ("good.jpg", "bad.png")

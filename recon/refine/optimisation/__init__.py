@@ -6,6 +6,7 @@
 - `loop` looks at one photo after another and knows when to stop, as `schedule` says; `step` is one look.
 - An `updater` renders and moves splats: `cpu_updater` by `photo_loss` and `splat_adam`; `torch_updater` by
   `torch_photo_loss` and what draws with derivatives, as `gsplat_updater` does. `updaters` is their table.
-- `densification` makes more splats; `exposures` and `camera_corrections` move what is not splats.
+- `memory` refuses more splats than there is room for; `densification` makes more of them;
+  `exposures` and `camera_corrections` move what is not splats.
 - `scoring` compares photos and views.
 """

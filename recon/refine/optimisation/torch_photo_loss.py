@@ -6,15 +6,20 @@ import torch
 import torch.nn.functional
 from torch import Tensor
 
-from recon.refine.optimisation.photo_loss import SSIM_WEIGHT
+from recon.refine.optimisation.photo_loss import CUT_OFF, SSIM_WEIGHT
 
 _C1, _C2 = 0.01**2, 0.03**2
 _HALF, _SIGMA = 5, 1.5
 
 
 def photo_loss(view: Tensor, photo: Tensor, counts: Tensor) -> Tensor:
-    """0.8 L1 + 0.2 (1 - SSIM) of pictures (3, H, W) from 0 to 1; where `counts` (H, W) is False they count as equal."""
-    view = torch.where(counts, view, photo)
+    """0.8 L1 + 0.2 (1 - SSIM) of pictures (3, H, W) from 0 to 1.
+
+    Where `counts` (H, W) is False, or the photo is cut off at black or white and the view beyond, they count as equal.
+    """
+    lowest, highest = CUT_OFF
+    beyond = ((photo >= highest) & (view > photo)) | ((photo <= lowest) & (view < photo))
+    view = torch.where(counts & ~beyond, view, photo)
     x, y, xx, yy, xy = _blur(torch.stack([view, photo, view * view, photo * photo, view * photo]))
     luminance = (2 * x * y + _C1) / (x * x + y * y + _C1)
     structure = (2 * (xy - x * y) + _C2) / (xx - x * x + yy - y * y + _C2)

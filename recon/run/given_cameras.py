@@ -1,0 +1,35 @@
+"""What the user says about cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from numpy.typing import ArrayLike
+
+from recon.errors import InputError
+
+SFM = "sfm"
+"""Stands for cameras found by structure from motion."""
+EXIF = "exif"
+"""Stands for intrinsics by each photo's EXIF, or of an assumed field of view where that says nothing."""
+
+
+@dataclass(frozen=True)
+class GivenCameras:
+    """What the user says about the cameras of all photos, those left out included; by default nothing."""
+
+    extrinsics: ArrayLike | None = None
+    """(N, 4, 4) or (N, 3, 4) world-to-camera."""
+    intrinsics: ArrayLike | str | None = None
+    """(N, 3, 3) in pixels of the upright originals; or, as text, one lens for all photos or a file
+    (`recon.sources.given_lens.read_lens`)."""
+    source: str | Path | None = None
+    """Instead of the arrays: a file or folder, `sfm` or `exif`. Intrinsics as text go with one that has none."""
+
+    def __post_init__(self) -> None:
+        arrays = self.extrinsics is not None or (self.intrinsics is not None and not isinstance(self.intrinsics, str))
+        if self.source is not None and arrays:
+            raise InputError("give cameras either as arrays or by `cameras`, not both")
+        if self.source in (SFM, EXIF) and self.intrinsics is not None:
+            raise InputError(f"intrinsics go with cameras from a file, not with cameras '{self.source}'")
