@@ -198,7 +198,8 @@ class DepthAnything3(nn.Module):
         photos where cameras are known, and `recon.refine.optimise_splats.optimise_splats` does so with a prediction.
 
         Args:
-            image: a path, a folder, an array, a Pillow image, or a sequence of those.
+            image: a path, a folder, an array, a Pillow image, or a sequence of those. Photos of different shapes are
+                cropped to the smallest, with a warning.
             extrinsics: known cameras, (N, 4, 4) or (N, 3, 4) world-to-camera. Alone, intrinsics are predicted first.
             intrinsics: (N, 3, 3) in pixels of the original, upright images; returned for the processed images.
             align_to_input_ext_scale: bring depth to the scale of `extrinsics` and return these exactly (units
@@ -256,6 +257,7 @@ class DepthAnything3(nn.Module):
             gs_iterations=0,
             masks=None if masks is None else Path(masks),
             invert_masks=invert_masks,
+            mixed_sizes="crop",
             seed=self.seed,
         )
         result = reconstruct(

@@ -15,7 +15,7 @@ from recon.options import Options, option
 
 ProcessResMethod = Literal["upper_bound_resize", "upper_bound_crop", "lower_bound_resize", "lower_bound_crop"]
 """Which side `process_res` bounds, and how both sides become multiples of the patch; see `recon.sources.fitting`."""
-MixedSizes = Literal["crop", "error"]
+MixedSizes = Literal["own", "crop", "error"]
 """What becomes of photos of different shapes."""
 RasterizerName = Literal["auto", "cpu", "gsplat"]
 """What renders splats; see `recon.splats.rendering`."""
@@ -466,7 +466,11 @@ class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, CameraOptio
         help="How the reference view is chosen, from 3 views on and without given extrinsics.",
         used_by=(ANY_VIEW,),
     )
-    mixed_sizes: MixedSizes = option("crop", help="Photos of different shapes: crop to the smallest, or refuse.")
+    mixed_sizes: MixedSizes = option(
+        "own",
+        help="Photos of different shapes: each at its own (own), all cropped around the middle to the smallest width "
+        "and height (crop), or refused (error).",
+    )
     export_feat_layers: tuple[int, ...] = option(
         (),
         help="Encoder block whose features are returned (and drawn by feat_vis); may be given several times.",

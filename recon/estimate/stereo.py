@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon.choices import STEREO
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
+from recon.estimate.own_sizes import from_corner, to_corner
 from recon.geometry.cameras import to_3x4
 from recon.types import MadeBy, Prediction
 
 if TYPE_CHECKING:
     from recon.progress import TellPart
     from recon.sources.fitting import Views
-    from recon.stereo.multi_view import StereoOptions
+    from recon.stereo.multi_view import StereoDepth, StereoOptions
+    from recon.types.cameras import Cameras
 
 PROFILE = Profile(
     name="multi-view stereo",
@@ -28,6 +31,26 @@ PROFILE = Profile(
     failures="the cameras may not be those of the photos (their order, their convention, intrinsics of another size), "
     "or the photos may show too little in common",
 )
+
+
+def _depth(views: Views, options: StereoOptions, progress: TellPart | None) -> StereoDepth:
+    """Of the views, each photo at its own size."""
+    from recon.stereo.multi_view import StereoDepth, multi_view_depth
+
+    def find(pixels: NDArray[np.uint8], cameras: Cameras, masks: NDArray[np.bool_] | None) -> StereoDepth:
+        return multi_view_depth(pixels, cameras, views.points, options, progress, views.names, masks)
+
+    boxes = views.photo_boxes
+    if boxes is None or views.cameras.intrinsics is None:
+        return find(views.pixels, views.cameras, views.masks)
+    intrinsics = views.cameras.intrinsics.copy()
+    intrinsics[:, :2] -= boxes[:, :2, None] * intrinsics[:, 2:]
+    cameras = replace(views.cameras, intrinsics=intrinsics, sizes=boxes[:, 2:])
+    masks = None if views.masks is None else to_corner(views.masks, boxes)
+    found = find(to_corner(views.pixels, boxes), cameras, masks)
+    return StereoDepth(
+        from_corner(found.depth, boxes, 0), from_corner(found.conf, boxes, 1), from_corner(found.filled, boxes, 0)
+    )
 
 
 @dataclass(frozen=True)
@@ -55,10 +78,8 @@ class StereoEstimator:
 
         Raises InputError as `recon.stereo.multi_view.multi_view_depth`.
         """
-        from recon.stereo.multi_view import multi_view_depth
-
         cameras = views.cameras
-        found = multi_view_depth(views.pixels, cameras, views.points, self.options, progress, views.names, views.masks)
+        found = _depth(views, self.options, progress)
         assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None
         return Prediction(

@@ -79,8 +79,8 @@ def one_view(prediction: Prediction, index: int) -> Prediction:
     arrays = {
         name: getattr(prediction, name)[chosen]
         for name in (
-            *("depth", "processed_images", "conf", "sky", "mask", "filled", "extrinsics", "intrinsics"),
-            *("image_names", "original_sizes", "processed_to_original", "lenses"),
+            *("depth", "processed_images", "conf", "sky", "mask", "filled", "kept", "extrinsics", "intrinsics"),
+            *("image_names", "original_sizes", "processed_to_original", "photo_boxes", "lenses"),
         )
         if getattr(prediction, name) is not None
     }

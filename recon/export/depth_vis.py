@@ -47,7 +47,8 @@ def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
 
     def write_view(view: int) -> float:
         write_jpeg(pictures[view], render_view(prediction, view))
-        values, scale = quantise_depth(prediction.depth[view], prediction.valid_or_filled[view])
+        area = view, *prediction.photo_area(view)
+        values, scale = quantise_depth(prediction.depth[area], prediction.valid_or_filled[area])
         write_png16(depths[view], values)
         return scale
 
@@ -60,11 +61,12 @@ def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
 
 
 def render_view(prediction: Prediction, view: int) -> NDArray[np.uint8]:
-    """(H, 2W, 3) RGB: the image of one view beside its coloured depth."""
-    colored = color_depth(prediction.depth[view], prediction.valid_or_filled[view])
+    """(h, 2w, 3) RGB: the photo of one view beside its coloured depth."""
+    area = view, *prediction.photo_area(view)
+    colored = color_depth(prediction.depth[area], prediction.valid_or_filled[area])
     if prediction.sky is not None:
-        colored[prediction.sky[view]] = SKY_COLOR
-    return np.concatenate([prediction.processed_images[view], colored], axis=1)
+        colored[prediction.sky[area]] = SKY_COLOR
+    return np.concatenate([prediction.processed_images[area], colored], axis=1)
 
 
 def color_depth(depth: FloatArray, measured: NDArray[np.bool_]) -> NDArray[np.uint8]:

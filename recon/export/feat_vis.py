@@ -45,7 +45,7 @@ def write(prediction: Prediction, folder: Path, options: FeatVisOptions) -> Expo
         video_path = folder / "feat_vis" / f"{name}.{options.format}"
         with write_video(video_path, options.fps) as video:
             for view, color in enumerate(features_to_rgb(features)):
-                image = prediction.processed_images[view]
+                image = prediction.processed_images[view]  # of one size for all, as the frames of the video must be
                 frame = np.concatenate([image, _enlarge(color, image.shape[1], image.shape[0])], axis=1)
                 files.append(folder / "feat_vis" / name / f"{view:06d}.jpg")
                 write_jpeg(files[-1], frame)

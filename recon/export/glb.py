@@ -50,8 +50,10 @@ def write(prediction: Prediction, folder: Path, options: GlbOptions) -> Exported
     primitives = [Primitive("points", POINTS, positions, cloud.colors)]
     if options.show_cameras:
         views, height, width = prediction.depth.shape
+        boxes = prediction.photo_boxes
+        boxes = np.tile([0, 0, width, height], (views, 1)) if boxes is None else boxes
         lines = frustum_lines(
-            prediction.intrinsics, prediction.extrinsics, width, height, options.camera_size * diagonal
+            prediction.intrinsics, prediction.extrinsics, boxes, options.camera_size * diagonal
         ).reshape(-1, 3)  # (N, 8, 2, 3) -> (N*16, 3)
         lines = lines @ world_to_gltf[:3, :3].T + world_to_gltf[:3, 3]
         colors = np.repeat(sequence_colors(views), 2 * len(FRUSTUM_EDGES), axis=0)
@@ -91,17 +93,18 @@ def place_in_gltf(
 def frustum_lines(
     intrinsics: FloatArray,
     world_to_camera: FloatArray,
-    width: float,
-    height: float,
+    boxes: NDArray[np.int64],
     depth: float,
 ) -> NDArray[np.float64]:
     """(N, 8, 2, 3) world segments from each camera's centre to the image corners at `depth`, and around the image.
 
-    Takes (N, 3, 3) intrinsics and (N, 3, 4) extrinsics. The corners are those of the image, not the outermost pixel
-    centres: (0, 0) to (width, height).
+    Takes (N, 3, 3) intrinsics, (N, 3, 4) extrinsics, and (N, 4) left, top, width and height of the images. The corners
+    are those of the image, not the outermost pixel centres.
     """
-    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], np.float64)
-    rays = np.linalg.solve(intrinsics.astype(np.float64), corners.T).swapaxes(1, 2)  # (N, 4, 3), z = 1
+    places = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    corners = boxes[:, None, :2] + places * boxes[:, None, 2:]  # (N, 4, 2)
+    corners = np.concatenate([corners, np.ones((len(boxes), 4, 1))], axis=2)
+    rays = np.linalg.solve(intrinsics.astype(np.float64), corners.swapaxes(1, 2)).swapaxes(1, 2)  # (N, 4, 3), z = 1
     vertices = np.concatenate([np.zeros((len(rays), 1, 3)), rays * depth], axis=1)  # (N, 5, 3) in camera frames
     camera_to_world = invert_rigid(to_4x4(world_to_camera.astype(np.float64)))
     vertices = vertices @ camera_to_world[:, :3, :3].swapaxes(1, 2) + camera_to_world[:, None, :3, 3]

@@ -11,7 +11,7 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | image | npz | (N, H, W, 3) uint8 RGB |
 | sky, mask, filled, kept | npz | (N, H, W) bool; kept is False where cleaning left a pixel out |
 | made_by | npz | two strings: kind (network, onnx or stereo) and name |
-| original_sizes, processed_to_original, image_names | npz | as in `Prediction` |
+| original_sizes, processed_to_original, photo_boxes, image_names | npz | as in `Prediction` |
 | original_intrinsics | npz | (N, 3, 3) of the upright originals as they were taken |
 | distortion | npz | (N, 8) OpenCV's coefficients of their lenses; left out for pinhole cameras |
 | extrinsics_origin, intrinsics_origin | npz | strings: where they come from, as `Cameras.origin` has it |
@@ -57,6 +57,7 @@ LAYOUTS = {
     **{name: Layout("real", "N 3 3") for name in ("intrinsics", "ixts")},
     "original_sizes": Layout("whole", "N 2", least=1),
     "processed_to_original": _finite("N 3 3"),
+    "photo_boxes": Layout("whole", "N 4", least=0),
     "original_intrinsics": _finite("N 3 3"),
     "distortion": _finite("N 8"),
     "image_names": Layout("text", "N"),
@@ -158,6 +159,7 @@ def _full_arrays(prediction: Prediction) -> Arrays:
         "kept",
         "original_sizes",
         "processed_to_original",
+        "photo_boxes",
         "scale_factor",
         "ref_view",
     ):
@@ -220,6 +222,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         image_names=tuple(arrays["image_names"].tolist()) if "image_names" in arrays else (),
         original_sizes=arrays.get("original_sizes"),
         processed_to_original=arrays.get("processed_to_original"),
+        photo_boxes=arrays.get("photo_boxes"),
         lenses=_lenses(arrays),
         extrinsics_origin=arrays["extrinsics_origin"].item() if "extrinsics_origin" in arrays else None,
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,

@@ -74,7 +74,9 @@ def _on_photo(
     if prediction.original_sizes is None or prediction.processed_to_original is None:
         raise InputError("depth at the photos' resolution needs original_sizes and processed_to_original")
     width, height = (int(side) for side in prediction.original_sizes[view])
-    affine = prediction.processed_to_original[view]
+    rows, columns = prediction.photo_area(view)
+    values = values[rows, columns]
+    affine = prediction.processed_to_original[view] @ np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1.0]])
     scale = affine[[0, 1], [0, 1]]  # original pixels per processed pixel, in x and y
     # Before it was cropped, the processed image covered the whole original; both sizes are whole numbers.
     left, top = np.rint(affine[:2, 2] / scale).astype(int)

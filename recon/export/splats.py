@@ -113,9 +113,11 @@ def _kept_pixels(prediction: Prediction, options: SplatOptions) -> NDArray[np.bo
         if wanted is not None:
             kept &= wanted
     if options.prune_border:
-        rows, columns = int(BORDER * height), int(BORDER * width)
-        kept[:, :rows] = kept[:, height - rows :] = False
-        kept[:, :, :columns] = kept[:, :, width - columns :] = False
+        for view in range(views):
+            photo = kept[view, *prediction.photo_area(view)]
+            rows, columns = int(BORDER * photo.shape[0]), int(BORDER * photo.shape[1])
+            photo[:rows] = photo[photo.shape[0] - rows :] = False
+            photo[:, :columns] = photo[:, photo.shape[1] - columns :] = False
     if options.prune_by_depth_percent < 1:
         depth = prediction.depth if prediction.mask is None else np.where(prediction.mask, prediction.depth, np.nan)
         near = kept & _near_pixels(depth, options.prune_by_depth_percent)

@@ -26,6 +26,7 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
 | | which views agreed |
 | images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
+| | photo_box (left, top, width and height of a photo that is smaller than its view; else null), |
 | | the shares `valid` and `masked`, and camera: world_to_camera (4 × 4), intrinsics and distortion of the original |
 | | as it was taken. This file can be given as known cameras |
 | dropped_images | for each image left out: name and reason |
@@ -106,14 +107,16 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
     sizes, affines = prediction.original_sizes, prediction.processed_to_original
     cameras = prediction.original_cameras
     parts = {name: getattr(cameras, name) for name in ("world_to_camera", "intrinsics", "distortion")}
+    areas = [(i, *prediction.photo_area(i)) for i in range(count)]
     return [
         {
             "name": prediction.image_names[i] if prediction.image_names else None,
             "original_size": None if sizes is None else sizes[i],
             "processed_size": [width, height],
+            "photo_box": None if prediction.photo_boxes is None else prediction.photo_boxes[i],
             "processed_to_original": None if affines is None else affines[i],
-            "valid": float(prediction.valid[i].mean()),
-            "masked": None if prediction.mask is None else float(1 - prediction.mask[i].mean()),
+            "valid": float(prediction.valid[areas[i]].mean()),
+            "masked": None if prediction.mask is None else float(1 - prediction.mask[areas[i]].mean()),
             "camera": {name: part[i] for name, part in parts.items() if part is not None},
         }
         for i in range(count)
@@ -124,7 +127,7 @@ def quality_entry(prediction: Prediction) -> dict[str, Any]:
     """What `run.json` says about the depth of all views together."""
 
     def share(mask: NDArray[np.bool_] | None) -> float | None:
-        return None if mask is None else float(mask.mean())
+        return None if mask is None else float(mask[prediction.photo_pixels].mean())
 
     return {
         "made_by": None if prediction.made_by is None else asdict(prediction.made_by),

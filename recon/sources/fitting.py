@@ -36,12 +36,18 @@ MAX_PROCESSED_PIXELS = 50_000_000
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
+AROUND = tuple(round(255 * mean) for mean in IMAGENET_MEAN.tolist())
+"""RGB around photos that are smaller than their views: what networks see as zeros, which shows them nothing."""
+
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Views:
-    """What an estimator sees: N photos at one common size H × W, both multiples of 14; and the way back to them."""
+    """What an estimator sees: N photos at one common size H × W, both multiples of 14; and the way back to them.
+
+    Photos of sizes of their own stand in the middle of it.
+    """
 
     pixels: NDArray[np.uint8]
     """(N, H, W, 3) RGB."""
@@ -60,6 +66,9 @@ class Views:
     """The same cameras for the upright originals as they were taken, lens included."""
     points: SparsePoints | None = None
     """Of the scene, in the frame of the cameras."""
+    photo_boxes: NDArray[np.int64] | None = None
+    """(N, 4) left, top, width and height of each photo in its view; nothing is around it, and `masks` say so. None: all
+    fill their views."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -75,7 +84,25 @@ class Views:
             self.cameras[chosen],
             self.original_cameras[chosen],
             None if self.points is None else self.points.select_views(range(len(self))[chosen]),
+            None if self.photo_boxes is None else self.photo_boxes[chosen],
         )
+
+    def cut_out(self, indices: Sequence[int]) -> Views:
+        """The photos of these views, all of one size, without what is around them, and without points."""
+        if self.photo_boxes is None:
+            left, top, height, width = 0, 0, *self.pixels.shape[1:3]
+        else:
+            left, top, width, height = self.photo_boxes[indices[0]].tolist()
+        chosen = list(indices)
+        area = slice(top, top + height), slice(left, left + width)
+        cut = Views(
+            self.pixels[chosen][:, *area],
+            self.original_sizes[chosen],
+            self.processed_to_original[chosen] @ _shift(left, top),
+            tuple(self.names[index] for index in chosen),
+            None if self.masks is None else self.masks[chosen][:, *area],
+        )
+        return cut.with_cameras(self.original_cameras[chosen])
 
     def with_cameras(self, original_cameras: Cameras, points: SparsePoints | None = None) -> Views:
         """With cameras of the upright originals (N); the photos must have been undistorted by them where they bend."""
@@ -115,8 +142,8 @@ def preprocess(
             multiple of 14; at least 14.
         method: one of `PROCESS_RES_METHODS`; `*_resize` rounds each side to a multiple of 14 by a second resize,
             `*_crop` cuts it down to one around the centre.
-        mixed_sizes: what to do with photos that end at different sizes: `crop` all around the centre to the smallest
-            width and height, with a warning, or raise an `error`.
+        mixed_sizes: what to do with photos that end at different sizes: leave each its `own`, in the middle of the
+            largest width and height; `crop` all around the centre to the smallest, with a warning; or raise an `error`.
 
     Raises:
         InputError: a setting out of range, a photo too elongated for `process_res`, or mixed sizes refused.
@@ -148,10 +175,12 @@ def fit_photo(photo: Photo, process_res: int = 504, method: str = "upper_bound_r
 
 
 def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> Views:
-    """Stack photos, cropped to the size they have in common; `mixed_sizes` and errors as for `preprocess`."""
+    """Stack photos of one size, or bring them to one; `mixed_sizes` and errors as for `preprocess`."""
     if mixed_sizes not in get_args(MixedSizes):
         raise InputError(f"mixed_sizes must be one of {', '.join(get_args(MixedSizes))}, not {mixed_sizes!r}")
     sizes = [_size_of(photo.pixels) for photo in photos]
+    if mixed_sizes == "own" and len(set(sizes)) > 1:
+        return _side_by_side(photos)
     common = (min(w for w, _ in sizes), min(h for _, h in sizes))
     if any(size != common for size in sizes):
         _report_mixed_sizes(photos, sizes, common, mixed_sizes)
@@ -162,6 +191,36 @@ def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> 
         processed_to_original=np.stack([affine for _, affine in cropped]),
         names=tuple(photo.name for photo in photos),
         masks=_combined_masks(photos, common),
+    )
+
+
+def _side_by_side(photos: Sequence[FittedPhoto]) -> Views:
+    """Each photo in the middle of a view of the largest width and height, without a mask of what is around it."""
+    sizes = np.array([_size_of(photo.pixels) for photo in photos])
+    width, height = sizes.max(axis=0).tolist()
+    if width * height > MAX_PROCESSED_PIXELS:
+        raise InputError(
+            f"photos of such different shapes need views of {width}×{height} pixels; lower process_res, use an "
+            "upper_bound method, or crop them (mixed_sizes)"
+        )
+    pixels = np.full((len(photos), height, width, 3), AROUND, np.uint8)
+    masks = np.zeros((len(photos), height, width), np.bool_)
+    corners = ((width, height) - sizes) // 2  # as a crop around the middle has it
+    for index, (photo, (left, top), (w, h)) in enumerate(zip(photos, corners.tolist(), sizes.tolist(), strict=True)):
+        pixels[index, top : top + h, left : left + w] = photo.pixels
+        masks[index, top : top + h, left : left + w] = True if photo.mask is None else photo.mask
+    return Views(
+        pixels=pixels,
+        original_sizes=np.array([photo.original_size for photo in photos], np.int64),
+        processed_to_original=np.stack(
+            [
+                photo.processed_to_original @ _shift(-left, -top)
+                for photo, (left, top) in zip(photos, corners.tolist(), strict=True)
+            ]
+        ),
+        names=tuple(photo.name for photo in photos),
+        masks=masks,
+        photo_boxes=np.concatenate([corners, sizes], axis=1),
     )
 
 
@@ -258,8 +317,12 @@ def _centre_crop(image: NDArray[Any], affine: NDArray[np.float64], size: Size) -
     """Cut (width, height) from the middle; an odd margin leaves the extra pixel right or below."""
     width, height = _size_of(image)
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    shift = np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
-    return image[top : top + size[1], left : left + size[0]], affine @ shift
+    return image[top : top + size[1], left : left + size[0]], affine @ _shift(left, top)
+
+
+def _shift(left: int, top: int) -> NDArray[np.float64]:
+    """From pixels of a part that begins at (`left`, `top`) to those of the whole."""
+    return np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
 
 
 def _report_mixed_sizes(

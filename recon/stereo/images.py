@@ -82,6 +82,14 @@ def shrink(grey: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return small
 
 
+def repeat_borders(grey: NDArray[np.uint8], sizes: NDArray[np.int64]) -> None:
+    """Fill, in place, what is beyond the left upper part of `sizes` (N, 2), width and height, of images (N, H, W) with
+    the last row and column of that part."""
+    for image, (width, height) in zip(grey, sizes.tolist(), strict=True):
+        image[:height, width:] = image[:height, width - 1 : width]
+        image[height:] = image[height - 1]
+
+
 def scaled_intrinsics(
     intrinsics: NDArray[np.float64], size: tuple[int, int], new: tuple[int, int]
 ) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from recon.sources.mask_resize import resize_mask
 from recon.stereo.consistency import agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
-from recon.stereo.images import Matching, scaled_intrinsics, shrink, to_grey, warp_back, warp_between
+from recon.stereo.images import Matching, repeat_borders, scaled_intrinsics, shrink, to_grey, warp_back, warp_between
 from recon.stereo.matchers import CpuMatcher, Matcher, TorchMatcher
 from recon.stereo.plane_refinement import Bounds
 from recon.stereo.rough_points import rough_points
@@ -206,8 +206,8 @@ def _photos(images: NDArray[np.uint8], cameras: Cameras, masks: NDArray[np.bool_
     grey = to_grey(images)
     if (sizes != (width, height)).any():
         masks = np.ones(grey.shape, np.bool_) if masks is None else masks.copy()
+        repeat_borders(grey, sizes)
         for view, (w, h) in enumerate(sizes.tolist()):
-            grey[view] = np.pad(grey[view, :h, :w], ((0, height - h), (0, width - w)), mode="edge")
             masks[view, h:] = masks[view, :, w:] = False
     return _Photos(images, grey, sizes, masks)
 
@@ -295,6 +295,7 @@ def _match(
     agreeing = min(2, max(1, len(plan.sources) - 1))
     levels = photos.grey[np.concatenate([[view], plan.sources])]
     half = shrink(levels, 2)
+    repeat_borders(half, -(-photos.sizes[np.concatenate([[view], plan.sources])] // 2))
     half_reference = np.ascontiguousarray(half[0, : -(-own_height // 2), : -(-own_width // 2)])
     visible = half_visible = None
     if photos.masks is not None:

@@ -73,6 +73,8 @@ class MadeBy:
 class Prediction:
     """What one run yields for N views of one scene, at the processed size H × W.
 
+    Photos of sizes of their own stand in the middle of it, as `photo_boxes` says; all arrays are of the whole size.
+
     Depth, cameras and Gaussians share one frame and one scale, named by `units`. Exporters read it and never change it.
     """
 
@@ -113,6 +115,9 @@ class Prediction:
     """(N, 2) width and height of the upright originals."""
     processed_to_original: FloatArray | None = None
     """(N, 3, 3) affine map from processed to original pixel coordinates (half-integer centres)."""
+    photo_boxes: NDArray[np.int64] | None = None
+    """(N, 4) left, top, width and height in processed pixels of the photo in each view; around it there is nothing, and
+    `mask` is False. None: photos fill their views."""
     lenses: Cameras | None = None
     """Cameras of the N upright originals as they were taken: intrinsics, sizes, any distortion and where those come
     from, without extrinsics. `intrinsics` are those of the undistorted, resized and cropped photos. None: unknown."""
@@ -148,6 +153,11 @@ class Prediction:
             _check(self.original_sizes, "original_sizes", (n, 2))
         if self.processed_to_original is not None:
             _check(self.processed_to_original, "processed_to_original", (n, 3, 3))
+        if self.photo_boxes is not None:
+            _check(self.photo_boxes, "photo_boxes", (n, 4))
+            ends = self.photo_boxes[:, :2] + self.photo_boxes[:, 2:]
+            if (self.photo_boxes < (0, 0, 1, 1)).any() or (ends > (w, h)).any():
+                raise ValueError(f"photo_boxes must lie within views of {w}×{h} pixels")
         if self.lenses is not None and len(self.lenses) != n:
             raise ValueError(f"lenses must be of {n} photos, got {len(self.lenses)}")
         if self.image_names and len(self.image_names) != n:
@@ -162,6 +172,21 @@ class Prediction:
             raise ValueError(f"units must be one of {', '.join(get_args(Units))}, got {self.units!r}")
         for layer, features in self.features.items():
             _check(features, f"{FEATURE_PREFIX}{layer}", (n, None, None, None))
+
+    def photo_area(self, view: int) -> tuple[slice, slice]:
+        """Rows and columns of the photo in a view."""
+        if self.photo_boxes is None:
+            return slice(0, self.depth.shape[1]), slice(0, self.depth.shape[2])
+        left, top, width, height = self.photo_boxes[view].tolist()
+        return slice(top, top + height), slice(left, left + width)
+
+    @property
+    def photo_pixels(self) -> NDArray[np.bool_]:
+        """(N, H, W) True where a view shows its photo."""
+        shown = np.zeros(self.depth.shape, np.bool_)
+        for view in range(len(shown)):
+            shown[view, *self.photo_area(view)] = True
+        return shown
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:

@@ -79,7 +79,9 @@ def test_axes_are_the_first_cameras_with_y_up_and_z_backward(prediction):
 
 def test_frusta_reach_the_image_corners(prediction):
     size = 0.25
-    lines = frustum_lines(prediction.intrinsics, prediction.extrinsics, 42, 28, size)
+    lines = frustum_lines(
+        prediction.intrinsics, prediction.extrinsics, np.tile([0, 0, 42, 28], (len(prediction.depth), 1)), size
+    )
     assert lines.shape == (3, 8, 2, 3)
     rotations, translations = prediction.extrinsics[:, :, :3], prediction.extrinsics[:, :, 3]
     centres = -(rotations.swapaxes(1, 2) @ translations[:, :, None])[..., 0]

@@ -106,7 +106,9 @@ def test_whole_scene(prediction, reference_glb, tmp_path):
 
 
 def test_frusta(prediction, reference_glb):
-    lines = frustum_lines(prediction.intrinsics, prediction.extrinsics, 41, 27, 0.2)
+    lines = frustum_lines(
+        prediction.intrinsics, prediction.extrinsics, np.tile([0, 0, 41, 27], (len(prediction.depth), 1)), 0.2
+    )
     for view in range(3):
         expected = reference_glb._camera_frustum_lines(
             prediction.intrinsics[view].astype(float), prediction.extrinsics[view].astype(float), 42, 28, 0.2

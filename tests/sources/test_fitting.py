@@ -206,7 +206,7 @@ def test_elongated_photo_fits_at_a_larger_process_res() -> None:
         ({"process_res": 504.0}, "process_res must be a whole number"),
         ({"process_res": "504"}, "process_res must be a whole number"),
         ({"method": "upper_bound"}, "process_res_method must be one of upper_bound_resize, .* not 'upper_bound'"),
-        ({"mixed_sizes": "pad"}, "mixed_sizes must be one of crop, error, not 'pad'"),
+        ({"mixed_sizes": "pad"}, "mixed_sizes must be one of own, crop, error, not 'pad'"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict, message: str) -> None:

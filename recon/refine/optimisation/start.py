@@ -65,9 +65,13 @@ def _without_masked_colors(prediction: Prediction) -> Prediction:
     import cv2
 
     photos = prediction.processed_images.copy()
-    for view, mask in enumerate(prediction.mask):
+    for view in range(len(photos)):
+        area = view, *prediction.photo_area(view)
+        mask = prediction.mask[area]
         if mask.any() and not mask.all():
-            photos[view] = cv2.inpaint(photos[view], (~mask).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+            photos[area] = cv2.inpaint(
+                np.ascontiguousarray(photos[area]), (~mask).astype(np.uint8), 3, cv2.INPAINT_TELEA
+            )
     return replace(prediction, processed_images=photos)
 
 
@@ -88,6 +92,7 @@ def of_views(prediction: Prediction, views: Sequence[int]) -> Prediction:
         "intrinsics",
         "original_sizes",
         "processed_to_original",
+        "photo_boxes",
     )
     parts = {name: getattr(prediction, name) for name in of_each}
     parts = {name: values[views] for name, values in parts.items() if values is not None}
