@@ -96,7 +96,7 @@ def judge_cameras(views: Views) -> Verdict | None:
     lenses = usual_lenses(views.pixels) if cameras.intrinsics is None else [cameras.intrinsics]
     given = [Reading("", cameras.world_to_camera, intrinsics) for intrinsics in lenses]
     extreme = None if originals.intrinsics is None else another_size(originals.intrinsics, views.original_sizes)
-    features = Features(views.pixels)
+    features = Features(views.pixels, views.masks)
     for pairs in (few_pairs(len(views)), neighbouring_pairs(len(views))):
         matches = find_matches(features, pairs)
         enough = sum(len(pair.first_points) for pair in matches) >= _FEWEST

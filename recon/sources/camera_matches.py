@@ -38,10 +38,10 @@ class Matches:
 
 
 class Features:
-    """SIFT features of views (N, H, W, 3), found when they are first asked for."""
+    """SIFT features of views (N, H, W, 3), where masks (N, H, W) do not exclude them; found when first asked for."""
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self._pixels = pixels
+    def __init__(self, pixels: NDArray[np.uint8], masks: NDArray[np.bool_] | None = None) -> None:
+        self._pixels, self._masks = pixels, masks
         self._detector: Any = cv2.SIFT.create(nfeatures=_FEATURES)
         self._found: dict[int, tuple[NDArray[np.float64], NDArray[np.float32]]] = {}
 
@@ -53,7 +53,8 @@ class Features:
 
     def _detect(self, view: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         grey = cv2.cvtColor(self._pixels[view], cv2.COLOR_RGB2GRAY)
-        keypoints, descriptors = self._detector.detectAndCompute(grey, None)
+        mask = None if self._masks is None else self._masks[view].astype(np.uint8)
+        keypoints, descriptors = self._detector.detectAndCompute(grey, mask)
         if not keypoints:
             return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
         places = np.array([keypoint.pt for keypoint in keypoints], np.float64) + 0.5
