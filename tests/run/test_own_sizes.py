@@ -33,6 +33,7 @@ from tests.stereo.planes import INTRINSICS, card, row, see
 
 SHAPES = [(98, 126), (126, 98), (98, 126), (56, 126), (126, 98)]
 """Height and width; none is resized at a process_res of 126."""
+FORMATS = [name for name, exporter in EXPORTERS.items() if name != "gs_video" and not exporter.needs.features]
 WALL = [card(0, (0, 0, 5.0), 12.0)]
 
 
@@ -167,9 +168,7 @@ class TestStereo:
         assert found.before is not None
         assert found.after.psnr > found.before.psnr
 
-    @pytest.mark.parametrize(
-        "name", [n for n, exporter in EXPORTERS.items() if n != "gs_video" and not exporter.needs.features]
-    )
+    @pytest.mark.parametrize("name", FORMATS)
     def test_every_format_can_be_written(self, name: str, stereo: tuple[Reconstruction, Path], tmp_path: Path) -> None:
         prediction = stereo[0].prediction
         try:
