@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 
 import recon.api
 from recon.choices import InferenceOptions
-from recon.errors import InputError
+from recon.errors import InputError, MissingExtraError
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile
 from recon.estimate.stereo import StereoEstimator
@@ -171,10 +172,12 @@ class TestStereo:
     @pytest.mark.parametrize("name", FORMATS)
     def test_every_format_can_be_written(self, name: str, stereo: tuple[Reconstruction, Path], tmp_path: Path) -> None:
         prediction = stereo[0].prediction
-        try:
-            written = export(prediction, name, tmp_path)
-        except Exception as error:
-            pytest.skip(f"needs a package: {error}") if "install" in str(error) else pytest.fail(str(error))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReconWarning)  # of photos that were given as arrays
+            try:
+                written = export(prediction, name, tmp_path)
+            except MissingExtraError as error:
+                pytest.skip(str(error))
         assert all(path.stat().st_size for path in written[name].files)
 
 
