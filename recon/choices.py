@@ -282,6 +282,11 @@ class SplatOptimisation(Options):
         least=1,
         used_by=(OPTIMISED_SPLATS,),
     )
+    gs_prune_unseen: bool = option(
+        False,
+        help="Leave out the splats that no photo shows after the optimisation. Off: they fade.",
+        used_by=(OPTIMISED_SPLATS,),
+    )
     gs_holdout: int = option(
         10,
         help="With at least this many photos, one in as many is kept from the optimisation and tells when it has done "

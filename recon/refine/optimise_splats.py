@@ -30,6 +30,7 @@ from recon.refine.optimisation.start import cameras_extent, start_from_depth, ty
 from recon.refine.optimisation.state import AdamSplats, FitState
 from recon.refine.optimisation.updaters import open_updater
 from recon.refine.optimised_splats import OptimisedSplats
+from recon.splats.coverage import coverage, without_unseen
 from recon.splats.parameters import check_gaussians
 from recon.types import Gaussians, Prediction
 
@@ -114,8 +115,15 @@ def optimise_splats(
     ended_by = fit(state, updater, photos, fitted, held_out, schedule, correct_cameras, keeper)
     after, held_out_after = (score(state, updater, photos, views) for views in (sample, held_out))
     updater.close()
+    gaussians, lenses = state.splats.visible(), state.cameras.intrinsics
+    shown = coverage(
+        gaussians, state.cameras.world_to_camera[fitted], lenses[fitted], prediction.depth.shape[1:], threads
+    )
+    if state.done:
+        gaussians, shown = without_unseen(gaussians, shown, options.gs_prune_unseen)
     return OptimisedSplats(
-        gaussians=state.cameras.splats_in_given_world(state.splats.visible()),
+        gaussians=state.cameras.splats_in_given_world(gaussians),
+        coverage=shown,
         world_to_camera=state.cameras.in_given_world(),
         intrinsics=state.cameras.intrinsics,
         gains=state.exposures.gains,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.splats.coverage import Coverage
 from recon.types import Gaussians
 
 INTERRUPTED = "interrupted"
@@ -31,6 +32,8 @@ class OptimisedSplats:
     """Splats, and what else was found with them."""
 
     gaussians: Gaussians
+    coverage: Coverage
+    """What the photos that they were fitted to, at the size of the prediction, show of each."""
     world_to_camera: NDArray[np.float64]
     """(N, 4, 4) cameras, corrected where that was wanted; of photos held out as they were."""
     intrinsics: NDArray[np.float64]
@@ -61,6 +64,9 @@ class OptimisedSplats:
             "seconds": self.seconds,
             "ended_by": self.ended_by,
             "held_out": list(self.held_out),
+            "splats": len(self.gaussians),
+            "splats_unseen": int((self.coverage.views == 0).sum()),
+            "splats_seen_once": int((self.coverage.views == 1).sum()),
             **{name: None if found is None else asdict(found) for name, found in scores.items()},
             "gains": self.gains,
             "offsets": self.offsets,

@@ -55,6 +55,7 @@ from recon.run.write_exports import WrittenFormat, describe_result, write_export
 from recon.sources.fitting import Views
 from recon.sources.open_source import PhotoSource
 from recon.sources.originals import SourceOriginals
+from recon.splats.coverage import Coverage
 from recon.types import Gaussians, MadeBy, Prediction
 from recon.types.cameras import Cameras
 
@@ -242,7 +243,18 @@ def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCame
 
 SNAPSHOT_NAME = "optimise.npz"
 """In the store: where splats that are being optimised are, as long as they are."""
-KEPT_CLASSES = (_Depth, Prediction, OptimisedSplats, Scores, Gaussians, MadeBy, Cameras, SparsePoints, WrittenFormat)
+KEPT_CLASSES = (
+    _Depth,
+    Prediction,
+    OptimisedSplats,
+    Coverage,
+    Scores,
+    Gaussians,
+    MadeBy,
+    Cameras,
+    SparsePoints,
+    WrittenFormat,
+)
 """What the outcomes of stages consist of, beside those of structure from motion."""
 
 

@@ -113,6 +113,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "gs_iterations": ("--gs-iterations 30", 30),
     "gs_seconds": ("--gs-seconds 2.5", 2.5),
     "gs_splats": ("--gs-splats 40", 40),
+    "gs_prune_unseen": ("--gs-prune-unseen", True),
     "gs_holdout": ("--gs-holdout 5", 5),
     "gs_resolution": ("--gs-resolution full", "full"),
     "gs_sh_degree": ("--gs-sh-degree 2", 2),

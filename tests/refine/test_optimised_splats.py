@@ -11,11 +11,13 @@ import pytest
 from recon.cli.report import print_optimised
 from recon.refine.optimised_splats import OptimisedSplats, Scores
 from recon.run.record import to_json
+from recon.splats.coverage import Coverage
 from tests.seeds import numpy_random
 from tests.splats.scenes import random_gaussians
 
 FOUND = OptimisedSplats(
     gaussians=random_gaussians(numpy_random(0), 3),
+    coverage=Coverage(np.array([0, 3, 2], np.float32), np.array([0, 1, 2], np.int32)),
     world_to_camera=np.tile(np.eye(4), (2, 1, 1)),
     intrinsics=np.tile(np.eye(3), (2, 1, 1)),
     gains=np.ones((2, 3)),
@@ -49,5 +51,6 @@ def test_record_says_everything_but_the_splats() -> None:
     assert entry["before"] == {"psnr": 24.04, "psnr_fitted": 24.1, "ssim": 0.7291}
     assert entry["held_out_after"]["ssim"] is None
     assert entry["held_out"] == [1]
+    assert (entry["splats"], entry["splats_unseen"], entry["splats_seen_once"]) == (3, 1, 1)
     assert entry["gains"] == [[1, 1, 1], [1, 1, 1]]
     assert "gaussians" not in entry

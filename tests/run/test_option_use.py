@@ -50,6 +50,7 @@ ASKED: dict[str, object] = {
     "gs_iterations": 3,
     "gs_seconds": 3.0,
     "gs_splats": 3,
+    "gs_prune_unseen": True,
     "gs_holdout": 3,
     "gs_resolution": 640,
     "gs_sh_degree": 2,
@@ -61,7 +62,7 @@ ASKED: dict[str, object] = {
 }
 """A value of each option that asks for something. `gaussians` asks for splats itself."""
 
-HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_holdout", "gs_resolution", "gs_sh_degree", "gs_densify"}
+HOW_SPLATS_ARE_OPTIMISED = {"gs_splats", "gs_prune_unseen", "gs_holdout", "gs_resolution", "gs_sh_degree", "gs_densify"}
 
 ALL = tuple(EXPORTERS)
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from recon.geometry.quaternions import normalise
 from recon.refine.optimisation.camera_corrections import CorrectedCameras
 from recon.refine.optimisation.exposures import Exposures
+from recon.splats.coverage import LEAST_OPACITY
 from recon.splats.cpu_projection_gradients import HARMONICS
 from recon.types import Gaussians
 
 _START_OPACITIES = 1e-4, 0.999
-_LEAST_OPACITY = 1 / 255
-"""Of splats that can be seen at all."""
 _FIELDS = tuple(Gaussians.__dataclass_fields__)
 
 
@@ -103,7 +102,7 @@ class AdamSplats:
         """Without those that can be seen no more, with quaternions of length 1."""
         found = self.gaussians
         rows = [getattr(found, name).reshape(len(found), -1) for name in _FIELDS]
-        kept = (found.opacities >= _LEAST_OPACITY) & np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
+        kept = (found.opacities >= LEAST_OPACITY) & np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
         kept = kept if kept.any() else np.ones(len(found), bool)
         chosen = {name: getattr(found, name)[kept] for name in _FIELDS}
         return Gaussians(**{**chosen, "rotations": normalise(chosen["rotations"])})
