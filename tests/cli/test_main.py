@@ -366,7 +366,7 @@ class TestWrongInput:
             (["run", "photos", "--out", "bad.yaml"], "is not a folder"),
             (["run", "photos", "--model", "da3-large", "--commercial-only"], "da3-large is licensed CC BY-NC 4.0"),
             (["run", "photos", "--weights", "./none"], "none: no such file or folder"),
-            (["run", "clip.mp4"], "clip.mp4: a video"),
+            (["run", "clip.mp4"], "clip.mp4' does not exist"),
             (["run", "."], "did you mean 'images'?"),
             (["run", "photos", "--out", "photos"], "cannot go into the folder of the photos"),
             (["run", "photos", "--device", "cuda"], "device cuda is not available on this machine; usable: "),

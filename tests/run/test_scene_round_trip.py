@@ -1,0 +1,60 @@
+"""Cameras come in from COLMAP and nerfstudio, go out again to either, and are the same: any size, shape and lens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recon.choices import InferenceOptions
+from recon.geometry.sparse_points import SparsePoints
+from recon.run.pipeline import reconstruct
+from recon.sources.open_source import open_source
+from recon.types.cameras import Cameras
+from tests.fake_network import fake_model
+from tests.sources.colmap_models import bent_camera, write_scene
+
+NAMES = ("a.png", "left/b.png", "left/c.png", "d.png")
+LENSES = ("OPENCV", "OPENCV_FISHEYE", "SIMPLE_RADIAL", "PINHOLE")
+SIZES = ((240, 160), (160, 240), (200, 150), (240, 160))
+"""Landscape, portrait, another shape."""
+
+
+def projected(cameras: Cameras, points: np.ndarray) -> np.ndarray:
+    """(N, P, 2) pixels of the undistorted originals."""
+    pinhole = cameras.pinhole()
+    assert pinhole.world_to_camera is not None
+    assert pinhole.intrinsics is not None
+    found = []
+    for pose, intrinsics in zip(pinhole.world_to_camera, pinhole.intrinsics, strict=True):
+        pixels = (points @ pose[:3, :3].T + pose[:3, 3]) @ intrinsics.T
+        found.append(pixels[:, :2] / pixels[:, 2:])
+    return np.array(found)
+
+
+@pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")
+def test_what_comes_in_goes_out(tmp_path: Path) -> None:
+    cameras = [bent_camera(lens, size) for lens, size in zip(LENSES, SIZES, strict=True)]
+    poses = write_scene(tmp_path / "scene", cameras, NAMES)
+    order = sorted(range(4), key=lambda index: NAMES[index])
+    options = InferenceOptions(process_res=70)
+    out = tmp_path / "out"
+    result = reconstruct(
+        fake_model(), tmp_path / "scene", options=options, export_dir=out, export_format="colmap-nerfstudio"
+    )
+    np.testing.assert_allclose(result.prediction.extrinsics, poses[order, :3], atol=1e-6)
+    first = open_source(tmp_path / "scene")
+    assert first.cameras is not None
+    assert isinstance(first.points, SparsePoints)
+    for place in (out / "sparse" / "0", out / "transforms.json"):
+        again = open_source(place)
+        assert again.names == first.names
+        assert again.cameras is not None
+        np.testing.assert_allclose(again.cameras.world_to_camera, first.cameras.world_to_camera, atol=1e-5)
+        np.testing.assert_array_equal(again.cameras.sizes, first.cameras.sizes)
+        expected = projected(first.cameras, first.points.points)
+        apart = np.linalg.norm(projected(again.cameras, first.points.points) - expected, axis=2)
+        near = (np.abs(expected) < 2000).all(axis=2)  # others are behind the camera or next to its plane
+        assert near.any(axis=1).all()
+        assert apart[near].max() < 0.5
