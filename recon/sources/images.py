@@ -58,14 +58,14 @@ class ImageSource:
     """Two threads must not decode the same lazily opened Pillow image."""
 
     @staticmethod
-    def of(images: Iterable[Any]) -> ImageSource:
+    def of(images: Iterable[Any], ordered: bool = False) -> ImageSource:
         """Everything that `recon.sources.open_source.open_source` takes, in a list; errors as there."""
         given = list(images)
         items = tuple(item for image in given for item in _items(image))
         if not items:
             raise InputError("no images given; give an image, several, or a folder of images")
         paths = [Path(image).expanduser() for image in given if isinstance(image, (str, os.PathLike))]
-        return ImageSource(items, tuple(_names(items)), tuple(path for path in paths if path.is_dir()))
+        return ImageSource(items, tuple(_names(items)), tuple(path for path in paths if path.is_dir()), ordered)
 
     @staticmethod
     def of_files(paths: Sequence[Path], names: Sequence[str]) -> ImageSource:
@@ -216,6 +216,8 @@ def _items(source: Any) -> list[_Item]:
     if isinstance(source, (Photo, Image.Image)):
         path = _file(source)
         return [_Item(source, "" if path is None else normalise_name(path.name))]
+    if isinstance(source, PackedPhoto):
+        return [_Item(source, source.short_name)]
     if isinstance(source, np.ndarray):
         return [_Item(image) for image in source] if source.ndim == 4 else [_Item(source)]
     if isinstance(source, (str, os.PathLike)):

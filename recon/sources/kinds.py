@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recon.choices import SourceOptions
+from recon.sources.capture_kinds import POLYCAM, RECORD3D, STRAY_SCANNER
 from recon.sources.colmap_source import COLMAP
 from recon.sources.kind import SourceKind
 from recon.sources.scene_sources import CAMERAS, NERFSTUDIO
@@ -26,7 +27,8 @@ def _open_photos(path: Path, options: SourceOptions) -> Source:
 PHOTOS = SourceKind("photos", "photos", lambda path: True, _open_photos)
 """An image, or a folder of images whatever else is in it: what is of no other kind."""
 
-KINDS: Mapping[str, SourceKind] = {kind.name: kind for kind in (VIDEO, NERFSTUDIO, COLMAP, CAMERAS, PHOTOS)}
+_KINDS = (POLYCAM, RECORD3D, STRAY_SCANNER, VIDEO, NERFSTUDIO, COLMAP, CAMERAS, PHOTOS)
+KINDS: Mapping[str, SourceKind] = {kind.name: kind for kind in _KINDS}
 """By name. The first that recognises a path opens it."""
 
 

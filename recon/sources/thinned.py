@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recon.choices import SourceOptions
 from recon.geometry.sparse_points import SparsePoints
 from recon.sources.in_flight import Admit
+from recon.sources.lazy_sequence import LazySequence
 from recon.sources.photo import Photo
 from recon.sources.source import Source
 from recon.types.cameras import Cameras
@@ -64,7 +65,8 @@ class ThinnedSource:
     def depths(self) -> Sequence[NDArray[Any]] | None:
         """Of those chosen."""
         depths = self.photos.depths
-        return None if depths is None else [depths[index] for index in self.chosen]
+        chosen = self.chosen
+        return None if depths is None else LazySequence(len(chosen), lambda index: depths[chosen[index]])
 
     @property
     def paths(self) -> tuple[Path | None, ...]:

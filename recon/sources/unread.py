@@ -49,11 +49,6 @@ def unread_in(folder: Path) -> str | None:
 
 
 def _unread_folder(folder: Path) -> str | None:
-    if (folder / "keyframes").is_dir():
-        images = folder / "keyframes" / "images"
-        return f"an export of the capture app Polycam; {_SUPPORTED}. Give {images}"
-    if (folder / "rgbd").is_dir() and (folder / "metadata").is_file():
-        return f"a capture of Record3D; {_SUPPORTED}. Give {folder / 'rgbd'}"
     if (folder / "run.json").is_file() and (folder / "exports").is_dir():
         return "the folder of a run, not of photos; `recon export` takes its exports/npz/results.npz"
     return None
@@ -87,14 +82,9 @@ def _archive(path: Path) -> str | None:
         if "depth.npy" in names:
             return f"the result of a run; {_SUPPORTED}. `recon export` takes it"
         return f"an archive of NumPy arrays; {_SUPPORTED}. Load it with numpy and give the arrays in Python"
-    folders = {part for name in names for part in Path(name).parts[:-1]}
     files = {Path(name).name for name in names}
     photos = sum(Path(name).suffix.lower() in PHOTO_SUFFIXES for name in names)
     unpack = "Unpack it and give the folder of its photos"
-    if "keyframes" in folders:
-        return f"an export of the capture app Polycam (ZIP); {_SUPPORTED}. {unpack}, keyframes/images"
-    if "rgbd" in folders and "metadata" in files:
-        return f"a capture of Record3D; {_SUPPORTED}. {unpack}, rgbd"
     if "transforms.json" in files:
         return f"a nerfstudio scene in an archive (ZIP); {_SUPPORTED}. {unpack}"
     return None if photos else f"an archive (ZIP) without photos; {_SUPPORTED}"

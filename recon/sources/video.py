@@ -22,7 +22,7 @@ from recon.sources.in_flight import Admit
 from recon.sources.photo import Photo
 from recon.sources.video_choice import intervals
 from recon.sources.video_file import VideoFile
-from recon.sources.video_pixels import sharpness, upright_pixels
+from recon.sources.video_pixels import rgb_pixels, sharpness
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -64,15 +64,24 @@ class VideoSource:
     points = None
     depths = None
 
-    def __init__(self, path: Path, options: SourceOptions, spool: FrameSpool | None = None) -> None:
-        """Raises InputError: no video, one without frames, or options that leave none."""
+    def __init__(
+        self, path: Path, options: SourceOptions, spool: FrameSpool | None = None, upright: bool = True
+    ) -> None:
+        """Where not `upright`, frames are not turned as the file says. Raises InputError: no video, one without frames,
+        or options that leave none."""
         self.path = path
         self._options = options
+        self._upright = upright
         self._file = VideoFile.probe(path)
         self._intervals = intervals(self._file.times, options, f"'{path}'")
         self._spool = FrameSpool() if spool is None else spool
         self._choosing = threading.Lock()
         self._again = _DecodedAgain(self._file)
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the frames as the file stores them."""
+        return self._file.stored_size
 
     @property
     def frames(self) -> tuple[ChosenFrame, ...]:
@@ -125,12 +134,7 @@ class VideoSource:
         if len(chosen) < self._intervals.count:
             missing = self._intervals.count - len(chosen)
             warn(f"'{self.path}': {missing} of {self._intervals.count} frames to take cannot be decoded; it is damaged")
-        if not self._intervals.chosen_by and len(chosen) < (candidates >= 0).sum():
-            which = ", the sharpest of each interval" if self._options.sharpest else ""
-            warn(
-                f"'{self.path}': {len(chosen)} of {len(candidates)} frames are taken{which}; fps, frames or every say "
-                "how many"
-            )
+        self._intervals.say_if_usual(f"'{self.path}'", self._options.sharpest)
         return tuple(chosen)
 
     def _sharpest(self, candidates: NDArray[np.int64]) -> Iterator[ChosenFrame]:
@@ -160,7 +164,7 @@ class VideoSource:
         return ChosenFrame(number, float(self._file.times[number]), score, self._spool.add(self._pixels(frame)))
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        return upright_pixels(frame, self._file.aspect, f"'{self.path}'")
+        return rgb_pixels(frame, self._file.aspect, self._upright, f"'{self.path}'")
 
 
 class _DecodedAgain:

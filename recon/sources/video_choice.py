@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recon.choices import SourceOptions
 from recon.errors import InputError
+from recon.messages import warn
 
 USUAL_RATE, FEWEST, MOST = 2.0, 20, 60
 """Frames a second that are taken where nobody says how many, within these bounds."""
@@ -33,6 +34,14 @@ class Intervals:
     def count(self) -> int:
         """N."""
         return int(self.candidates.max(initial=-1)) + 1
+
+    def say_if_usual(self, label: str, sharpest: bool) -> None:
+        """Warn of the frames that are left out where nobody said how many to take; `label` names what they are of."""
+        if self.chosen_by or self.count == len(self.candidates):
+            return
+        which = ", the sharpest of each interval" if sharpest else ""
+        taken = f"{self.count} of {len(self.candidates)} frames are taken{which}"
+        warn(f"{label}: {taken}; fps, frames or every say how many")
 
 
 def seconds(clock: float | str | None, label: str) -> float | None:
@@ -83,7 +92,14 @@ def intervals(times: NDArray[np.float64], options: SourceOptions, label: str) ->
         numbers[~first] = -1
     candidates = np.full(len(times), -1, np.int64)
     candidates[within] = numbers
-    return Intervals(candidates, asked[0] if asked else "")
+    return Intervals(candidates, asked[0] if asked else "limit" if options.limit is not None else "")
+
+
+def chosen_rows(times: NDArray[np.float64], options: SourceOptions, label: str) -> list[int]:
+    """Of each interval the number of its first frame; arguments and errors as `intervals`, usual numbers are said."""
+    found = intervals(times, options, label)
+    found.say_if_usual(label, sharpest=False)
+    return np.unique(found.candidates, return_index=True)[1][-found.count :].tolist()
 
 
 def _even(times: NDArray[np.float64], count: int) -> NDArray[np.int64]:

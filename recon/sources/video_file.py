@@ -38,6 +38,8 @@ class VideoFile:
     """(F,) the same in the file's own unit; None where it does not say, and frames are merely counted."""
     aspect: float
     """Width of a pixel over its height."""
+    stored_size: tuple[int, int]
+    """Width and height of the frames as they are stored, before they are turned or stretched."""
 
     @staticmethod
     def probe(path: Path) -> VideoFile:
@@ -57,7 +59,8 @@ class VideoFile:
             times = (known - known[0]) * float(unit) if exact and unit is not None else np.arange(count) / rate
             _warn_of_early_end(path, stream.frames, count, _stated_seconds(container, stream), times, complete)
             aspect = float(stream.sample_aspect_ratio or 1)
-        return VideoFile(path, times, known if exact else None, aspect if aspect > 0 else 1.0)
+            size = (stream.codec_context.width, stream.codec_context.height)
+        return VideoFile(path, times, known if exact else None, aspect if aspect > 0 else 1.0, size)
 
     def frames(self, first: int = 0) -> Iterator[tuple[int, VideoFrame]]:
         """Frames that can be decoded, with their numbers, from number `first` on or a little before it."""

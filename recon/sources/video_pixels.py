@@ -27,12 +27,15 @@ _SMALL = 480
 """Pixels of the longer side of what sharpness is measured on: noise of sensor and codec is averaged away by then."""
 
 
-def upright_pixels(frame: VideoFrame, aspect: float = 1.0, label: str = "the video") -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of a frame, turned as its display matrix says; transparency is blended over white.
+def rgb_pixels(
+    frame: VideoFrame, aspect: float = 1.0, upright: bool = True, label: str = "the video"
+) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB of a frame; transparency is blended over white.
 
     Args:
         frame: as decoded.
         aspect: width of a pixel over its height; the frame is stretched to square ones.
+        upright: turn it as its display matrix says.
         label: of the video in errors.
 
     Raises:
@@ -53,7 +56,7 @@ def upright_pixels(frame: VideoFrame, aspect: float = 1.0, label: str = "the vid
         share = pixels[..., 3:].astype(np.uint16)
         blended = pixels[..., :3] * share + _WHITE * (_WHITE - share)
         pixels = ((blended + _WHITE // 2) // _WHITE).astype(np.uint8)
-    return np.ascontiguousarray(turned(pixels, display_matrix(frame)))
+    return np.ascontiguousarray(turned(pixels, display_matrix(frame)) if upright else pixels)
 
 
 def display_matrix(frame: VideoFrame) -> tuple[float, float, float, float]:

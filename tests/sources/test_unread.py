@@ -34,17 +34,6 @@ def written(path: Path, content: object) -> Path:
     return path
 
 
-def polycam(folder: Path) -> Path:
-    photo(folder / "keyframes" / "images" / "1.jpg")
-    return folder
-
-
-def record3d(folder: Path) -> Path:
-    photo(folder / "rgbd" / "1.jpg")
-    written(folder / "metadata", "{}")
-    return folder
-
-
 def finished_run(folder: Path) -> Path:
     photo(folder / "scene.jpg")
     written(folder / "exports" / "npz" / "results.npz", "")
@@ -65,16 +54,12 @@ CASES = {
     "no video": (lambda p: written(p / "Clip.MP4", "x"), r"Clip\.MP4' cannot be read as a video"),
     "nothing but the start of a video": (lambda p: _mp4(p / "photo.jpg"), r"photo\.jpg' cannot be read as a video"),
     "zip without photos": (lambda p: zipped(p / "photo.jpg", ["1.doc"]), r"an archive \(ZIP\) without photos"),
-    "polycam zip": (lambda p: zipped(p / "scan.zip", ["keyframes/images/1.jpg"]), "Polycam.*keyframes/images"),
-    "record3d": (lambda p: zipped(p / "scan.r3d", ["rgbd/0.jpg", "metadata"]), "Record3D.*rgbd"),
     "nerfstudio zip": (
         lambda p: zipped(p / "scan.zip", ["images/1.jpg", "transforms.json"]),
         "nerfstudio scene.*Unpack",
     ),
     "record": (lambda p: written(p / "run.json", {"versions": {}, "exports": {}}), "the record of a run.*recon export"),
     "broken json": (lambda p: written(p / "a.json", "{"), "no readable JSON"),
-    "polycam folder": (lambda p: polycam(p / "scan"), "Polycam.*keyframes/images"),
-    "record3d folder": (lambda p: record3d(p / "scan"), "Record3D.*rgbd"),
     "run folder": (lambda p: finished_run(p / "outputs"), "the folder of a run.*recon export"),
     "result": (lambda p: result(p / "results.npz"), "the result of a run.*recon export"),
     "arrays": (lambda p: zipped(p / "a.npz", ["x.npy"]), "archive of NumPy arrays"),
