@@ -302,8 +302,9 @@ def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:
 
 
 def _align(prediction: Prediction, views: Views, profile: Profile, options: InferenceOptions) -> Prediction:
-    """Predicted and given cameras brought together, where there are both."""
+    """Predicted and given cameras brought together, where there are both; in metres where the given ones are."""
     given = views.cameras.world_to_camera
-    if given is None or not profile.abilities.cameras:
-        return prediction
-    return align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale, options.seed)
+    if given is not None and profile.abilities.cameras:
+        prediction = align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale, options.seed)
+    in_metres = prediction.units == "aligned" and views.cameras.scale == "metric"
+    return replace(prediction, units="metric") if in_metres else prediction

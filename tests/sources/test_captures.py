@@ -215,3 +215,14 @@ def test_damaged_data_sets_are_named(name: str, content: bytes, said: str, tmp_p
     files = {**apps.stray_scanner(KNOWN, tmp_path), name: content}
     with pytest.raises(InputError, match=said):
         opened(apps.written(tmp_path / "scan", files))
+
+
+def test_a_run_gives_metres(tmp_path: Path) -> None:
+    from recon.choices import InferenceOptions
+    from recon.run.pipeline import reconstruct
+    from tests.fake_network import fake_model
+
+    result = reconstruct(fake_model(), polycam(tmp_path), options=InferenceOptions(limit=3, process_res=70))
+    assert result.prediction.units == "metric"
+    assert result.prediction.extrinsics is not None
+    np.testing.assert_allclose(result.prediction.extrinsics, KNOWN.world_to_camera[:3, :3], atol=1e-5)

@@ -92,8 +92,8 @@ def test_among_photos_a_video_is_refused_and_a_bad_photo_is_not(tmp_path: Path) 
     good = photo(tmp_path / "good.jpg")
     with pytest.raises(InputError, match="is a video, which is a source by itself"):
         open_source([good, _mp4(tmp_path / "clip.mp4")])
-    for make in (CASES["nerfstudio zip"][0], CASES["polycam folder"][0]):
-        with pytest.raises(InputError, match="photos and folders of photos are read"):
+    for make in (CASES["nerfstudio zip"][0], CASES["run folder"][0]):
+        with pytest.raises(InputError, match=r"photos and folders of photos are read|the folder of a run"):
             open_source([good, make(tmp_path)])  # type: ignore[no-untyped-call]
     assert open_source([good, written(tmp_path / "bad.png", "text")]).names == ("good.jpg", "bad.png")
 
