@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _SHOWN_FILES = 2
 _SECONDS_BETWEEN_LINES = 5.0
 """Within one stage, where progress is plain lines."""
+_SECONDS_BEFORE_ESTIMATES = 4.0
+"""Of one part of a stage, before it is said how long it will still take."""
 
 
 class ProgressReport:
@@ -38,6 +40,8 @@ class ProgressReport:
         self._task: TaskID | None = None
         self._start = time.perf_counter()
         self._printed: tuple[str | None, float] = (None, 0.0)  # stage and time of the last plain line
+        self._part: tuple[str, str] = ("", "")  # stage and part, and when it was first told of, and how much was done
+        self._part_began: tuple[float, int] = (0.0, 0)
 
     def __enter__(self) -> ProgressReport:
         return self
@@ -61,19 +65,30 @@ class ProgressReport:
             done, total = event.stages_done + (event.done / event.total if counted else 0.0), event.stages
         else:
             done, total = float(event.done), event.total
+        elapsed = time.perf_counter() - self._start
+        text = event.text + self._left(event, elapsed)
         if not sys.stderr.isatty():
-            elapsed = time.perf_counter() - self._start
             if event.stage == self._printed[0] and elapsed < self._printed[1] + _SECONDS_BETWEEN_LINES:
                 return
             self._printed = (event.stage, elapsed)
             place = f"[{event.stages_done + 1}/{event.stages}] " if event.stages else ""
-            say(f"{place}{event.text} ({elapsed:.1f} s)")
+            say(f"{place}{text} ({elapsed:.1f} s)")
             return
         if self._bar is None or self._task is None:
             self._bar = _new_bar()
             self._task = self._bar.add_task("", total=total or None)
             self._bar.start()
-        self._bar.update(self._task, description=printable(event.text), completed=done, total=total or None)
+        self._bar.update(self._task, description=printable(text), completed=done, total=total or None)
+
+    def _left(self, event: Progress, elapsed: float) -> str:
+        """How long the part will still take, if it is long and goes on as it did; else nothing."""
+        if (event.stage, event.part) != self._part:
+            self._part, self._part_began = (event.stage, event.part), (elapsed, event.done)
+        began, done = self._part_began
+        if event.done <= done or elapsed - began < _SECONDS_BEFORE_ESTIMATES:
+            return ""
+        left = (elapsed - began) / (event.done - done) * (event.total - event.done)
+        return f", {left:.0f} s left" if left < 100 else f", {left / 60:.0f} min left"
 
 
 def say(message: str) -> None:
@@ -156,7 +171,10 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
 
 def print_optimised(found: OptimisedSplats) -> None:
     """How alike splats and photos were before and after they were fitted to them."""
-    print(f"splats fitted to the photos in {found.iterations} steps, {found.seconds:.1f} s, ended by {found.ended_by}:")
+    from recon.refine.optimised_splats import INTERRUPTED
+
+    end = "interrupted" if found.ended_by == INTERRUPTED else f"ended by {found.ended_by}"
+    print(f"splats fitted to the photos in {found.iterations} steps, {found.seconds:.1f} s, {end}:")
     rows = []
     for kind, scores in found.progress.items():
         similarities = ["–" if one.ssim is None else f"{one.ssim:.3f}" for one in scores]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import recon.cli.report
 from recon.cli.report import ProgressReport, print_table, printable, report_warnings
 from recon.messages import ReconWarning
 from recon.progress import Progress
@@ -49,6 +50,22 @@ def test_progress(
             report._bar.refresh()
         shown = capsys.readouterr().err
     assert name in shown
+
+
+def test_a_long_part_says_how_long_it_will_take(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_on(False, monkeypatch)
+    now = 0.0
+    monkeypatch.setattr(recon.cli.report.time, "perf_counter", lambda: now)
+    with ProgressReport() as report:
+        for seconds, done in ((0.0, 0), (2.0, 10), (8.0, 20), (20.0, 50), (30.0, 75)):
+            now = seconds
+            report(Progress(stage="optimise", part="step", done=done, total=100, stages_done=1, stages=4))
+    lines = capsys.readouterr().err.splitlines()
+    assert "left" not in lines[0]
+    assert "step 20/100, 32 s left" in lines[1]
+    assert "step 50/100, 20 s left" in lines[2]
 
 
 @terminals

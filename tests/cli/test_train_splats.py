@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import recon.refine.optimisation.cpu_updater
+import recon.refine.optimisation.loop
 from recon.cli.main import main
 from recon.geometry.cameras import to_4x4
 from recon.refine import from_depth
@@ -75,6 +77,43 @@ def test_no_more_splats_than_asked_for(scene: Path, tmp_path: Path) -> None:
     )
     assert 0 < record["gaussians"]["count"] <= 500
     assert any("500 are kept" in warning for warning in record["warnings"])
+
+
+def test_ctrl_c_keeps_what_there_is_and_the_next_one_ends_it(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop, taken = recon.refine.optimisation.loop, []
+    step = loop.step
+
+    def step_until_ctrl_c(*given: Any) -> None:
+        taken.append(step(*given))
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+
+    arguments = ("--start-from", str(scene / "start.ply"), "--gs-iterations", "12")
+    with monkeypatch.context() as context:
+        context.setattr(loop, "step", step_until_ctrl_c)
+        code, record = train(scene, tmp_path, *arguments)
+    assert code == 0
+    assert (record["state"], record["optimised"]["ended_by"]) == ("done", "interrupted")
+    assert any("interrupted after" in warning for warning in record["warnings"])
+    assert len(read_ply(tmp_path / "gs_ply/0000.ply")) > 1000
+    assert "ended by interrupted" not in capsys.readouterr().out
+    _, record = train(scene, tmp_path, *arguments)
+    assert "optimise" not in record["reused"]
+    assert record["optimised"]["iterations"] == 12
+
+    def step_and_ctrl_c(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    def reopen_and_ctrl_c(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "step", step_and_ctrl_c)
+    monkeypatch.setattr(recon.refine.optimisation.cpu_updater.CpuUpdater, "reopen", reopen_and_ctrl_c)
+    code, record = train(scene, tmp_path, *arguments, "--seed", "1")
+    assert code == 1
+    assert record["optimised"]["iterations"] == 12  # of the complete run before
 
 
 @pytest.mark.parametrize(

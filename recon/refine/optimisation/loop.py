@@ -38,7 +38,7 @@ def fit(
             if schedule.seconds is not None and state.seconds >= schedule.seconds:
                 ended_by = "seconds"
                 break
-            tell("iteration", state.done, schedule.iterations)
+            tell("step", state.done, schedule.expected(state.done, state.seconds))
             order = state.order or tuple(int(view) for view in state.rng.permutation(fitted))
             progress = schedule.progress(state.done, state.seconds)
             look = photos.look(order[-1], schedule.level(progress), state.rng)

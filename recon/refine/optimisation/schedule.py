@@ -92,6 +92,12 @@ class Schedule:
         """After so many steps and seconds."""
         return max(done / self.iterations, 0 if self.seconds is None else elapsed / self.seconds)
 
+    def expected(self, done: int, elapsed: float) -> int:
+        """How many steps there will be, if they go on as fast as so many in so many seconds."""
+        if self.seconds is None or done == 0 or elapsed <= 0:
+            return self.iterations
+        return min(self.iterations, max(done, int(done * self.seconds / elapsed)))
+
     def level(self, progress: float) -> int:
         """Which size of the photos is looked at."""
         return _risen(0, self.levels - 1, progress)
