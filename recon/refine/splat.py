@@ -7,6 +7,7 @@ from dataclasses import replace
 from recon.choices import ExportChoices, InferenceOptions, SplatOptimisation
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
+from recon.messages import warn
 from recon.options import part_of
 from recon.refine.depth_splats import DepthSplatOptions, from_depth
 from recon.refine.optimisation.snapshots import Snapshots
@@ -38,6 +39,8 @@ def fit_to_photos(
     """
     from recon.refine.optimise_splats import optimise_splats
 
+    if len(prediction.depth) == 1:
+        warn("splats are fitted to one photo: none is held out to tell how they look from anywhere else")
     of_depth = depth_splat_options(choices)
     return optimise_splats(
         replace(prediction, gaussians=None, gaussian_source=None),

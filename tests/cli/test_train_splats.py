@@ -157,3 +157,21 @@ def test_splats_that_are_not_finite_are_left_out(scene: Path, tmp_path: Path) ->
     code, record = train(scene, tmp_path / "out", "--start-from", str(tmp_path / "broken.ply"), "--gs-iterations", "1")
     assert code == 0
     assert any("broken.ply" in warning and "NaN" in warning for warning in record["warnings"])
+
+
+def test_a_store_that_cannot_be_written_costs_nothing_else(scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    code, record = train(scene, tmp_path, "--start-from", str(scene / "start.ply"), "--gs-iterations", "2")
+    assert code == 0
+    assert any("not kept for the next" in warning for warning in record["warnings"])
+    assert record["optimised"]["iterations"] == 2
+
+
+def test_masks_that_leave_nothing_are_refused(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "masks").mkdir()
+    for view in range(4):
+        Image.new("L", SIZE[::-1], 0).save(tmp_path / "masks" / f"{view}.png")
+    arguments = ("--start-from", str(scene / "start.ply"), "--masks", str(tmp_path / "masks"))
+    code, _ = train(scene, tmp_path / "out", *arguments)
+    assert code == 2
+    assert "mask" in capsys.readouterr().err.splitlines()[-1]

@@ -17,6 +17,7 @@ import recon.run.pipeline
 from recon.choices import ExportChoices, InferenceOptions
 from recon.errors import InputError
 from recon.export import read_npz
+from recon.messages import ReconWarning
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.splat import with_gaussians
 from recon.run.pipeline import Reconstruction, reconstruct
@@ -125,6 +126,18 @@ def test_predicted_cameras_are_optimised_where_that_is_asked_for(tmp_path: Path)
     result = reconstruct(fake_model(), photos(3), options=options, export_dir=tmp_path, export_format="gs_ply")
     assert result.optimised is not None
     assert result.optimised.iterations == 2
+
+
+def test_a_single_photo_is_optimised_where_that_is_asked_for(tmp_path: Path) -> None:
+    options = InferenceOptions(process_res=WIDTH, gs_iterations=3)
+    mono = fake_model("da3mono-large", with_cameras=False)
+    with pytest.warns(ReconWarning):
+        result = reconstruct(mono, photos(1), options=options, export_dir=tmp_path, export_format="gs_ply")
+    assert result.optimised is not None
+    assert result.optimised.held_out == ()
+    assert any("one photo" in warning for warning in result.warnings)
+    with pytest.raises(InputError, match="need their cameras"):
+        reconstruct(mono, photos(3), options=options, export_dir=tmp_path, export_format="gs_ply")
 
 
 def test_splats_of_a_head_are_a_start_too(tmp_path: Path) -> None:
