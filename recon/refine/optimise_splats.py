@@ -90,7 +90,7 @@ def optimise_splats(
     extent = cameras_extent(world_to_camera, prediction)
     photos: Photos = ProcessedPhotos(prediction)
     if options.gs_resolution != "process":
-        photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out])
+        photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out], seed)
     number = len(fitted), len(held_out)
     schedule = Schedule.of(options, start, is_sparse, most, number, extent, photos.levels)
     check_memory(len(start) if schedule.densification is None else max(most, len(start)), schedule.sh_degrees[1])

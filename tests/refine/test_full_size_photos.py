@@ -21,7 +21,6 @@ from recon.splats.view_metrics import psnr
 from recon.types import Prediction
 from recon.types.cameras import Cameras
 from tests.refine.depth_scene import make_prediction
-from tests.seeds import numpy_random
 
 ZOOM = 4
 SIZE = (30, 40)
@@ -74,7 +73,6 @@ def test_looks_and_parts_say_where_they_are_in_the_photo() -> None:
     place = (12.0, 8.0)
     photos = FullSizePhotos(with_originals(make_prediction(2, *SIZE), pixels, place=place), "full", [0, 1])
     assert photos.levels == 3
-    rng = numpy_random(1)
 
     def error(values: np.ndarray, from_processed: np.ndarray) -> float:
         """Of (H, W, 2) columns and rows that a picture shows, beside those that its map says, in original pixels."""
@@ -84,8 +82,8 @@ def test_looks_and_parts_say_where_they_are_in_the_photo() -> None:
 
     seen = set()
     for level, step in ((1, 2), (2, 1)):
-        for _ in range(5):
-            look = photos.look(1, level, rng)
+        for turn in range(5):
+            look = photos.look(1, level, turn)
             assert look.size == SIZE
             shown = look.target.photo[:2].transpose(1, 2, 0) * 255
             assert error(shown, look.from_processed) <= 0.51  # of rounding what is shrunk
@@ -95,17 +93,17 @@ def test_looks_and_parts_say_where_they_are_in_the_photo() -> None:
     parts = photos.parts(0)
     assert len(parts) == 4
     assert all(error(part.pixels[..., :2].astype(float), part.from_processed) < 1e-6 for part in parts)
-    assert photos.look(0, 0, rng).from_processed[0, 0] == 1  # the whole, as it was processed
+    assert photos.look(0, 0, 7).from_processed[0, 0] == 1  # the whole, as it was processed
 
 
 def test_a_resolution_between_is_in_pixels_of_the_longer_side(room: Prediction) -> None:
     photos = FullSizePhotos(room, 80, range(4))
     assert photos.levels == 2
-    assert photos.look(0, 1, numpy_random(1)).from_processed[0, 0] == pytest.approx(2)
+    assert photos.look(0, 1, 0).from_processed[0, 0] == pytest.approx(2)
     assert FullSizePhotos(room, 1000, range(4)).levels == FullSizePhotos(room, "full", range(4)).levels == 3
     small = FullSizePhotos(room, 32, range(4))
     assert small.levels == 1
-    assert small.look(0, 0, numpy_random(1)).size == (24, 32)
+    assert small.look(0, 0, 0).size == (24, 32)
 
 
 def test_depth_and_masks_lie_where_the_photo_does() -> None:
@@ -117,8 +115,8 @@ def test_depth_and_masks_lie_where_the_photo_does() -> None:
     fine[0, :, 150:] = False
     pixels = coordinates(120, 160)[None]
     photos = FullSizePhotos(with_originals(replace(small, depth=depth, mask=mask), pixels, fine), "full", [0])
-    for _ in range(5):
-        look = photos.look(0, 2, numpy_random(1))
+    for turn in range(5):
+        look = photos.look(0, 2, turn)
         columns, rows = (look.target.photo[:2] * 255).round().astype(int)
         np.testing.assert_array_equal(look.closeness, np.where(rows < 40, 0, np.where(columns < 80, 0.5, 0.25)))
         np.testing.assert_array_equal(look.target.counts, (rows >= 40) & (columns < 150))
@@ -138,10 +136,13 @@ def test_what_is_read_is_undistorted_once_and_kept_within_a_bound(monkeypatch: p
     np.testing.assert_array_equal(part.pixels, whole[top : top + SIZE[0], left : left + SIZE[1]])
     assert read == [0, 1]
     monkeypatch.setattr(module, "_KEPT_BYTES", 120 * 160 * 3)
-    photos = FullSizePhotos(prediction, "full", [0, 1])
-    for view in (0, 1, 0, 1):
-        photos.look(view, 2, numpy_random(1))
-    assert read[2:] == [0, 1, 1, 1]
+    less = FullSizePhotos(prediction, "full", [0, 1])
+    for turn in (*range(20), 5):
+        for view in (0, 1):
+            of_less, of_all = less.look(view, 2, turn), photos.look(view, 2, turn)
+            np.testing.assert_array_equal(of_less.target.photo, of_all.target.photo)
+            np.testing.assert_array_equal(of_less.from_processed, of_all.from_processed)
+    assert read[2:] == [0, 1, 1, 1, 1]  # sixteen crops of the one that is not kept at a time
 
 
 def test_photos_that_are_not_there_or_are_others_are_refused(room: Prediction) -> None:

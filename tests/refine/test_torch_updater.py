@@ -72,7 +72,7 @@ def test_loss_is_that_of_the_kernels(room: Prediction) -> None:
 
 
 def look_at(room: Prediction, view: int) -> Look:
-    return ProcessedPhotos(room).look(view, 0, numpy_random(0))
+    return ProcessedPhotos(room).look(view, 0, 0)
 
 
 def steps(updater: SplatUpdater, room: Prediction, count: int) -> list[Derivatives]:

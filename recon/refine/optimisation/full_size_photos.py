@@ -1,7 +1,8 @@
 """Photos at a size of their own, larger than that of their depth: looked at in random crops, memory bounded.
 
 Whole photos at the size of the depth come first; then crops of as many pixels, of photos twice as large at each level,
-up to their size. What is read stays as uint8 while there is room; the rest is read again for each look.
+up to their size. What is read stays as uint8 while there is room; whenever one of the others is read, the crops of its
+next looks are kept.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from recon.types import Prediction
 
 _KEPT_BYTES = 2 << 30
 """Of photos in memory: some fifty of 12 megapixels."""
+_CROPS_BYTES, _CROPS = 512 << 20, 16
+"""Of crops of photos that are not in memory, and how many of each at most."""
 _PARTS_ALONG = 2
 """Rectangles along each side of a photo that is compared with its view."""
 
@@ -32,42 +35,62 @@ _PARTS_ALONG = 2
 class FullSizePhotos:
     """See `recon.refine.optimisation.photos.Photos`."""
 
-    def __init__(self, prediction: Prediction, resolution: SplatResolution | int, views: Sequence[int]) -> None:
+    def __init__(
+        self, prediction: Prediction, resolution: SplatResolution | int, views: Sequence[int], seed: int = 0
+    ) -> None:
         """Of a prediction whose `originals` can be read; those of `views` are, and are refused at once if they cannot.
 
         Args:
             prediction: with `originals` and `processed_to_original`.
             resolution: `full`, or pixels of the longer side; photos are never enlarged.
             views: those that are going to be looked at or compared.
+            seed: of the places of crops.
 
         Raises:
             InputError: photos that are not at hand, that cannot be read or are of another size than they were.
         """
         if prediction.originals is None or prediction.processed_to_original is None:
             raise InputError("gs_resolution: the photos themselves are not at hand here: use 'process'")
-        self._prediction, self._resolution = prediction, resolution
+        self._prediction, self._resolution, self._seed = prediction, resolution, seed
         self._whole = ProcessedPhotos(prediction)
         self._room = _KEPT_BYTES
         self._kept: dict[int, Part] = {}
+        self._crops: dict[tuple[int, int, int], Part] = {}
+        """By view, level and turn."""
         largest = 1.0
         for view in views:
             zoom = self._photo(view).from_processed[[0, 1], [0, 1]].max()
             largest = max(largest, float(zoom))
         self.levels = 1 + max(0, math.ceil(math.log2(largest) - 0.01))
+        read_again = len(set(views) - set(self._kept))
+        self._crops_at_once = int(
+            np.clip(_CROPS_BYTES / (4 * prediction.depth[0].size * max(read_again, 1)), 1, _CROPS)
+        )
 
-    def look(self, view: int, level: int, rng: np.random.Generator) -> Look:
+    def look(self, view: int, level: int, turn: int) -> Look:
         """See `Photos.look`: at level 0 at the whole photo as it was processed, then at a crop of about its size."""
         if level == 0 and self.levels > 1:
-            return self._whole.look(view, level, rng)
-        photo = self._photo(view)
+            return self._whole.look(view, level, turn)
+        part = self._crops.pop((view, level, turn), None)
+        if part is None:
+            photo = self._photo(view)
+            part = self._crop_at(photo, view, level, turn)
+            if view not in self._kept:
+                self._crops = {key: crop for key, crop in self._crops.items() if key[0] != view}
+                for later in range(turn + 1, turn + self._crops_at_once):
+                    self._crops[view, level, later] = _copy(self._crop_at(photo, view, level, later))
+        closeness = _sampled(known_closeness(self._prediction, view), part)
+        return Look(view, Target(as_planes(part.pixels), part.mask), closeness, part.from_processed)
+
+    def _crop_at(self, photo: Part, view: int, level: int, turn: int) -> Part:
+        """The crop that is looked at."""
+        rng = np.random.default_rng([self._seed, view, turn])
         step = 1 << (self.levels - 1 - level)
         crop = self._crop(photo)
         height, width = (min(side * step, whole) for side, whole in zip(crop, photo.size, strict=True))
         top, left = int(rng.integers(photo.size[0] - height + 1)), int(rng.integers(photo.size[1] - width + 1))
         part = _cut(photo, top, left, (height, width))
-        part = part if step == 1 else _resized(part, crop)
-        closeness = _sampled(known_closeness(self._prediction, view), part)
-        return Look(view, Target(as_planes(part.pixels), part.mask), closeness, part.from_processed)
+        return part if step == 1 else _resized(part, crop)
 
     def parts(self, view: int) -> Sequence[Part]:
         """See `Photos.parts`: rectangles of the size of the processed photo, evenly spread."""
@@ -121,8 +144,7 @@ class FullSizePhotos:
         if isinstance(self._resolution, int) and self._resolution < longest:
             scale = self._resolution / longest
             photo = _resized(photo, (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale))))
-        # A copy, which does not hold on to what is around it.
-        photo = replace(photo, pixels=np.array(photo.pixels))
+        photo = _copy(photo)
         if prediction.mask is None:
             return photo
         counts = _sampled(prediction.mask[view], photo)
@@ -135,6 +157,11 @@ def _cut(photo: Part, top: int, left: int, size: tuple[int, int]) -> Part:
     shift = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
     mask = None if photo.mask is None else photo.mask[rows, columns]
     return Part(photo.pixels[rows, columns], mask, shift @ photo.from_processed)
+
+
+def _copy(photo: Part) -> Part:
+    """With arrays of its own, which do not hold on to what is around it."""
+    return replace(photo, pixels=np.array(photo.pixels), mask=None if photo.mask is None else np.array(photo.mask))
 
 
 def _resized(photo: Part, size: tuple[int, int]) -> Part:

@@ -41,7 +41,7 @@ def fit(
             tell("step", state.done, schedule.expected(state.done, state.seconds))
             order = state.order or tuple(int(view) for view in state.rng.permutation(fitted))
             progress = schedule.progress(state.done, state.seconds)
-            look = photos.look(order[-1], schedule.level(progress), state.rng)
+            look = photos.look(order[-1], schedule.level(progress), state.done // len(fitted))
             step(state, look, updater, schedule, progress, correct_cameras)
             state.order = order[:-1]
             state.done += 1

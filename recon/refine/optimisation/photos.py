@@ -65,8 +65,11 @@ class Photos(Protocol):
     levels: int
     """How many sizes are looked at one after another, each twice as large as the one before; the last is theirs."""
 
-    def look(self, view: int, level: int, rng: np.random.Generator) -> Look:
-        """At one of the photos that are fitted to, at a level from 0 to `levels` - 1."""
+    def look(self, view: int, level: int, turn: int) -> Look:
+        """At one of the photos that are fitted to, at a level from 0 to `levels` - 1.
+
+        `turn` tells how often all photos have been looked at: with the other arguments it decides what is looked at.
+        """
 
     def parts(self, view: int) -> Sequence[Part]:
         """Of any photo, to compare it with its view."""
@@ -82,7 +85,7 @@ class ProcessedPhotos:
         self._ready: dict[int, Look] = {}
         self._room = _KEPT_BYTES
 
-    def look(self, view: int, level: int, rng: np.random.Generator) -> Look:
+    def look(self, view: int, level: int, turn: int) -> Look:
         """See `Photos.look`."""
         found = self._ready.get(view) or self._look(view)
         if view not in self._ready and found.nbytes <= self._room:
