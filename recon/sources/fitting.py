@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from recon.choices import MixedSizes, ProcessResMethod
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
+from recon.geometry.unprojection import project_points
 from recon.messages import warn
 from recon.sources.mask_resize import resize_mask
 from recon.sources.photo import Photo
@@ -105,12 +106,38 @@ class Views:
         return cut.with_cameras(self.original_cameras[chosen])
 
     def with_cameras(self, original_cameras: Cameras, points: SparsePoints | None = None) -> Views:
-        """With cameras of the upright originals (N); the photos must have been undistorted by them where they bend."""
+        """With cameras of the upright originals (N); the photos must have been undistorted by them where they bend.
+
+        Of `points`, those go that are seen at masked pixels alone.
+        """
         height, width = self.pixels.shape[1:3]
         if original_cameras.sizes is None:
             original_cameras = replace(original_cameras, sizes=self.original_sizes)
         cameras = original_cameras.pinhole().mapped(self.processed_to_original, (width, height))
+        if points is not None and self.masks is not None:
+            points = _points_in_masks(points, cameras, self.masks)
         return replace(self, cameras=cameras, original_cameras=original_cameras, points=points)
+
+
+def _points_in_masks(points: SparsePoints, cameras: Cameras, masks: NDArray[np.bool_]) -> SparsePoints:
+    """The points as views see them where their masks (N, H, W) are True; without those that none then sees any more."""
+    if cameras.world_to_camera is None or cameras.intrinsics is None:
+        return points
+    observed = []
+    for view, seen in enumerate(points.observed):
+        pixels, depth = project_points(
+            points.points[seen][None], cameras.intrinsics[[view]], cameras.world_to_camera[[view]]
+        )
+        within = (depth[0] > 0) & (pixels[0] >= 0).all(axis=1) & (pixels[0] < masks.shape[:0:-1]).all(axis=1)
+        columns, rows = pixels[0][within].astype(np.intp).T
+        shown = np.ones(len(seen), np.bool_)
+        shown[within] = masks[view, rows, columns]
+        observed.append(seen[shown])
+    before = points.track_lengths
+    kept = (before == 0) | (replace(points, observed=tuple(observed)).track_lengths > 0)
+    renumbered = np.cumsum(kept) - 1
+    errors = None if points.errors is None else points.errors[kept]
+    return SparsePoints(points.points[kept], tuple(renumbered[seen] for seen in observed), errors)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from PIL import Image, ImageOps
 
 from recon.choices import InferenceOptions, MaskOptions
 from recon.errors import InputError
+from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
-from recon.sources.fitting import fit_photo
+from recon.sources.fitting import fit_photo, preprocess
 from recon.sources.mask_resize import resize_mask, shrink_mask
 from recon.sources.masked import with_masks
 from recon.sources.masks import PhotoMasks, read_mask
 from recon.sources.open_source import open_source
 from recon.sources.photo import Photo
 from recon.sources.source import Source
+from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
 SIZE = (48, 32)
@@ -263,3 +265,20 @@ class TestSizes:
         mask[100:102, 100:102] = True
         with pytest.raises(InputError, match="mask of 'a' leaves no whole pixel of it at 84×56"):
             fit_photo(Photo("a", np.zeros((320, 480, 3), np.uint8), mask=mask), 84)
+
+
+def test_points_that_are_seen_at_masked_pixels_alone_go() -> None:
+    mask = np.ones((56, 84), bool)
+    mask[:, :42] = False
+    given = [Photo("a", np.zeros((56, 84, 3), np.uint8), mask=mask), Photo("b", np.zeros((56, 84, 3), np.uint8))]
+    intrinsics = np.tile([[80.0, 0, 42], [0, 80, 28], [0, 0, 1]], (2, 1, 1))
+    positions = np.array([[-1.0, 0, 4], [1, 0, 4], [-1, 0.5, 4], [0, 0, 9]])  # left, right, left, seen by none
+    points = SparsePoints(positions, (np.array([0, 1, 2]), np.array([1, 2])), np.arange(4.0))
+    cameras = Cameras(np.tile(np.eye(4), (2, 1, 1)), intrinsics)
+    left = preprocess(given, 84).with_cameras(cameras, points).points
+    assert left is not None
+    np.testing.assert_array_equal(left.points, positions[1:])
+    np.testing.assert_array_equal(left.errors, [1, 2, 3])  # type: ignore[arg-type]
+    assert [seen.tolist() for seen in left.observed] == [[0], [0, 1]]
+    unmasked = preprocess(given[1:] * 2, 84).with_cameras(cameras, points).points
+    assert unmasked is points

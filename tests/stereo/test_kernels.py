@@ -220,18 +220,33 @@ def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
 
 
 @pytest.mark.usefixtures("one_torch_thread")
-def test_torch_sweeps_and_refines_alike(case, pool):
+@pytest.mark.parametrize("masked", [False, True])
+def test_torch_sweeps_and_refines_alike(case, pool, masked):
     device = torch.device("cpu")
-    sweep = plane_sweep.sweep(case.matching, INVERSE_DEPTHS, SWEEP_WINDOW, pool)
-    also = plane_sweep_torch.sweep(case.matching, INVERSE_DEPTHS, SWEEP_WINDOW, device)
+    matching = case.matching
+    if masked:
+        visible = np.ones(matching.sources.shape, bool)
+        visible[:, 20:60, 10:50] = visible[1, :, 100:] = False
+        wanted = np.ones(SIZE, bool)
+        wanted[50:80, 40:90] = False
+        matching = matching._replace(wanted=wanted, visible=visible)
+    sweep = plane_sweep.sweep(matching, INVERSE_DEPTHS, SWEEP_WINDOW, pool)
+    also = plane_sweep_torch.sweep(matching, INVERSE_DEPTHS, SWEEP_WINDOW, device)
     # A near tie may make a peak the second one here and none there.
     assert (np.abs(also.score - sweep.score) < 1e-3).mean() > 0.999
     assert (np.abs(also.inverse_depth[0] - sweep.inverse_depth[0]) < 1e-4).mean() > 0.999
 
     bounds = Bounds(unit=0.006, lowest=0.1, highest=0.4, focal=120.0)
     start = sweep.inverse_depth[0]
-    found, scores = plane_refinement.refine(case.matching, start, bounds, WINDOW, 3, pool)
-    also_found, also_scores = plane_refinement_torch.refine(case.matching, start, bounds, WINDOW, 3, device)
+    found, scores = plane_refinement.refine(matching, start, bounds, WINDOW, 3, pool)
+    also_found, also_scores = plane_refinement_torch.refine(matching, start, bounds, WINDOW, 3, device)
+    if masked:
+        assert (scores[~wanted] == NO_SCORE).all()
+        assert (also_scores[~wanted] == NO_SCORE).all()
+        unmasked = plane_sweep.sweep(case.matching, INVERSE_DEPTHS, SWEEP_WINDOW, pool)
+        assert (np.abs(unmasked.score - sweep.score) > 1e-3).mean() > 0.05
+        matched = wanted & (scores > 0.3)  # others keep what they began with, or take what matches no better
+        found, also_found = found[matched], also_found[matched]
     # Near ties fall the one way or the other, and neighbours take over what was chosen.
     assert (np.abs(also_scores - scores) < 5e-3).mean() > 0.98
     assert (np.abs(also_found / np.maximum(found, 1e-6) - 1) < 2e-3).mean() > 0.97
