@@ -190,6 +190,7 @@ class DepthAnything3(nn.Module):
         gs_budget: int | None = None,
         masks: str | os.PathLike[str] | None = None,
         invert_masks: bool = False,
+        convention: str | None = None,
     ) -> Prediction:
         """Photos of one scene to a `Prediction`, and to files where `export_dir` is given.
 
@@ -229,6 +230,7 @@ class DepthAnything3(nn.Module):
             gs_budget: most splats made from depth.
             masks: folder of pictures named like the photos, or one for all: black is left out.
             invert_masks: white is left out instead.
+            convention: what `extrinsics` are: `c2w`, `opengl` or `c2w-opengl`; None: world-to-camera, OpenCV's axes.
 
         Raises:
             InputError: an argument or a photo that cannot be used; the message names it.
@@ -257,6 +259,7 @@ class DepthAnything3(nn.Module):
             gs_iterations=0,
             masks=None if masks is None else Path(masks),
             invert_masks=invert_masks,
+            convention=convention,
             mixed_sizes="crop",
             seed=self.seed,
         )

@@ -20,7 +20,8 @@ def _open(path: Path, options: SourceOptions) -> Source:
     folder = model_folder(path)
     file = read_colmap_cameras(folder)
     given = path if path.is_dir() else path.parent
-    places = (place / "images" for place in (folder, given, folder.parent, folder.parent.parent))
+    around = (folder, given, folder.parent, folder.parent.parent)
+    places = (*(place / "images" for place in around), given)
     photos = with_masks(photos_of(file, options.images, places), part_of(options, MaskOptions))
     return put_cameras(photos, file, options.strict, resize=True).source
 

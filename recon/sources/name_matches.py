@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recon.messages import warn
@@ -25,13 +25,13 @@ def match_names(photos: Sequence[str], cameras: Sequence[str], where: str) -> Na
     """Bring photos and cameras together by their names, whatever the Unicode form.
 
     Where a photo's own name is not among those of the cameras, one that differs in upper and lower case counts, then
-    one that is the end of the other's path (`a.jpg` and `left/a.jpg`), each only if no other photo or camera could be
-    meant. Both are warned of, naming `where` the cameras are from.
+    one that is the end of the other's path (`a.jpg` and `left/a.jpg`), then one with another suffix (`a.png`), each
+    only if no other photo or camera could be meant. All are warned of, naming `where` the cameras are from.
     """
     own, known = [_path(name) for name in photos], [_path(name) for name in cameras]
     exact = {name: index for index, name in reversed(list(enumerate(known)))}
     found: list[int | None] = [exact.get(name) for name in own]
-    for described, form in (("upper and lower case aside", str.casefold), ("by the end of their paths", _last_part)):
+    for described, form in _FORMS.items():
         close = _unique_pairs(own, known, found, form)
         for photo, camera in close:
             found[photo] = camera
@@ -60,6 +60,18 @@ def _last_part(path: str) -> str:
     return path.casefold().rsplit("/", 1)[-1]
 
 
+def _stem(path: str) -> str:
+    return _last_part(path).rsplit(".", 1)[0]
+
+
+_FORMS: Mapping[str, Callable[[str], str]] = {
+    "upper and lower case aside": str.casefold,
+    "by the end of their paths": _last_part,
+    "whatever their suffix": _stem,
+}
+"""What two names may have in common, in the order in which it counts."""
+
+
 def _unique_pairs(
     photos: Sequence[str], cameras: Sequence[str], found: Sequence[int | None], form: Callable[[str], str]
 ) -> list[tuple[int, int]]:
@@ -77,13 +89,15 @@ def _unique_pairs(
         if index not in taken:
             cameras_left.setdefault(form(name), []).append(index)
 
+    def whole(name: str) -> str:
+        return name.casefold().rsplit(".", 1)[0] if form is _stem else name.casefold()
+
     def ends(one: str, other: str) -> bool:
-        one, other = one.casefold(), other.casefold()
-        return one == other or one.endswith("/" + other) or other.endswith("/" + one)
+        return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
 
     pairs = []
     for key, those in photos_left.items():
         rivals = cameras_left.get(key, [])
-        if len(those) == 1 and len(rivals) == 1 and ends(photos[those[0]], cameras[rivals[0]]):
+        if len(those) == 1 and len(rivals) == 1 and ends(whole(photos[those[0]]), whole(cameras[rivals[0]])):
             pairs.append((those[0], rivals[0]))
     return sorted(pairs)

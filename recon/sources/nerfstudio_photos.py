@@ -58,11 +58,13 @@ def _photos(scene: NerfstudioScene, given: Path | None) -> Source:
     found = {path: name for path, name in named.items() if path.is_file()}
     if not found:
         first = next(iter(named))
-        raise InputError(f"'{scene.path}': none of its photos is there, such as '{first}'; give their folder (images)")
+        raise InputError(
+            f"'{scene.path}': none of its photos is there, such as '{first}'; give their folder with --images"
+        )
     for place in dict.fromkeys(path.parent for path in found):
         for path in list_images(place, sub_folders=False):
-            name = normalise_name(path.relative_to(folder).as_posix())
-            found.setdefault(path, name.removeprefix(scene.root))
+            inside = path.relative_to(folder) if path.is_relative_to(folder) else path
+            found.setdefault(path, normalise_name(inside.as_posix()).removeprefix(scene.root))
     return ImageSource.of_files(list(found), list(found.values()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recon.errors import InputError
 from recon.messages import collect_warnings
@@ -27,8 +27,11 @@ def photos_of(file: CamerasFile, given: Path | None, places: Iterable[Path]) -> 
         if (photos := _photos_in(place)) is not None and _has_one(photos, file):
             return photos
     wanted = few(file.names or ())
-    where = f"{few(map(str, tried))} holds none of them" if tried else "there is no folder `images` beside it"
-    raise InputError(f"'{file.path}' has cameras of the photos {wanted}, but {where}; give their folder with --images")
+    where = f"none of them is in {few(map(str, tried))}" if tried else "there is no folder `images` beside it"
+    raise InputError(
+        f"'{file.path}' has cameras of the photos {wanted}, but {where}; give their folder with --images, or take "
+        "other photos without cameras with --input-kind photos"
+    )
 
 
 def _photos_in(folder: Path) -> Source | None:
@@ -42,8 +45,12 @@ def _photos_in(folder: Path) -> Source | None:
 def _has_one(photos: Source, file: CamerasFile) -> bool:
     if file.names is None:
         return True
-    last_parts = {name.casefold().rsplit("/", 1)[-1] for name in file.names}
-    return any(name.casefold().rsplit("/", 1)[-1] in last_parts for name in photos.names)
+    stems = {_stem(name) for name in file.names}
+    return any(_stem(name) in stems for name in photos.names)
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.casefold().replace("\\", "/")).stem
 
 
 def common_folder(names: Sequence[str]) -> str:

@@ -12,11 +12,16 @@ _MOST_BYTES = 512 * 2**20
 """A file of a million frames has fewer."""
 
 
+def check_length(path: Path) -> None:
+    """Raise InputError for a file that is too large to be one of cameras, OSError where it cannot be looked at."""
+    if (length := path.stat().st_size) > _MOST_BYTES:
+        raise InputError(f"'{path}' has {length / 2**20:.0f} MiB, too large for a file of cameras")
+
+
 def read_scene_json(path: Path) -> Any:
     """The content of a file. Raises InputError: unreadable, or too large for a scene."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"'{path}' has {path.stat().st_size / 2**20:.0f} MiB, too large for a file of cameras")
+        check_length(path)
         return read_json(path)
     except (ValueError, OSError) as error:
         raise InputError(f"'{path}' is not a readable JSON file: {why(error)}") from error

@@ -29,12 +29,10 @@ def scene_file(path: Path, names: tuple[str, ...]) -> Path:
 
 
 def _recognises(path: Path, names: tuple[str, ...], is_scene: Callable[[Any], bool]) -> bool:
-    file = scene_file(path, names)
-    if file.suffix.lower() != ".json" or not file.is_file():
-        return False
     try:
-        return is_scene(read_scene_json(file))
-    except InputError:
+        file = scene_file(path, names)
+        return file.suffix.lower() == ".json" and file.is_file() and is_scene(read_scene_json(file))
+    except (InputError, OSError):
         return False
 
 

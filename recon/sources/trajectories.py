@@ -23,6 +23,7 @@ from recon.files import read_text
 from recon.geometry.quaternions import to_matrix
 from recon.sources.camera_entries import CamerasFile, per_image
 from recon.sources.matrix_convention import MatrixConvention
+from recon.sources.scene_json import check_length
 
 _TO_WORLD = MatrixConvention(camera_to_world=True)
 _FORMS = "8 numbers (TUM: timestamp tx ty tz qx qy qz qw), 12 (KITTI) or 16 in each line"
@@ -31,6 +32,7 @@ _FORMS = "8 numbers (TUM: timestamp tx ty tz qx qy qz qw), 12 (KITTI) or 16 in e
 def read_trajectory(path: Path, convention: str | None) -> CamerasFile:
     """The cameras of a text file. Raises InputError naming the line that is none."""
     try:
+        check_length(path)
         text = read_text(path)
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' is not readable as a trajectory: {why(error)}") from error

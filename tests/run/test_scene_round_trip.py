@@ -12,7 +12,7 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.run.pipeline import reconstruct
 from recon.sources.open_source import open_source
 from recon.types.cameras import Cameras
-from tests.fake_network import fake_model
+from tests.fake_network import HEIGHT, WIDTH, fake_model, photos, user_cameras
 from tests.sources.colmap_models import bent_camera, write_scene
 
 NAMES = ("a.png", "left/b.png", "left/c.png", "d.png")
@@ -58,3 +58,15 @@ def test_what_comes_in_goes_out(tmp_path: Path) -> None:
         near = (np.abs(expected) < 2000).all(axis=2)  # others are behind the camera or next to its plane
         assert near.any(axis=1).all()
         assert apart[near].max() < 0.5
+
+
+@pytest.mark.parametrize("convention", ["c2w", "opengl", "c2w-opengl"])
+def test_arrays_in_another_convention(convention: str) -> None:
+    given = user_cameras(2)
+    axes = np.diag([1.0, -1, -1, 1])
+    changed = axes @ given if "opengl" in convention else given
+    changed = np.linalg.inv(changed) if "c2w" in convention else changed
+    intrinsics = np.tile([[300.0, 0, WIDTH], [0, 300, HEIGHT], [0, 0, 1]], (2, 1, 1))
+    options = InferenceOptions(process_res=70, convention=convention)
+    result = reconstruct(fake_model(), photos(2), changed, intrinsics, options=options)
+    np.testing.assert_allclose(result.prediction.extrinsics, given[:, :3], atol=1e-6)

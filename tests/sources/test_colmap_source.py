@@ -80,6 +80,16 @@ def test_of_several_models_the_largest_is_taken(cameras: list, tmp_path: Path) -
         open_source(tmp_path)
 
 
+def test_photos_may_lie_in_the_folder_itself(cameras: list, tmp_path: Path) -> None:
+    write_scene(tmp_path, cameras[:2], ["a.png", "b.png"], model="model", images=".")
+    assert open_source(tmp_path).names == ("a.png", "b.png")
+    (tmp_path / "a.png").rename(tmp_path / "x.png")
+    (tmp_path / "b.png").rename(tmp_path / "y.png")
+    with pytest.raises(InputError, match=r"a\.png, b\.png.*input-kind photos"):
+        open_source(tmp_path)
+    assert open_source(tmp_path, SourceOptions(input_kind="photos")).cameras is None
+
+
 class TestNames:
     def test_photos_and_cameras_without_each_other_are_named(self, cameras: list, tmp_path: Path) -> None:
         write_scene(tmp_path, cameras, NAMES)
@@ -129,7 +139,7 @@ class TestNames:
         write_scene(tmp_path, cameras[:2], NAMES[:2])
         (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "x.png")
         (tmp_path / "images" / "left" / "b.png").unlink()
-        with pytest.raises(InputError, match=r"photos a\.png, left/b\.png, but .*images holds none.*--images"):
+        with pytest.raises(InputError, match=r"photos a\.png, left/b\.png, but none of them is in .*images.*--images"):
             open_source(tmp_path)
         with pytest.raises(InputError, match=r"none of the 1 photos \(x\.png\) has a camera.*called a\.png"):
             open_source(tmp_path, SourceOptions(images=tmp_path / "images"))

@@ -195,6 +195,18 @@ class TestPhotos:
         known = cameras(tmp_path / "a", images=tmp_path / "photos")
         np.testing.assert_allclose(known.world_to_camera, poses(), atol=1e-12)
 
+    def test_anywhere_on_the_disk(self, tmp_path: Path) -> None:
+        frames = [{"file_path": str(tmp_path / "far" / f"{index}.png")} for index in range(2)]
+        (tmp_path / "scene").mkdir()
+        write(tmp_path / "scene", SHARED, frames)
+        Image.new("RGB", SIZE).save(tmp_path / "far" / "other.png")
+        with pytest.warns(ReconWarning, match=r"other\.png"):
+            assert open_source(tmp_path / "scene").names == ("0.png", "1.png")
+        frames = [{"file_path": f"../far/{index}.png"} for index in range(2)]
+        write(tmp_path / "scene", SHARED, frames)
+        with pytest.warns(ReconWarning, match=r"other\.png"):
+            assert open_source(tmp_path / "scene").names == ("0.png", "1.png")
+
     def test_points_behind_others_are_hidden(self, tmp_path: Path) -> None:
         trimesh.PointCloud([[0, 0, -2.0], [0.001, 0, -6.0], [0, 0, 4.0]]).export(tmp_path / "p.ply")
         frame = {"transform_matrix": np.eye(4).tolist()}
