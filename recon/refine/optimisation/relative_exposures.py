@@ -9,6 +9,7 @@ of the photos follow by least squares.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,15 +24,15 @@ from recon.types import Prediction
 
 OFFSET = 0.055
 """Of sRGB."""
-_STRIDE = 4
-"""Between pixels that are compared."""
+_PLACES = 10_000
+"""Pixels of a photo that are compared with another, about."""
 _NEIGHBOURS = 10
 """Photos that each is compared with."""
 _SAME_PLACE = 0.01
 """Relative difference of depths."""
 _UNCLIPPED = 12, 243
 """Of 255: pixels darker or brighter may have been cut off."""
-_FEWEST = 100
+_FEWEST = 50
 """Places that two photos are compared by."""
 _EVEN = 0.02
 """Photos that differ from the brightness of the rest by less count as even: medians are no more accurate."""
@@ -101,7 +102,8 @@ def _ratio(
 ) -> NDArray[np.float64] | None:
     """(3,) logarithm of how much brighter the channels of a photo are than those of another; None where too little
     is seen by both, or too little of it unclipped."""
-    carried = carry(prediction, one, other, _STRIDE)
+    stride = max(1, round(math.sqrt(prediction.depth[0].size / _PLACES)))
+    carried = carry(prediction, one, other, stride)
     depth = np.where(prediction.valid[other], prediction.depth[other], np.inf).ravel()[carried.target]
     same = np.abs(carried.depth / depth - 1) < _SAME_PLACE
     mine = blurred[one].reshape(-1, 3)[carried.source[same]]
