@@ -314,7 +314,8 @@ class SplatOptimisation(Options):
     gs_densify: SplatDensification = option(
         "auto",
         help="How splats become more while they are optimised. mcmc: those that fade are moved to where others are, "
-        "and some are added, up to gs_splats; auto: so where it begins with sparse points.",
+        "and some are added, up to gs_splats; auto: so where it begins with less than half as many, from sparse points "
+        "or for photos larger than their depth.",
         used_by=(OPTIMISED_SPLATS,),
     )
 

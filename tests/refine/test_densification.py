@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recon.choices import SplatOptimisation
-from recon.refine.optimisation.densification import Densification, shake, shared
+from recon.refine.optimisation.densification import Densification, densify, shake, shared
+from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.state import AdamSplats
 from recon.refine.optimise_splats import optimise_splats
 from recon.refine.point_splats import splats_from_points
@@ -70,7 +71,7 @@ def test_what_has_faded_is_put_where_others_are_and_some_are_added() -> None:
     faded = np.arange(0, 200, 5)
     splats.gaussians.opacities[faded] = 0.001
     before = splats.gaussians.means.copy()
-    found = Densification(most=230, every=10, last=100, growth=1.3).round(splats, numpy_random(1))
+    found = densify(splats, 230, numpy_random(1))
     assert len(found.gaussians) == 230
     assert found.moments.shape == (230, splats.moments.shape[1])
     kept = np.setdiff1d(np.arange(200), faded)
@@ -84,8 +85,19 @@ def test_what_has_faded_is_put_where_others_are_and_some_are_added() -> None:
     np.testing.assert_array_equal(found.steps[untouched], 7)
     again = some_splats(200)
     again.gaussians.opacities[faded] = 0.001
-    other = Densification(most=230, every=10, last=100, growth=1.3).round(again, numpy_random(1))
+    other = densify(again, 230, numpy_random(1))
     np.testing.assert_array_equal(found.gaussians.means, other.gaussians.means)
+
+
+def test_there_are_as_many_as_there_may_be_well_before_the_end() -> None:
+    for first, most in ((100, 50_000), (100, 130), (200, 100)):
+        plan = Densification(first, most)
+        counts = [plan.count(plan.rounds(progress)) for progress in np.linspace(0, 1, 500)]
+        assert counts == sorted(counts)
+        assert counts[0] == min(first, most)
+        assert counts[250] == counts[-1] == most
+        assert plan.is_going_on(0.6)
+        assert not plan.is_going_on(0.8)
 
 
 def test_faint_splats_are_moved_along_their_shape_and_others_are_not() -> None:
@@ -129,6 +141,8 @@ def test_sparse_points_become_many_splats_that_look_like_the_photos(photos: Pred
     assert len(few) <= 60
     assert 150 < len(many) <= 600
     assert psnr_of_many > psnr_of_few + 0.7
+    hurried = SplatOptimisation(gs_seconds=0.7, gs_splats=600, gs_holdout=0)
+    assert len(optimise_splats(photos, hurried, start=points).gaussians) > 150
     same, _ = fit("mcmc", 3)
     for name in Gaussians.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(many, name), getattr(same, name), err_msg=name)
@@ -140,3 +154,20 @@ def test_harmonics_grow_to_the_degree_that_is_asked_for(photos: Prediction, poin
         found = optimise_splats(photos, options, start=starts_with).gaussians
         assert found.sh_degree == (2 if degree is None else degree)
     assert np.abs(found.harmonics[:, :, 4:]).max() > 0
+
+
+def test_what_becomes_more_by_itself(points: Gaussians) -> None:
+    def of(densify: str, is_sparse: bool, most: int, levels: int) -> Schedule:
+        options = SplatOptimisation(gs_densify=densify)  # type: ignore[arg-type]
+        return Schedule.of(options, points, is_sparse, most, (10, 1), 1.0, levels)
+
+    assert of("auto", False, 10_000, 1).densification is None  # from depth, as large as the photos
+    assert of("none", True, 10_000, 3).densification is None
+    assert of("auto", False, 100, 3).densification is None
+    for schedule in (of("auto", True, 10_000, 1), of("auto", False, 10_000, 3), of("mcmc", False, 100, 1)):
+        assert schedule.densification is not None
+        assert schedule.looks_between_scores == 100
+        assert not schedule.is_settled(0.6)
+        assert schedule.is_settled(0.8)
+    assert of("auto", True, 10_000, 1).iterations >= 3000
+    assert of("auto", False, 10_000, 3).iterations == of("none", False, 10_000, 3).iterations == 3 * 650

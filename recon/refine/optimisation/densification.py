@@ -31,35 +31,32 @@ _PENALTIES = 0.01, 0.01
 """Of the mean opacity, and of the mean scale as a fraction of the cameras' extent."""
 _ROUNDS = 60
 """Over the time in which splats become more."""
-_SHARE_OF_STEPS = 0.7
-"""After which their number stays, and they are moved no more."""
+_SHARE = 0.7
+"""Of the way, after which their number stays, and they are moved no more."""
 _GROWTH = 1.05
-"""More from one round to the next, at least while there are fewer than they may be."""
+"""How many there are after a round for each before it, at least, while there are fewer than there may be."""
 
 
 @dataclass(frozen=True)
 class Densification:
     """When splats become more, and how many."""
 
+    first: int
+    """Splats to begin with."""
     most: int
-    every: int
-    """Steps between two rounds."""
-    last: int
-    """The step after which there are no more."""
-    growth: float
-    """Their number from one round to the next, as a factor."""
 
-    @staticmethod
-    def of(count: int, most: int, iterations: int) -> Densification:
-        """From `count` splats to `most` within so many steps."""
-        last = int(_SHARE_OF_STEPS * iterations)
-        every = max(1, last // _ROUNDS)
-        needed = (max(most, 1) / max(count, 1)) ** (1.5 * every / max(last, 1))
-        return Densification(most, every, last, max(_GROWTH, needed))
+    def is_going_on(self, progress: float) -> bool:
+        """Whether splats are moved at random, and let fade, so far (0 to 1) of the way."""
+        return progress < _SHARE
 
-    def is_due(self, done: int) -> bool:
-        """Whether there is a round after so many steps."""
-        return 0 < done <= self.last and done % self.every == 0
+    def rounds(self, progress: float) -> int:
+        """How many rounds there are to be by then."""
+        return int(_ROUNDS * min(progress / _SHARE, 1))
+
+    def count(self, rounds: int) -> int:
+        """How many splats there are to be after so many rounds: the most well before the last."""
+        needed = (max(self.most, 1) / max(self.first, 1)) ** (1.5 / _ROUNDS)
+        return min(self.most, int(np.ceil(self.first * max(_GROWTH, needed) ** rounds)))
 
     def penalties(self, count: int, extent: float) -> NDArray[np.float64]:
         """(2,) see `StepRates.penalties`, for so many splats."""
@@ -70,12 +67,12 @@ class Densification:
         """What `shake` is to be given, by the learning rate of positions."""
         return _NOISE * mean_rate
 
-    def round(self, splats: AdamSplats, rng: np.random.Generator) -> AdamSplats:
-        """Put what has faded elsewhere, in place, and add some; in other arrays where some are added."""
-        _relocate(splats, rng)
-        count = len(splats.gaussians)
-        added = min(self.most, int(np.ceil(self.growth * count))) - count
-        return _with_added(splats, added, rng) if added > 0 else splats
+
+def densify(splats: AdamSplats, count: int, rng: np.random.Generator) -> AdamSplats:
+    """Put what has faded elsewhere, in place, and add some up to `count`; in other arrays where some are added."""
+    _relocate(splats, rng)
+    added = count - len(splats.gaussians)
+    return _with_added(splats, added, rng) if added > 0 else splats
 
 
 def shake(splats: AdamSplats, amount: float, rng: np.random.Generator) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from recon.choices import SplatResolution
 from recon.errors import InputError
+from recon.progress import tell
 from recon.refine.optimisation.photo_loss import Target
 from recon.refine.optimisation.photos import Look, Part, ProcessedPhotos, as_planes, known_closeness
 from recon.sources.undistortion import undistort
@@ -58,14 +59,14 @@ class FullSizePhotos:
         self._crops: dict[tuple[int, int, int], Part] = {}
         """By view, level and turn."""
         largest = 1.0
-        for view in views:
+        for done, view in enumerate(views):
+            tell("photos", done, len(views))
             zoom = self._photo(view).from_processed[[0, 1], [0, 1]].max()
             largest = max(largest, float(zoom))
         self.levels = 1 + max(0, math.ceil(math.log2(largest) - 0.01))
-        read_again = len(set(views) - set(self._kept))
-        self._crops_at_once = int(
-            np.clip(_CROPS_BYTES / (4 * prediction.depth[0].size * max(read_again, 1)), 1, _CROPS)
-        )
+        read_again = max(1, len(set(views) - set(self._kept)))
+        room = _CROPS_BYTES // (4 * prediction.depth[0].size * read_again)
+        self._crops_at_once = max(1, min(_CROPS, room))
 
     def look(self, view: int, level: int, turn: int) -> Look:
         """See `Photos.look`: at level 0 at the whole photo as it was processed, then at a crop of about its size."""

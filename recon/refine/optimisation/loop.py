@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from recon.messages import warn
 from recon.progress import tell
+from recon.refine.optimisation.densification import densify
 from recon.refine.optimisation.photos import Photos
 from recon.refine.optimisation.schedule import PATIENCE, Schedule
 from recon.refine.optimisation.scoring import score
@@ -46,7 +47,7 @@ def fit(
             state.order = order[:-1]
             state.done += 1
             _change_number(state, updater, schedule, progress)
-            if schedule.is_settled(state.done, progress) and _is_enough(state, updater, photos, held_out, schedule):
+            if schedule.is_settled(progress) and _is_enough(state, updater, photos, held_out, schedule):
                 ended_by = "held-out photos"
                 break
         else:
@@ -65,10 +66,12 @@ def fit(
 def _change_number(state: FitState, updater: SplatUpdater, schedule: Schedule, progress: float) -> None:
     """Have more splats, and harmonics of a higher degree, where it is time for them."""
     plan = schedule.densification
-    if plan is not None and state.done <= plan.last:
+    if plan is not None and plan.is_going_on(progress):
         updater.shake(plan.noise(schedule.mean_rate(progress)), state.rng)
-        if plan.is_due(state.done):
-            state.splats = plan.round(updater.pull(), state.rng)
+        rounds = plan.rounds(progress)
+        if rounds > state.rounds:
+            state.splats = densify(updater.pull(), plan.count(rounds), state.rng)
+            state.rounds = rounds
             updater.push(state.splats)
     degree = schedule.sh_degree(progress)
     if degree > state.splats.sh_degree:

@@ -18,7 +18,7 @@ ITERATIONS_PER_PHOTO = 65
 _LOOKS_BETWEEN_SCORES = 10
 """At each photo, before those held out are asked again."""
 _TIMES_DENSIFIED, _LEAST_DENSIFIED = 4, 3000
-"""Where splats become more: so many times the looks, and at least so many steps."""
+"""Where sparse splats become more: so many times the looks, and at least so many steps."""
 PATIENCE = 2
 """Times in a row that the photos held out may get no better before it ends."""
 _MEAN_RATES = 1.6e-4, 1.6e-5
@@ -63,16 +63,17 @@ class Schedule:
         Args:
             options: see there.
             start: splats to begin with.
-            is_sparse: whether these are to become more where the options leave that open.
+            is_sparse: whether these are far fewer than are wanted, and not from depth.
             most: how many they may become.
             photos: how many are fitted to, and held out.
             extent: see above.
             levels: see above.
         """
         fitted, held_out = photos
-        densifies = is_sparse if options.gs_densify == "auto" else options.gs_densify == "mcmc"
+        is_few = is_sparse or (levels > 1 and len(start) < most / 2)
+        densifies = is_few if options.gs_densify == "auto" else options.gs_densify == "mcmc"
         usual = ITERATIONS_PER_PHOTO * fitted * levels
-        if densifies:
+        if densifies and is_sparse:
             usual = max(_TIMES_DENSIFIED * usual, _LEAST_DENSIFIED)
         iterations = usual if options.gs_iterations is None else options.gs_iterations
         stops_early = held_out > 0 and options.gs_iterations is None
@@ -85,7 +86,7 @@ class Schedule:
             looks_between_scores=_LOOKS_BETWEEN_SCORES * fitted if stops_early else 0,
             levels=levels,
             sh_degrees=(min(lowest, highest), highest),
-            densification=Densification.of(len(start), most, iterations) if densifies else None,
+            densification=Densification(len(start), most) if densifies else None,
         )
 
     def progress(self, done: int, elapsed: float) -> float:
@@ -106,17 +107,20 @@ class Schedule:
         """Of the harmonics."""
         return _risen(*self.sh_degrees, progress)
 
-    def is_settled(self, done: int, progress: float) -> bool:
+    def is_settled(self, progress: float) -> bool:
         """Whether nothing begins any more, so that photos held out can tell when to stop."""
-        last = 0 if self.densification is None else self.densification.last
-        return done > last and (self.level(progress), self.sh_degree(progress)) == (self.levels - 1, self.sh_degrees[1])
+        is_growing = self.densification is not None and self.densification.is_going_on(progress)
+        return not is_growing and (self.level(progress), self.sh_degree(progress)) == (
+            self.levels - 1,
+            self.sh_degrees[1],
+        )
 
     def mean_rate(self, progress: float) -> float:
         """Learning rate of positions."""
         first, last = _MEAN_RATES
         return first * (last / first) ** progress * self.extent
 
-    def rates(self, done: int, progress: float, splats: AdamSplats) -> StepRates:
+    def rates(self, progress: float, splats: AdamSplats) -> StepRates:
         """For one step of these splats."""
         coefficients = splats.coefficients
         rates = np.empty(HARMONICS + 3 * coefficients, np.float32)
@@ -125,7 +129,7 @@ class Schedule:
         rates[HARMONICS:] = _HARMONICS_RATE
         rates[HARMONICS::coefficients] = _COLOR_RATE
         penalties = np.zeros(2)
-        if self.densification is not None and done <= self.densification.last:
+        if self.densification is not None and self.densification.is_going_on(progress):
             penalties = self.densification.penalties(len(splats.gaussians), self.extent)
         return StepRates(rates, _DEPTH_WEIGHT * (1 - progress), penalties)
 

@@ -82,6 +82,7 @@ def _head(state: FitState) -> dict[str, Any]:
         "seconds": state.seconds,
         "order": list(state.order),
         "worse": state.worse,
+        "rounds": state.rounds,
         "best": None if state.best is None else state.best.score,
     }
 
@@ -104,6 +105,7 @@ def _restore(state: FitState, head: Mapping[str, Any], arrays: Mapping[str, NDAr
         array[...] = beside[name]
     state.splats, state.best = splats, best
     state.done, state.seconds, state.worse = int(head["done"]), float(head["seconds"]), int(head["worse"])
+    state.rounds = int(head["rounds"])
     state.order = tuple(int(view) for view in head["order"])
 
 

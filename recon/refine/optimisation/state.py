@@ -140,6 +140,8 @@ class FitState:
     """That they took."""
     order: tuple[int, ...] = ()
     """Photos still to be looked at before all are looked at again; the last is next."""
+    rounds: int = 0
+    """In which splats have become more."""
     best: Best | None = None
     """Where photos held out say when to stop."""
     worse: int = 0

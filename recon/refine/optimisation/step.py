@@ -18,7 +18,7 @@ def step(
         state.cameras.world_to_camera[view],
         look.from_processed @ state.cameras.intrinsics[view],
         state.exposures.values[view],
-        schedule.rates(state.done, progress, state.splats),
+        schedule.rates(progress, state.splats),
     )
     state.exposures.step(view, found.gain, found.offset, progress)
     if correct_cameras:
