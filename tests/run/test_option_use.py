@@ -143,7 +143,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("run photos --model da3-small --poster", "poster is for the export format gs_video, which is not asked for"),
         ("run photos --model da3-small --rasterizer gsplat", "and for the export format gs_video, which is not"),
         ("run photos --model da3-small --gs-budget 5", "gs_budget is for splats from depth"),
-        ("run photos --model da3-small --export npz --num-max-points 5", "the export formats glb and ply, which are"),
+        ("run photos --model da3-small --export npz --num-max-points 5", "the export formats glb and ply and"),
         ("run photos --model da3-small --export npz --export-kwargs glb.camera_size=1", "glb has options, and is not"),
         ("export a.npz --to glb --render-hw 10 10", "render_hw is for the export format gs_video"),
         ("export a.npz --to glb --gs-budget 5", "gs_budget is for splats from depth"),
@@ -178,7 +178,7 @@ def test_those_of_a_file_are_warned_of_and_noted(folder: Path, capsys: pytest.Ca
     arguments = ["run", "photos", "--model", "da3-small", "--process-res", "70", "--config", "mine.yaml", "--out", "o"]
     assert main([*arguments, "--export", "mini_npz"]) == 0
     expected = [
-        "mine.yaml: num_max_points is for the export formats glb and ply, which are not asked for",
+        "mine.yaml: num_max_points is for the export formats glb and ply and colmap and nerfstudio, which are not asked for",
         "mine.yaml: poster is for the export format gs_video, which is not asked for",
         "mine.yaml: export_kwargs: glb has options, and is not among the formats asked for",
     ]
