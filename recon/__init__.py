@@ -1,6 +1,6 @@
 """recon: photos to depth, cameras, point clouds and splats with Depth Anything 3.
 
-The two documented names are loaded on first use, so that `import recon` (and `recon --help`) stay light.
+The documented names are loaded on first use, so that `import recon` (and `recon --help`) stay light.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from recon.version import __version__
 
 if TYPE_CHECKING:
     from recon.api import DepthAnything3
+    from recon.run.load import load
     from recon.types import Prediction
 
-__all__ = ["DepthAnything3", "Prediction", "__version__"]
+__all__ = ["DepthAnything3", "Prediction", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from recon.types import Prediction
 
         return Prediction
+    if name == "load":
+        from recon.run.load import load
+
+        return load
     raise AttributeError(f"module 'recon' has no attribute {name!r}")

@@ -490,7 +490,9 @@ class InferenceOptions(ExportChoices, SplatOptimisation, FitOptions, CameraOptio
 class FormatsOption(Options):
     """Files."""
 
-    export: str = option("mini_npz-glb-depth_vis", help="Formats, joined with '-'", metavar="FORMATS")
+    export: str = option(
+        "mini_npz-glb-depth_vis", help="Formats, joined with '-'; trainer: colmap and ply.", metavar="FORMATS"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

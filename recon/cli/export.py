@@ -7,7 +7,6 @@ from pathlib import Path
 
 from recon.choices import ExportChoices, FormatKwargs, FormatsOption
 from recon.cli.command import Command, CommandOptions
-from recon.errors import InputError
 from recon.files import check_readable
 from recon.messages import collect_warnings
 from recon.options import like, option
@@ -19,9 +18,7 @@ _RESULT = "results.npz"
 class ExportSettings(ExportChoices, FormatKwargs, CommandOptions):
     """Export a result again, without a model."""
 
-    result: Path = option(
-        help="Folder of a run that exported npz, or its exports/npz/results.npz.", positional=True, metavar="RESULT"
-    )
+    result: Path = option(help="Folder of a run, or a results.npz that it wrote.", positional=True, metavar="RESULT")
     to: str = like(FormatsOption, "export", required=True, metavar="FORMATS")
     out: Path | None = option(None, help="Folder for the files [the folder of the run].")
 
@@ -29,11 +26,12 @@ class ExportSettings(ExportChoices, FormatKwargs, CommandOptions):
 def export_again(settings: ExportSettings) -> None:
     """Formats from a result that holds everything, and a note in the run's `run.json`."""
     from recon.cli.report import ProgressReport, print_exports, report_warnings
-    from recon.export import check_options, export, formats_that_need, parse_formats, read_npz
+    from recon.export import check_options, export, formats_that_need, parse_formats
     from recon.export.option_texts import parse_export_kwargs
     from recon.files import only_writer
     from recon.refine.clean import clean_again, crop
     from recon.refine.splat import with_gaussians
+    from recon.run.load import load
     from recon.run.option_use import check_use, parts_of_export
     from recon.run.own_outputs import check_outputs
     from recon.run.record import add_exports, record_of_files, run_folder
@@ -43,12 +41,12 @@ def export_again(settings: ExportSettings) -> None:
     options = check_options(export_kwargs, settings)
     check_use(settings, parts_of_export(formats), export_kwargs)
     result = _stored_result(settings.result)
-    out = settings.out if settings.out is not None else run_folder(result)
+    out = settings.out or (result if result.is_dir() else run_folder(result))
     check_outputs(out, formats)
     with report_warnings(), ProgressReport() as progress, collect_warnings() as messages, only_writer(out):
         record = record_of_files(out)
         progress.begin(f"read {result.name}")
-        prediction = read_npz(result)
+        prediction = load(settings.result, needs_images=True)
         cleaning = clean_again(prediction, settings)
         prediction = replace(prediction, kept=cleaning.kept)
         if formats_that_need("gaussians", formats):
@@ -63,20 +61,14 @@ def export_again(settings: ExportSettings) -> None:
 
 
 def _stored_result(path: Path) -> Path:
-    """The file of everything that a run kept; `path` is that file, or the folder of the run.
+    """The file that the run's exports are made of, as `run.json` names it; the folder itself without an npz.
 
-    Raises InputError for a folder without one, and for a file that is not there or cannot be read.
+    Raises InputError for a file that is not there or cannot be read.
     """
     if not path.is_dir():
         check_readable(path)
         return path
-    for folder in (path, path / "exports" / "npz"):
-        if (folder / _RESULT).is_file():
-            return folder / _RESULT
-    raise InputError(
-        f"{path}: a folder without exports/npz/{_RESULT}, which holds what exports are made of: run again with "
-        "--export npz among the formats, or give an npz file"
-    )
+    return next((file for file in (path / _RESULT, path / "exports" / "npz" / _RESULT) if file.is_file()), path)
 
 
 EXPORT = Command("export", ExportSettings, export_again)

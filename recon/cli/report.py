@@ -162,6 +162,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
     print_table(("stage", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
     if result.cleaning is not None and result.cleaning.text:
         print(result.cleaning.text)
+    if result.quality is not None and result.quality.text:
+        print(printable(result.quality.text))
     if result.optimised is not None:
         print_optimised(result.optimised)
     if result.not_optimised is not None:

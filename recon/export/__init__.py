@@ -21,6 +21,7 @@ from recon.types import Prediction
 
 __all__ = [
     "EXPORTERS",
+    "GROUPS",
     "Exported",
     "Exporter",
     "Needs",
@@ -55,6 +56,9 @@ EXPORTERS: dict[str, Exporter[Any]] = {
 }
 """By name. A new format is a module of its own and a line here."""
 
+GROUPS = {"trainer": ("colmap", "ply")}
+"""Names that stand for several formats: `trainer` for what splat trainers start from."""
+
 Overrides: TypeAlias = Mapping[str, Mapping[str, Any]]
 """`{format: {option: value}}`"""
 TypedOptions: TypeAlias = Mapping[str, Options]
@@ -62,8 +66,11 @@ TypedOptions: TypeAlias = Mapping[str, Options]
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """Split format names joined with `-`, dropping repetitions. Raises InputError for an unknown name."""
-    names = tuple(dict.fromkeys(text.split("-")))
+    """Split format names joined with `-`, groups into their formats, dropping repetitions.
+
+    Raises InputError for an unknown name.
+    """
+    names = tuple(dict.fromkeys(name for given in text.split("-") for name in GROUPS.get(given, (given,))))
     for name in names:
         _require_known(name)
     return names
@@ -166,4 +173,4 @@ def export(
 
 def _require_known(name: str) -> None:
     if name not in EXPORTERS:
-        raise InputError(f"unknown export format {name!r}; known: {', '.join(EXPORTERS)}")
+        raise InputError(f"unknown export format {name!r}; known: {', '.join((*EXPORTERS, *GROUPS))}")

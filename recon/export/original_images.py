@@ -237,10 +237,10 @@ def _write_view(
             elif mask is not None and undistorts:
                 mask = undistort(mask, camera, pinhole)
             return _Written(size, True, copied, _write_mask(mask_path, mask))
-    _write_image(path, prediction.processed_images[view])
-    mask = None if prediction.mask is None else prediction.mask[view]
-    height, width = prediction.depth.shape[1:]
-    return _Written((width, height), False, False, _write_mask(mask_path, mask), why)
+    pixels = prediction.processed_images[view][prediction.photo_area(view)]
+    _write_image(path, pixels)
+    mask = None if prediction.mask is None else prediction.mask[view][prediction.photo_area(view)]
+    return _Written((pixels.shape[1], pixels.shape[0]), False, False, _write_mask(mask_path, mask), why)
 
 
 def _bends(cameras: Cameras, view: int) -> bool:
@@ -335,6 +335,14 @@ def _say_what_is_processed(prediction: Prediction, written: Sequence[_Written]) 
     )
 
 
+def _in_views(prediction: Prediction) -> NDArray[np.float64]:
+    """(N, 3, 3) from pixels of the photo in each view, which may be smaller than the view, to those of the view."""
+    shifts = np.tile(np.eye(3), (len(prediction.depth), 1, 1))
+    if prediction.photo_boxes is not None:
+        shifts[:, :2, 2] = prediction.photo_boxes[:, :2]
+    return shifts
+
+
 def _described(
     prediction: Prediction,
     cameras: Cameras,
@@ -347,14 +355,14 @@ def _described(
     written: Sequence[_Written],
 ) -> WrittenImages:
     """With the camera of each image: that of the original, or of the processed image where that was written."""
-    processed = prediction.cameras
+    processed = prediction.cameras.mapped(_in_views(prediction), [one.size for one in written])
     chosen = cameras if lens == "original" else pinholes
     assert chosen.intrinsics is not None
     assert chosen.sizes is not None
     assert pinholes.intrinsics is not None
     assert processed.intrinsics is not None
     assert processed.sizes is not None
-    to_pinhole = np.tile(np.eye(3), (len(names), 1, 1))
+    to_pinhole = np.linalg.inv(_in_views(prediction))
     if original.any():
         assert prediction.processed_to_original is not None
         to_pinhole[original] = prediction.processed_to_original[original]

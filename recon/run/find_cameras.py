@@ -50,6 +50,11 @@ class KnownCameras:
     found: SfmResult | None = None
     """Of structure from motion, where that found them."""
 
+    @property
+    def reprojection_error(self) -> float | None:
+        """Mean over the views, in pixels of the originals, of the points that structure from motion found."""
+        return None if self.found is None else float(np.nanmean(self.found.reprojection_errors))
+
     def describe(self) -> dict[str, object]:
         """What `run.json` says of structure from motion; empty without."""
         result = self.found
@@ -60,7 +65,7 @@ class KnownCameras:
             "unregistered": list(result.unregistered_names),
             "other_models": [list(names) for names in result.other_models],
             "points": len(result.sparse.points),
-            "mean_reprojection_error": float(np.nanmean(result.reprojection_errors)),
+            "mean_reprojection_error": self.reprojection_error,
             "doubtful": result.doubtful,
             "assumed_lens": result.assumed_lens,
             "still_matches": result.still_matches,

@@ -42,10 +42,12 @@ from recon.run.decided_by import (
     splats_decided_by,
 )
 from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras
+from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
 from recon.run.plan import Plan, plan_run
+from recon.run.quality import Quality
 from recon.run.record import CACHE_NAME, versions
 from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
@@ -81,6 +83,8 @@ class Reconstruction:
     """Why they were left so; None where they were not, or there are none."""
     cleaning: Cleaning | None = None
     """What was left out of points, splats and meshes."""
+    quality: Quality | None = None
+    """What can be said of the result without truth; None without an export folder."""
 
 
 def reconstruct(
@@ -196,10 +200,11 @@ def reconstruct(
             exported = write_exports(with_photos, result, plan, plan.folder, stages, record, reuse)
             record.remove_earlier_files()
         all_warnings = tuple(dict.fromkeys((*estimator.warnings, *said, *of_opening, *warnings)))
-        path = None
+        path, quality = None, None
         if record is not None:
+            quality = Quality.of(prediction, None if known is None else known.reprojection_error)
             path = record.finish(
-                **describe_result(prediction, known),
+                **describe_result(replace(prediction, originals=with_photos.originals), known, quality),
                 cleaning=cleaning.entry,
                 optimised=None if optimised is None else {"start": plan.started_from, **optimised.entry},
                 not_optimised=plan.not_optimised,
@@ -216,20 +221,8 @@ def reconstruct(
         optimised,
         plan.not_optimised,
         cleaning,
+        quality,
     )
-
-
-@dataclass(frozen=True)
-class _Depth:
-    """What the stages from the photos to the aligned prediction give; kept as one."""
-
-    prediction: Prediction
-    cameras: Cameras
-    """Given or found; intrinsics in pixels of the processed images."""
-    dropped: tuple[tuple[str, str], ...]
-    """Name of each image left out, and why."""
-    points: SparsePoints | None = None
-    """Of the scene, where splats are to begin from them."""
 
 
 def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCameras:
@@ -244,7 +237,7 @@ def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCame
 SNAPSHOT_NAME = "optimise.npz"
 """In the store: where splats that are being optimised are, as long as they are."""
 KEPT_CLASSES = (
-    _Depth,
+    FoundDepth,
     Prediction,
     OptimisedSplats,
     Coverage,
@@ -258,12 +251,12 @@ KEPT_CLASSES = (
 """What the outcomes of stages consist of, beside those of structure from motion."""
 
 
-def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages: Stages) -> _Depth:
+def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages: Stages) -> FoundDepth:
     loaded = stages.run("load", load_views, plan, estimator.profile, known)
     views = loaded.views
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
     prediction = stages.run("align", _align, prediction, views, estimator.profile, plan.options)
-    return _Depth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
+    return FoundDepth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
 
 
 def _optimised(

@@ -20,15 +20,16 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | not_optimised | why splats were left as they were made; null where they were not, or there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
 | | under that name what structure from motion found |
-| quality | made_by (kind and name of what made the depth); and shares of the pixels: valid, with depth that was |
-| | found; filled, with depth that was filled in; sky; masked, left out by masks (null where none is known of) |
+| quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth); shares of the |
+| | pixels: valid, filled, sky and masked; how well the depth of the views agrees: depth_difference, |
+| | depth_agreeing, depth_confirmed; reprojection_error; views_apart |
 | cleaning | points: pixels with depth; removed: of those, how many each filter left out, by its name (edges, |
 | | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
 | | which views agreed |
-| images | for each view: name, original_size and processed_size (width, height), processed_to_original (3 × 3), |
-| | photo_box (left, top, width and height of a photo that is smaller than its view; else null), |
-| | the shares `valid` and `masked`, and camera: world_to_camera (4 × 4), intrinsics and distortion of the original |
-| | as it was taken. This file can be given as known cameras |
+| images | for each view: name, path (of the photo's file; null where it has none of its own), original_size and |
+| | processed_size (width, height), processed_to_original (3 × 3), photo_box (left, top, width and height of a |
+| | photo that is smaller than its view; else null), the shares `valid` and `masked`, and camera: world_to_camera |
+| | (4 × 4), intrinsics and distortion of the original as it was taken. This file can be given as known cameras |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took, of those done |
@@ -49,12 +50,10 @@ import json
 import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon.errors import InputError, why
 from recon.export import EXPORTERS, Exported, TypedOptions
@@ -105,12 +104,15 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
     """What `run.json` says about each view."""
     count, height, width = prediction.depth.shape
     sizes, affines = prediction.original_sizes, prediction.processed_to_original
+    none: tuple[Path | None, ...] = (None,) * count
+    paths = none if prediction.originals is None else prediction.originals.paths
     cameras = prediction.original_cameras
     parts = {name: getattr(cameras, name) for name in ("world_to_camera", "intrinsics", "distortion")}
     areas = [(i, *prediction.photo_area(i)) for i in range(count)]
     return [
         {
             "name": prediction.image_names[i] if prediction.image_names else None,
+            "path": None if (path := paths[i]) is None else path.absolute(),
             "original_size": None if sizes is None else sizes[i],
             "processed_size": [width, height],
             "photo_box": None if prediction.photo_boxes is None else prediction.photo_boxes[i],
@@ -121,21 +123,6 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
         }
         for i in range(count)
     ]
-
-
-def quality_entry(prediction: Prediction) -> dict[str, Any]:
-    """What `run.json` says about the depth of all views together."""
-
-    def share(mask: NDArray[np.bool_] | None) -> float | None:
-        return None if mask is None else float(mask[prediction.photo_pixels].mean())
-
-    return {
-        "made_by": None if prediction.made_by is None else asdict(prediction.made_by),
-        "valid": share(prediction.valid),
-        "filled": share(prediction.filled),
-        "sky": share(prediction.sky),
-        "masked": None if prediction.mask is None else share(~prediction.mask),
-    }
 
 
 def export_entries(exported: Mapping[str, Exported], folder: Path) -> dict[str, Any]:

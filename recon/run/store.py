@@ -71,7 +71,7 @@ class Store:
             usable: called with an outcome that was found: whether it still holds.
         """
         path = self._folder / f"{_file_name(stage)}-{digest(program_digest(), stage, decided_by)}.npz"
-        found = None if self._fresh else self._read(path)
+        found = None if self._fresh else read_outcome(path, self._classes)
         if found is not None:
             outcome, warnings = found
             if usable(outcome):
@@ -87,18 +87,6 @@ class Store:
         self._remove_others(stage, path)
         # Arrays in rows, numbers as Python's, as they will be found again: sums in another order would differ.
         return Kept(unpack(tree, arrays, self._classes), reused=False)
-
-    def _read(self, path: Path) -> tuple[Any, list[str]] | None:
-        if not path.is_file():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            content = json.loads(str(arrays.pop(_TREE)))
-            return unpack(content["outcome"], arrays, self._classes), list(content["warnings"])
-        except Exception as error:  # zipfile, zlib, numpy and the classes each raise their own on a damaged file
-            warn(f"'{path}' is damaged ({type(error).__name__}): what it held is computed again")
-            return None
 
     def _write(self, path: Path, content: Any, arrays: dict[str, Any]) -> None:
         if not self._can_be_written:
@@ -118,6 +106,23 @@ class Store:
             others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
             for path in others[SHARED_STAGES.get(stage, 1) - 1 :]:
                 path.unlink()
+
+
+def read_outcome(path: Path, classes: Sequence[type]) -> tuple[Any, list[str]] | None:
+    """An outcome that a store has kept in a file, of dataclasses of `classes`, and the warnings of making it.
+
+    None where the file is not there; or damaged, with a warning.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        content = json.loads(str(arrays.pop(_TREE)))
+        return unpack(content["outcome"], arrays, classes), list(content["warnings"])
+    except Exception as error:  # zipfile, zlib, numpy and the classes each raise their own on a damaged file
+        warn(f"'{path}' is damaged ({type(error).__name__}): what it held is computed again")
+        return None
 
 
 def _file_name(stage: str) -> str:

@@ -12,7 +12,8 @@ from recon.export import EXPORTERS, Exported, export
 from recon.files import file_digest
 from recon.run.find_cameras import KnownCameras, camera_entry
 from recon.run.plan import Plan
-from recon.run.record import export_entries, image_entries, quality_entry
+from recon.run.quality import Quality
+from recon.run.record import export_entries, image_entries
 from recon.run.run_record import RunRecord
 from recon.run.stages import Stages
 from recon.types import Prediction
@@ -86,14 +87,14 @@ def write_exports(
     return exported
 
 
-def describe_result(prediction: Prediction, known: KnownCameras | None) -> dict[str, Any]:
+def describe_result(prediction: Prediction, known: KnownCameras | None, quality: Quality) -> dict[str, Any]:
     """What `run.json` says about a prediction; `known` are the cameras found in the photos, where they were."""
     return {
         "units": prediction.units,
         "scale_factor": prediction.scale_factor,
         "ref_view": prediction.ref_view,
         "gaussians": _gaussians_entry(prediction),
-        "quality": quality_entry(prediction),
+        "quality": quality.entry,
         "cameras": camera_entry(prediction, known),
         "images": image_entries(prediction),
     }

@@ -130,6 +130,8 @@ class Prediction:
     originals: Originals | None = field(default=None, compare=False, repr=False)
     """The photos themselves, for what is made at their resolution; None: not at hand. No part of the result: hashes and
     what is kept of a prediction are without."""
+    run: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Of one that `recon.load` has read: what `run.json` says; empty where nothing does. No part of the result."""
 
     def __post_init__(self) -> None:
         _check(self.depth, "depth", (None, None, None))

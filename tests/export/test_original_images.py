@@ -153,3 +153,19 @@ def test_photos_given_as_pixels_are_written_without_loss(tmp_path):
     write_images(again, tmp_path, "pinhole")
     large = np.kron(small[0], np.ones((SCALE, SCALE), bool))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "masks/0000.png.png")) > 0, large)
+
+
+def test_a_photo_smaller_than_its_view_is_written_without_what_is_around_it(tmp_path):
+    boxes = np.array([[0, 0, 16, 12], [3, 2, 8, 6]])
+    mask = np.ones((2, 12, 16), bool)
+    mask[1] = False
+    mask[1, 2:8, 3:11] = True
+    prediction = prediction_of(None, ("a.png", "b.png"), photo_boxes=boxes, mask=mask)
+    with pytest.warns(ReconWarning, match="could not be written at their own resolution"):
+        written = write_images(prediction, tmp_path, "pinhole")
+    np.testing.assert_array_equal(written.cameras.sizes, [[16, 12], [8, 6]])
+    np.testing.assert_allclose(written.cameras.intrinsics[1], [[15, 0, 5], [0, 15, 4], [0, 0, 1]])
+    np.testing.assert_allclose(written.processed_to_pinhole[1], [[1, 0, -3], [0, 1, -2], [0, 0, 1]])
+    image = np.asarray(Image.open(tmp_path / "images/b.png"))
+    np.testing.assert_array_equal(image, prediction.processed_images[1, 2:8, 3:11])
+    assert written.masks == (None, None)

@@ -1,0 +1,22 @@
+"""What the stages from the photos to the aligned prediction give; the store keeps it as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon.geometry.sparse_points import SparsePoints
+from recon.types import Prediction
+from recon.types.cameras import Cameras
+
+
+@dataclass(frozen=True)
+class FoundDepth:
+    """Depth and cameras, and which photos they are of."""
+
+    prediction: Prediction
+    cameras: Cameras
+    """Given or found; intrinsics in pixels of the processed images."""
+    dropped: tuple[tuple[str, str], ...]
+    """Name of each image left out, and why."""
+    points: SparsePoints | None = None
+    """Of the scene, where splats are to begin from them."""

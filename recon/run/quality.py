@@ -1,0 +1,93 @@
+"""What a run says of the quality of its own result, without any truth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.geometry.depth_agreement import WITHIN, depth_agreement
+from recon.types import MadeBy, Prediction
+
+_SHOWN = 3
+"""Names that the summary lists."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The block `quality` of `run.json`; shares are of all pixels unless they say otherwise."""
+
+    made_by: MadeBy | None
+    """What made the depth."""
+    valid: float
+    """Share with depth that was found."""
+    filled: float | None
+    """Share with depth that was filled in."""
+    sky: float | None
+    """Share of the sky."""
+    masked: float | None
+    """Share left out by masks."""
+    depth_difference: float | None
+    """Median relative difference between a point's depth in another view and what that view sees there; None where no
+    two views show the same, or there are no cameras."""
+    depth_agreeing: float | None
+    """Share of these comparisons that differ by at most 1 %."""
+    depth_confirmed: float | None
+    """Share of the pixels with depth that another view agrees on within 1 %, of those that another view sees."""
+    reprojection_error: float | None
+    """Mean over the views, in pixels of the originals, of the points that structure from motion found; None without."""
+    views_apart: tuple[str, ...]
+    """Names of views whose depth differs from that of the others far more than is usual, or that share nothing with
+    them."""
+
+    @staticmethod
+    def of(prediction: Prediction, reprojection_error: float | None = None) -> Quality:
+        """Of a prediction, over the pixels that cleaning has kept."""
+
+        def share(mask: NDArray[np.bool_] | None) -> float | None:
+            return None if mask is None else float(mask[prediction.photo_pixels].mean())
+
+        agreement = None
+        if len(prediction.depth) > 1 and prediction.extrinsics is not None and prediction.intrinsics is not None:
+            usable = prediction.pixels_with_depth(cleaned=True)
+            agreement = depth_agreement(prediction.depth, usable, prediction.intrinsics, prediction.extrinsics)
+        apart: tuple[str, ...] = ()
+        if agreement is not None:
+            names = prediction.image_names or tuple(f"view {view}" for view in range(len(prediction.depth)))
+            apart = tuple(names[view] for view in agreement.apart)
+        return Quality(
+            made_by=prediction.made_by,
+            valid=float(prediction.valid[prediction.photo_pixels].mean()),
+            filled=share(prediction.filled),
+            sky=share(prediction.sky),
+            masked=None if prediction.mask is None else share(~prediction.mask),
+            depth_difference=None if agreement is None else agreement.median_difference,
+            depth_agreeing=None if agreement is None else agreement.agreeing,
+            depth_confirmed=None if agreement is None else agreement.confirmed,
+            reprojection_error=reprojection_error,
+            views_apart=apart,
+        )
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What `run.json` says."""
+        return {**asdict(self), "views_apart": list(self.views_apart)}
+
+    @property
+    def text(self) -> str:
+        """One line; empty where nothing can be said."""
+        parts = []
+        if self.depth_difference is not None and self.depth_agreeing is not None:
+            parts.append(
+                f"depth differs between views by {self.depth_difference:.2%} (median), {self.depth_agreeing:.0%} of "
+                f"comparisons by at most {WITHIN:.0%}"
+            )
+        if self.reprojection_error is not None:
+            parts.append(f"points of structure from motion are off by {self.reprojection_error:.2f} pixels")
+        if self.views_apart:
+            more = len(self.views_apart) - _SHOWN
+            names = ", ".join(self.views_apart[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            parts.append(f"apart from the rest: {names}")
+        return "; ".join(parts)
