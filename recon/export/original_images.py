@@ -362,7 +362,7 @@ def _described(
     assert pinholes.intrinsics is not None
     assert processed.intrinsics is not None
     assert processed.sizes is not None
-    to_pinhole = np.linalg.inv(_in_views(prediction))
+    to_pinhole: NDArray[np.float64] = np.linalg.inv(_in_views(prediction)).astype(np.float64)
     if original.any():
         assert prediction.processed_to_original is not None
         to_pinhole[original] = prediction.processed_to_original[original]
