@@ -68,9 +68,11 @@ def coordinates(height: int, width: int) -> np.ndarray:
     return np.stack([columns, rows, np.zeros_like(rows)], axis=-1).astype(np.uint8)
 
 
-def test_looks_and_parts_say_where_they_are_in_the_photo() -> None:
-    pixels = np.stack([coordinates(140, 180)] * 2)
-    place = (12.0, 8.0)
+@pytest.mark.parametrize(
+    ("size", "place"), [((140, 180), (12.0, 8.0)), ((104, 128), (-16.0, -8.0))], ids=["cropped", "with margins"]
+)
+def test_looks_and_parts_say_where_they_are_in_the_photo(size: tuple[int, int], place: tuple[float, float]) -> None:
+    pixels = np.stack([coordinates(*size)] * 2)
     photos = FullSizePhotos(with_originals(make_prediction(2, *SIZE), pixels, place=place), "full", [0, 1])
     assert photos.levels == 3
 
