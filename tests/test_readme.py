@@ -59,7 +59,7 @@ def test_python_about_splats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "intrinsics": torch.from_numpy(cameras.intrinsics[0]),
     }
     examples = [block for block in blocks("python") if "splats" in block]
-    assert len(examples) == 3
+    assert len(examples) == 2
     for example in examples:
         exec(example.replace("(378, 504)", str(SIZE)).replace("gs_seconds=60", "gs_seconds=0.1"), names)
     assert len(read_ply("splats.ply").means) > 0
