@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.sources.mask_resize import shrink_mask
-from recon.sources.photo import Photo
+from recon.sources.photo import Photo, RigMount
 from recon.sources.pixels import believable_focal, focal_in_pixels
 
 MAX_FEATURE_SIDE = 1600
@@ -36,6 +36,8 @@ class SfmPhoto:
     """Focal length in millimetres as if on 35 mm film, from EXIF; None where it does not say."""
     mask: NDArray[np.bool_] | None = None
     """(h, w) False where `gray` shows what is to have no features; None: nowhere."""
+    rig: RigMount | None = None
+    """As of the photo."""
 
     def __post_init__(self) -> None:
         if self.gray.ndim != 2 or self.gray.dtype != np.uint8:
@@ -71,4 +73,4 @@ def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
     if mask is not None and scale < 1:
         mask = shrink_mask(mask, (1 / scale, 1 / scale), (gray.shape[1], gray.shape[0]))
     focal = believable_focal(photo.exif_focal_35mm)
-    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, focal, mask)
+    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, focal, mask, photo.rig)

@@ -32,6 +32,7 @@ from recon.sfm.model import SfmModel, read_model
 from recon.sfm.overlaps import Overlaps, read_overlaps
 from recon.sfm.pairs import choose_pairs, match_pairs, verify_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
+from recon.sfm.rigs import rig_lenses, rig_poses
 from recon.sfm.still_matches import move_with_the_scene, restore, take_out_still_matches
 from recon.sources.colmap_log import quiet_colmap
 from recon.types.cameras import Cameras
@@ -264,7 +265,7 @@ def structure_from_motion(
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
 
-    return _result(photos, model, others)
+    return _on_rigs(_result(photos, model, others), photos)
 
 
 def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]) -> SfmResult:
@@ -287,6 +288,33 @@ def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
+
+
+def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
+    """With one pose for the views of each rig, and cameras for those of its views that had none; points stay where they
+    are."""
+    if all(photo.rig is None for photo in photos):
+        return result
+    assert result.cameras.world_to_camera is not None
+    poses = rig_poses(photos, result.registered.tolist(), result.cameras.world_to_camera)
+    chosen = sorted(poses)
+    row = {index: view for view, index in enumerate(result.registered.tolist())}
+    rows = [row.get(index) for index in chosen]
+    lenses = rig_lenses(photos, chosen, result.lenses, rows)
+    observed = tuple(np.zeros(0, np.intp) if at is None else result.sparse.observed[at] for at in rows)
+    exif = [
+        np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
+        for photo in (photos[index] for index in chosen)
+    ]
+    return replace(
+        result,
+        registered=np.array(chosen, np.intp),
+        cameras=Cameras(np.stack([poses[index] for index in chosen]), lenses.pinhole_intrinsics),
+        lenses=lenses,
+        sparse=SparsePoints(result.sparse.points, observed, result.sparse.errors),
+        reprojection_errors=np.array([np.nan if at is None else result.reprojection_errors[at] for at in rows]),
+        exif_focals=np.array(exif),
+    )
 
 
 def _check_photos(photos: Sequence[SfmPhoto]) -> None:

@@ -13,6 +13,7 @@ from recon.choices import SourceOptions
 from recon.sources.capture_kinds import POLYCAM, RECORD3D, STRAY_SCANNER
 from recon.sources.colmap_source import COLMAP
 from recon.sources.kind import SourceKind
+from recon.sources.panorama_kind import PANORAMA
 from recon.sources.scene_sources import CAMERAS, NERFSTUDIO
 from recon.sources.source import Source
 from recon.sources.video_kind import VIDEO
@@ -27,7 +28,7 @@ def _open_photos(path: Path, options: SourceOptions) -> Source:
 PHOTOS = SourceKind("photos", "photos", lambda path: True, _open_photos)
 """An image, or a folder of images whatever else is in it: what is of no other kind."""
 
-_KINDS = (POLYCAM, RECORD3D, STRAY_SCANNER, VIDEO, NERFSTUDIO, COLMAP, CAMERAS, PHOTOS)
+_KINDS = (POLYCAM, RECORD3D, STRAY_SCANNER, PANORAMA, VIDEO, NERFSTUDIO, COLMAP, CAMERAS, PHOTOS)
 KINDS: Mapping[str, SourceKind] = {kind.name: kind for kind in _KINDS}
 """By name. The first that recognises a path opens it."""
 

@@ -12,6 +12,16 @@ from recon.errors import InputError
 
 
 @dataclass(frozen=True)
+class RigMount:
+    """How the camera of a photo is mounted on a rig, all of whose cameras have one centre."""
+
+    name: str
+    """Of the rig at one moment: photos of one name were taken together."""
+    camera_from_rig: NDArray[np.float64]
+    """(3, 3) rotation from the rig's axes to the camera's."""
+
+
+@dataclass(frozen=True)
 class Photo:
     """One picture as a person sees it: turned upright, any transparency blended over white."""
 
@@ -29,6 +39,9 @@ class Photo:
     opaque."""
     orientation: int = 1
     """By the EXIF of the file, 1 to 8: what `pixels` were turned by to be upright. 1: they are as they were stored."""
+
+    rig: RigMount | None = None
+    """Where it is one of several views from one place, turned by known angles; its focal length is then exact."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

@@ -231,6 +231,11 @@ def believable_focal(value: Any) -> float | None:
     return focal if SHORTEST_FOCAL_35MM <= focal <= LONGEST_FOCAL_35MM else None
 
 
+def focal_from_pixels(focal: float, width: int, height: int) -> float:
+    """Undoes `focal_in_pixels`."""
+    return focal * _DIAGONAL_35MM / math.hypot(width, height)
+
+
 def focal_in_pixels(focal: float, width: int, height: int) -> float:
     """Focal length in pixels of a photo from `focal_35mm`, which compares diagonals (CIPA DCG-001)."""
     return focal / _DIAGONAL_35MM * math.hypot(width, height)

@@ -98,6 +98,12 @@ class VideoFile:
         return number if number < len(self.stamps) and self.stamps[number] == frame.pts else None
 
 
+def stored_size(path: Path) -> tuple[int, int]:
+    """Width and height of the frames of a video as they are stored. Raises InputError as `VideoFile.probe`."""
+    with _opened(path) as (_, stream):
+        return stream.codec_context.width, stream.codec_context.height
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and its video. Raises InputError where it has none."""
@@ -118,10 +124,14 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not streams:
             sound = "only sound" if container.streams.audio else "no video"
             raise InputError(f"'{path}' holds {sound}: give a video or photos")
-        stream = max(streams, key=lambda one: (one.codec_context.width or 0) * (one.codec_context.height or 0))
-        if stream.codec_context is None or not stream.codec_context.width:
-            raise InputError(f"'{path}' holds a video of a kind that is not read; convert it to MP4 (H.264)")
-        yield container, stream
+        decoders = [(one, one.codec_context) for one in streams]  # None where there is none for its codec
+        sizes = [0 if decoder is None else decoder.width * decoder.height for _, decoder in decoders]
+        if not any(sizes):
+            raise InputError(
+                f"'{path}' cannot be read as a video: it is truncated or damaged, or of a kind that is not read; copy "
+                "it again, or convert it to MP4 (H.264)"
+            )
+        yield container, streams[int(np.argmax(sizes))]
 
 
 def _is_attached(stream: VideoStream) -> bool:

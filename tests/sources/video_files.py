@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 8
-WIDTH, HEIGHT = 128, 64
+WIDTH, HEIGHT = 128, 80
 
 
 def numbered(number: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
