@@ -62,7 +62,7 @@ def test_documented_signature() -> None:
         "feat_vis_fps": 15,
         "export_kwargs": None,
     }
-    further = {"gaussians": "auto", "gs_budget": None, "masks": None, "invert_masks": False}
+    further = {"gaussians": "auto", "gs_budget": None, "masks": None, "invert_masks": False, "convention": None}
     assert {name: p.default for name, p in parameters.items() if name != "self"} == documented | further
     assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in further)
     assert recon.DepthAnything3 is DepthAnything3
