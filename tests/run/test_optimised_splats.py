@@ -35,7 +35,7 @@ def run(folder: Path, export: str = "gs_ply", **options: Any) -> Reconstruction:
         photos(4),
         user_cameras(4),
         INTRINSICS,
-        options=InferenceOptions(process_res=WIDTH, **options),
+        options=InferenceOptions(**{"process_res": WIDTH, **options}),
         export_dir=folder,
         export_format=export,
         reuse=True,
@@ -108,7 +108,7 @@ def test_splats_stay_as_they_are_made_otherwise(
         fake_model(),
         photos(count),
         *cameras,
-        options=InferenceOptions(process_res=WIDTH, **options),
+        options=InferenceOptions(**{"process_res": WIDTH, **options}),
         export_dir=tmp_path,
         export_format="gs_ply",
     )
@@ -232,3 +232,16 @@ def test_a_stopped_run_goes_on_within_the_optimisation(tmp_path: Path, monkeypat
 def test_budget_of_splats_from_depth_counts(tmp_path: Path) -> None:
     assert len(run(tmp_path, gs_iterations=2, gs_budget=300).prediction.gaussians or ()) <= 300
     assert len(run(tmp_path, gs_iterations=2, gs_budget=300, gs_splats=200).prediction.gaussians or ()) <= 200
+
+
+def test_photos_can_be_looked_at_at_their_own_size(tmp_path: Path) -> None:
+    found = {}
+    for resolution in ("process", "full", 100):
+        result = run(tmp_path / str(resolution), process_res=56, gs_iterations=12, gs_resolution=resolution)
+        assert result.optimised is not None
+        assert result.optimised.before is not None
+        found[resolution] = result.optimised
+        assert result.prediction.originals is None
+    # What splats are compared with is another picture at each size.
+    assert len({one.before.psnr for one in found.values() if one.before is not None}) == 3
+    assert not np.array_equal(found["full"].gaussians.means, found["process"].gaussians.means)
