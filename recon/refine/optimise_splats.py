@@ -19,7 +19,7 @@ from recon.refine.optimisation.camera_corrections import CorrectedCameras
 from recon.refine.optimisation.exposures import Exposures
 from recon.refine.optimisation.full_size_photos import FullSizePhotos
 from recon.refine.optimisation.loop import fit
-from recon.refine.optimisation.memory import check_memory
+from recon.refine.optimisation.memory import check_memory, memory_for_splats
 from recon.refine.optimisation.photos import Photos, ProcessedPhotos
 from recon.refine.optimisation.relative_exposures import evenly_exposed, relative_exposures
 from recon.refine.optimisation.schedule import Schedule
@@ -35,6 +35,7 @@ from recon.splats.parameters import check_gaussians
 from recon.types import Gaussians, Prediction
 
 
+@memory_for_splats()
 def optimise_splats(
     prediction: Prediction,
     options: SplatOptimisation = SplatOptimisation(),  # noqa: B008 (frozen)

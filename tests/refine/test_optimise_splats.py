@@ -15,7 +15,7 @@ from recon.geometry.quaternions import normalise, to_matrix
 from recon.messages import ReconWarning
 from recon.refine import from_depth
 from recon.refine.far_splats import far_splats
-from recon.refine.optimisation import memory
+from recon.refine.optimisation import loop, memory
 from recon.refine.optimisation.splat_adam import bias_corrections, update_splats
 from recon.refine.optimise_splats import optimise_splats
 from recon.splats.cpu_differentiable_renderer import CpuDifferentiableRenderer
@@ -216,7 +216,15 @@ def test_more_splats_than_memory_holds_are_refused_before_it_begins(
     monkeypatch.setattr(memory, "free_bytes", lambda: 10**9)
     with pytest.raises(InputError, match=r"10000000000 splats .* GB .* lower gs_splats"):
         optimise_splats(room, options)
-    assert optimise_splats(room, replace(options, gs_densify="none")).iterations == 1
+    few = replace(options, gs_densify="none")
+    assert optimise_splats(room, few).iterations == 1
+
+    def exhausted(*arguments: object) -> None:
+        raise MemoryError("Unable to allocate 5 GiB")
+
+    monkeypatch.setattr(loop, "step", exhausted)
+    with pytest.raises(InputError, match=r"memory ran out .* lower gs_splats .*5 GiB"):
+        optimise_splats(room, few)
 
 
 def test_a_photo_that_is_all_masked_is_left_out(room: Prediction) -> None:

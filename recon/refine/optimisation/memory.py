@@ -1,8 +1,9 @@
-"""Whether there is memory for as many splats as are asked for, before it is too late to say so."""
+"""Whether there is memory for as many splats as are asked for: before they are optimised, and while they are."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from recon.errors import InputError
@@ -23,6 +24,19 @@ def check_memory(count: int, sh_degree: int) -> None:
             f"optimising {count} splats of degree {sh_degree} needs about {needed / 1e9:.1f} GB of memory, and "
             f"{free / 1e9:.1f} GB are free: lower gs_splats or gs_sh_degree"
         )
+
+
+@contextlib.contextmanager
+def memory_for_splats() -> Iterator[None]:
+    """Raise InputError with the remedy where memory runs out within, of the CPU or of CUDA."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+            raise
+        raise InputError(
+            f"memory ran out while splats were optimised: lower gs_splats or gs_sh_degree ({error})"
+        ) from None
 
 
 def bytes_of_splats(count: int, sh_degree: int) -> int:
