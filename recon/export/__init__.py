@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from recon.errors import InputError
-from recon.export import colmap, depth_vis, feat_vis, glb, gs_glb, gs_ply, gs_video, nerfstudio, npz, ply, spz
+from recon.export import colmap, depth_vis, feat_vis, glb, gs_glb, gs_ply, gs_video, mesh, nerfstudio, npz, ply, spz
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.npz import read_npz
 from recon.options import Options, build, options_of
@@ -44,6 +44,7 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         npz.NPZ,
         glb.GLB,
         ply.PLY,
+        mesh.MESH,
         depth_vis.DEPTH_VIS,
         feat_vis.FEAT_VIS,
         gs_ply.GS_PLY,

@@ -77,6 +77,12 @@ def write_glb(path: Path, primitives: list[Primitive], generator: str, extras: d
     extensions = sorted({name for primitive in primitives for name in primitive.extensions})
     if extensions:
         document["extensionsUsed"] = extensions
+    write_container(path, document, arrays)
+
+
+def write_container(path: Path, document: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
+    """The file of a glTF document and its one buffer, the arrays one after the other: each of whole 4-byte words."""
+    sizes = [array.nbytes for array in arrays]
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + sum(sizes)

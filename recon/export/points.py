@@ -25,8 +25,8 @@ DEFAULT_LEAST_CONFIDENCE = 1.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointOptions(Options):
-    """Which pixels become points."""
+class PixelOptions(Options):
+    """Which pixels with depth count."""
 
     conf_thresh_percentile: float | None = like(
         ExportChoices,
@@ -50,23 +50,29 @@ class PointOptions(Options):
         "conf_drop_percent",
         help="Instead of the three options above: leave out just this percentage of the pixels, the least confident.",
     )
-    include_filled: bool = like(ExportChoices, "include_filled", help="Make points of filled-in depth, too.")
+    include_filled: bool = like(ExportChoices, "include_filled", help="Take filled-in depth, too.")
+    filter_black_bg: bool = option(False, help="Leave out near-black pixels.")
+    filter_white_bg: bool = option(False, help="Leave out near-white pixels.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.conf_drop_percent is not None:
+            for name in ("conf_thresh_percentile", "conf_thresh", "ensure_thresh_percentile"):
+                if getattr(self, name) != options_of(PixelOptions)[name].default:
+                    raise InputError(f"conf_drop_percent and {name} are two rules for one threshold: give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointOptions(PixelOptions):
+    """Which pixels become points."""
+
     num_max_points: int = like(
         ExportChoices,
         "num_max_points",
         help="Keep at most this many points, drawn evenly among those that pass.",
     )
     voxel: float | None = like(ExportChoices, "clean_voxel")
-    filter_black_bg: bool = option(False, help="Leave out near-black pixels.")
-    filter_white_bg: bool = option(False, help="Leave out near-white pixels.")
     seed: int = like(ExportChoices, "seed", help="Of the draw.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.conf_drop_percent is not None:
-            for name in ("conf_thresh_percentile", "conf_thresh", "ensure_thresh_percentile"):
-                if getattr(self, name) != options_of(PointOptions)[name].default:
-                    raise InputError(f"conf_drop_percent and {name} are two rules for one threshold: give one of them")
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class PointCloud:
     """The confidence each point reaches; None where no threshold was set."""
 
 
-def check_cloud(prediction: Prediction, options: PointOptions) -> None:
+def check_cloud(prediction: Prediction, options: PixelOptions) -> None:
     """Raise InputError where no pixel can become a point."""
     check_points(prediction)
     if not prediction.pixels_with_depth(filled=options.include_filled, sky=True).any():
@@ -98,11 +104,8 @@ def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     A rule that would leave no pixel at all is dropped with a warning, so the cloud is never empty. Raises InputError as
     `check_cloud`.
     """
-    check_cloud(prediction, options)
-    prediction = with_cameras(prediction)
-    assert prediction.extrinsics is not None
-    assert prediction.intrinsics is not None
     kept, threshold = kept_pixels(prediction, options)
+    prediction = with_cameras(prediction)
     pixels = _sample(thinned(prediction, kept, options), options.num_max_points, options.seed)
     points = _positions(prediction, pixels)
     colors = np.take(prediction.processed_images.reshape(-1, 3), pixels, axis=0)  # (N*H*W, 3) -> (P, 3)
@@ -115,6 +118,19 @@ def thinned(prediction: Prediction, kept: NDArray[np.bool_], options: PointOptio
     if options.voxel is None:
         return pixels
     return pixels[one_in_each_cube(_positions(prediction, pixels), options.voxel)]
+
+
+def kept_pixels(prediction: Prediction, options: PixelOptions) -> tuple[NDArray[np.bool_], float | None]:
+    """(N, H, W) the pixels of `select_points` before any is drawn, and the confidence that each reaches.
+
+    Never none. The second is None where no threshold was set. Raises InputError as `check_cloud`.
+    """
+    check_cloud(prediction, options)
+    kept = _foreground(prediction, options)
+    if prediction.conf is None:
+        return kept, None
+    threshold = confidence_threshold(prediction.conf[kept], options, prediction.made_by)
+    return (kept if threshold is None else kept & (prediction.conf >= threshold)), threshold
 
 
 def one_in_each_cube(points: NDArray[np.float32], side: float) -> NDArray[np.intp]:
@@ -152,16 +168,7 @@ def _positions(prediction: Prediction, pixels: NDArray[np.intp]) -> NDArray[np.f
     return points
 
 
-def kept_pixels(prediction: Prediction, options: PointOptions) -> tuple[NDArray[np.bool_], float | None]:
-    """(N, H, W) True where a pixel may become a point, all of them; and the confidence that those reach."""
-    kept = _foreground(prediction, options)
-    if prediction.conf is None:
-        return kept, None
-    threshold = confidence_threshold(prediction.conf[kept], options, prediction.made_by)
-    return kept if threshold is None else kept & (prediction.conf >= threshold), threshold
-
-
-def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeBy | None = None) -> float | None:
+def confidence_threshold(conf: FloatArray, options: PixelOptions, made_by: MadeBy | None = None) -> float | None:
     """The least of (P,) `conf` that a point may have; None where any will do.
 
     The rule of the official package: `conf_thresh`, clamped between the percentiles that the options name, of which the
@@ -181,7 +188,7 @@ def confidence_threshold(conf: FloatArray, options: PointOptions, made_by: MadeB
     return float(min(max(least, lower), upper))
 
 
-def _foreground(prediction: Prediction, options: PointOptions) -> NDArray[np.bool_]:
+def _foreground(prediction: Prediction, options: PixelOptions) -> NDArray[np.bool_]:
     """(N, H, W) True where a pixel has depth and is neither sky nor a background colour to leave out."""
     kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True)
     images = prediction.processed_images

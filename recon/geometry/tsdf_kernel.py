@@ -1,4 +1,4 @@
-"""The loop over voxels of TSDF fusion, compiled."""
+"""The loops over pixels and voxels of TSDF fusion, compiled."""
 
 from __future__ import annotations
 
@@ -9,48 +9,269 @@ from numpy.typing import NDArray
 
 from recon.geometry.compiled import compiled
 
+BLOCK = 8
+"""Voxels along a side of a block."""
+REACH = 2**20
+"""Blocks from the origin, along an axis, that a packed key has room for."""
+SHIFTS = (42, 21, 0)
+"""Bits by which x, y and z are shifted in such a key."""
+FULL, TOO_FAR = -1, -2
+"""Answers of `insert_blocks` instead of a count."""
+_ONE_SURFACE = 1.1
+"""Ratio of depths within four pixels up to which they are interpolated."""
+
 
 @compiled()
-def integrate_view(
-    blocks: NDArray[np.int64],
+def insert_blocks(
     depth: NDArray[np.float32],
-    projection: NDArray[np.float64],
-    voxel: float,
+    pixel_to_ray: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    side: float,
     truncation: float,
-    field: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    steps: int,
+    table: NDArray[np.int64],
+    count: int,
 ) -> Any:
-    """Add one depth map (H, W) to the running mean of each voxel that it sees in front of, or little behind, its depth.
+    """Add to a hash set the blocks within the truncation, along the view ray, of any depth of a view.
 
     Args:
-        blocks: (B, 3) integer coordinates.
         depth: (H, W) z-depth, 0 where there is none.
-        projection: (3, 4) world to homogeneous pixels.
+        pixel_to_ray: (3, 3) pixels (x, y, 1) to world directions of z-depth 1.
+        centre: (3,) of the camera.
+        side: of a block.
+        truncation: distance before and behind the depth.
+        steps: points along the ray, both ends among them.
+        table: (T,) keys of blocks at places by their hash, T a power of two; -1 where there is none. Changed in place.
+        count: keys in it.
+
+    Returns:
+        Keys in it now; `FULL` where it is more than half full, or `TOO_FAR` where a key has no room for a block.
+    """
+    height, width = depth.shape
+    mask = len(table) - 1
+    last = np.int64(-1)
+    for y in range(height):
+        for x in range(width):
+            z = depth[y, x]
+            if not z > 0:
+                continue
+            u, v = x + 0.5, y + 0.5
+            ray_x = pixel_to_ray[0, 0] * u + pixel_to_ray[0, 1] * v + pixel_to_ray[0, 2]
+            ray_y = pixel_to_ray[1, 0] * u + pixel_to_ray[1, 1] * v + pixel_to_ray[1, 2]
+            ray_z = pixel_to_ray[2, 0] * u + pixel_to_ray[2, 1] * v + pixel_to_ray[2, 2]
+            band = truncation / (ray_x * ray_x + ray_y * ray_y + ray_z * ray_z) ** 0.5
+            for step in range(steps):
+                at = z - band + 2 * band * step / (steps - 1)
+                i = int(np.floor((centre[0] + at * ray_x) / side))
+                j = int(np.floor((centre[1] + at * ray_y) / side))
+                k = int(np.floor((centre[2] + at * ray_z) / side))
+                if max(abs(i), abs(j), abs(k)) >= REACH - 1:
+                    return TOO_FAR
+                key = (
+                    (np.int64(i + REACH) << SHIFTS[0])
+                    | (np.int64(j + REACH) << SHIFTS[1])
+                    | (np.int64(k + REACH) << SHIFTS[2])
+                )
+                if key == last:
+                    continue
+                last = key
+                place = _place(key, mask)
+                while table[place] != -1 and table[place] != key:
+                    place = (place + 1) & mask
+                if table[place] == -1:
+                    if 2 * count >= len(table):
+                        return FULL
+                    table[place] = key
+                    count += 1
+    return count
+
+
+@compiled()
+def rehash(keys: NDArray[np.int64], table: NDArray[np.int64]) -> Any:
+    """Add keys, none of them in it, to a larger table."""
+    mask = len(table) - 1
+    for key in keys:
+        place = _place(key, mask)
+        while table[place] != -1:
+            place = (place + 1) & mask
+        table[place] = key
+
+
+@compiled()
+def _place(key: Any, mask: Any) -> Any:
+    """Where a key is looked for first."""
+    mixed = key ^ (key >> 29)
+    mixed *= np.int64(-7046029254386353131)  # 2^64 / golden ratio, odd
+    return (mixed ^ (mixed >> 32)) & mask
+
+
+@compiled()
+def integrate(
+    first: int,
+    last: int,
+    blocks: NDArray[np.int64],
+    depth: NDArray[np.float32],
+    projections: NDArray[np.float64],
+    voxel: float,
+    truncation: float,
+    smooth: bool,
+    field: NDArray[np.float32],
+) -> Any:
+    """Mean signed distance, in units of the truncation, of the voxels of blocks `first` to `last`.
+
+    Each view counts that sees the voxel in front of, or little behind, its depth.
+
+    Args:
+        first, last: which blocks.
+        blocks: (B, 3) integer coordinates.
+        depth: (N, H, W) z-depth, 0 where there is none.
+        projections: (N, 3, 4) world to homogeneous pixels.
         voxel: side of a voxel.
         truncation: in the same units.
-        field: (B, 8, 8, 8) changed in place.
-        weight: (B, 8, 8, 8) changed in place.
+        smooth: depth is interpolated between pixels of one surface, and views count by the inverse square of depth, as
+            the noise of stereo and networks grows; else it is that of the pixel, and all count alike.
+        field: (B, 8, 8, 8) changed in place; NaN where no view sees the voxel.
     """
-    side = field.shape[1]
+    count, height, width = depth.shape
+    radius = BLOCK * voxel * 0.8661
+    total = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
+    weights = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
+    inverse_truncation = np.float32(1 / truncation)
+    for block in range(first, last):
+        total[:] = 0
+        weights[:] = 0
+        corner_x, corner_y, corner_z = (
+            blocks[block, 0] * BLOCK * voxel,
+            blocks[block, 1] * BLOCK * voxel,
+            blocks[block, 2] * BLOCK * voxel,
+        )
+        half = BLOCK * voxel / 2
+        for view in range(count):
+            p = projections[view]
+            x, y, z = corner_x + half, corner_y + half, corner_z + half
+            away = p[2, 0] * x + p[2, 1] * y + p[2, 2] * z + p[2, 3]
+            if away <= -radius:
+                continue
+            # The sphere around the block is outside the image where it is beyond one of the four planes of its sides.
+            outside = False
+            for axis in range(2):
+                size = width if axis == 0 else height
+                a, b, c = p[axis, 0], p[axis, 1], p[axis, 2]
+                at = a * x + b * y + c * z + p[axis, 3]
+                outside |= at < -radius * (a * a + b * b + c * c) ** 0.5
+                a, b, c = a - size * p[2, 0], b - size * p[2, 1], c - size * p[2, 2]
+                outside |= at - size * away > radius * (a * a + b * b + c * c) ** 0.5
+            if outside:
+                continue
+            image = depth[view]
+            step_u, step_v, step_z = (
+                np.float32(p[0, 2] * voxel),
+                np.float32(p[1, 2] * voxel),
+                np.float32(p[2, 2] * voxel),
+            )
+            for i in range(BLOCK):
+                x = corner_x + (i + 0.5) * voxel
+                for j in range(BLOCK):
+                    y = corner_y + (j + 0.5) * voxel
+                    z = corner_z + 0.5 * voxel
+                    start_u = np.float32(p[0, 0] * x + p[0, 1] * y + p[0, 2] * z + p[0, 3])
+                    start_v = np.float32(p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3])
+                    start_z = np.float32(p[2, 0] * x + p[2, 1] * y + p[2, 2] * z + p[2, 3])
+                    for k in range(BLOCK):
+                        steps = np.float32(k)
+                        distance_away = start_z + steps * step_z
+                        if distance_away <= 0:
+                            continue
+                        inverse = np.float32(1) / distance_away
+                        u = (start_u + steps * step_u) * inverse
+                        v = (start_v + steps * step_v) * inverse
+                        if not (0 <= u < width and 0 <= v < height):
+                            continue
+                        if smooth:
+                            observed = _between_pixels(image, u, v)
+                            weight = inverse * inverse
+                        else:
+                            observed = image[int(v), int(u)]
+                            weight = np.float32(1)
+                        distance = (observed - distance_away) * inverse_truncation
+                        if observed == 0 or distance < -1:
+                            continue
+                        total[i, j, k] += weight * min(np.float32(1), distance)
+                        weights[i, j, k] += weight
+        for i in range(BLOCK):
+            for j in range(BLOCK):
+                for k in range(BLOCK):
+                    weight = weights[i, j, k]
+                    field[block, i, j, k] = total[i, j, k] / weight if weight > 0 else np.float32(np.nan)
+
+
+@compiled()
+def _between_pixels(depth: Any, u: Any, v: Any) -> Any:
+    """Depth between the centres of four pixels of one surface, of which the inverse is linear on a plane; else that of
+    the pixel."""
     height, width = depth.shape
-    for block in range(len(blocks)):
-        for i in range(side):
-            x = (blocks[block, 0] * side + i + 0.5) * voxel
-            for j in range(side):
-                y = (blocks[block, 1] * side + j + 0.5) * voxel
-                for k in range(side):
-                    z = (blocks[block, 2] * side + k + 0.5) * voxel
-                    away = projection[2, 0] * x + projection[2, 1] * y + projection[2, 2] * z + projection[2, 3]
-                    if away <= 0:
+    nearest = depth[int(v), int(u)]
+    if nearest == 0:
+        return nearest
+    left, top = u - np.float32(0.5), v - np.float32(0.5)
+    column, row = int(np.floor(left)), int(np.floor(top))
+    if column < 0 or row < 0 or column + 1 >= width or row + 1 >= height:
+        return nearest
+    a, b, c, d = depth[row, column], depth[row, column + 1], depth[row + 1, column], depth[row + 1, column + 1]
+    least, most = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
+    if not (least > 0 and most < np.float32(_ONE_SURFACE) * least):
+        return nearest
+    right, down = left - np.float32(column), top - np.float32(row)
+    one = np.float32(1)
+    inverse = (one - down) * ((one - right) / a + right / b) + down * ((one - right) / c + right / d)
+    return one / inverse
+
+
+@compiled()
+def find_gaps(
+    neighbours: NDArray[np.int32],
+    field: NDArray[np.float32],
+    places: NDArray[np.int64],
+    values: NDArray[np.float32],
+) -> Any:
+    """Voxels that no view sees between three or more that some do, all on one side of the surface.
+
+    Args:
+        neighbours: (B, 6) index of the block before and behind along x, y and z; -1 where there is none.
+        field: (B, 8, 8, 8).
+        places: (G,) index of each such voxel in the flattened field, as many as there is room for. Changed in place.
+        values: (G,) mean of those around. Changed in place.
+
+    Returns:
+        How many there are.
+    """
+    found = 0
+    for block in range(len(field)):
+        for i in range(BLOCK):
+            for j in range(BLOCK):
+                for k in range(BLOCK):
+                    if not np.isnan(field[block, i, j, k]):
                         continue
-                    u = (projection[0, 0] * x + projection[0, 1] * y + projection[0, 2] * z + projection[0, 3]) / away
-                    v = (projection[1, 0] * x + projection[1, 1] * y + projection[1, 2] * z + projection[1, 3]) / away
-                    if not (0 <= u < width and 0 <= v < height):
-                        continue
-                    observed = depth[int(v), int(u)]
-                    distance = (observed - away) / truncation
-                    if observed == 0 or distance < -1:
-                        continue
-                    count = weight[block, i, j, k]
-                    field[block, i, j, k] = (field[block, i, j, k] * count + min(1.0, distance)) / (count + 1)
-                    weight[block, i, j, k] = count + 1
+                    total, before, behind = np.float32(0), 0, 0
+                    for side in range(6):
+                        step = 2 * (side % 2) - 1
+                        x, y, z = i + step * (side // 2 == 0), j + step * (side // 2 == 1), k + step * (side // 2 == 2)
+                        other = block
+                        if min(x, y, z) < 0 or max(x, y, z) >= BLOCK:
+                            other = neighbours[block, side]
+                            if other < 0:
+                                continue
+                        value = field[other, x % BLOCK, y % BLOCK, z % BLOCK]
+                        if np.isnan(value):
+                            continue
+                        total += value
+                        if value > 0:
+                            before += 1
+                        else:
+                            behind += 1
+                    if max(before, behind) >= 3 and min(before, behind) == 0:
+                        if found < len(places):
+                            places[found] = ((block * BLOCK + i) * BLOCK + j) * BLOCK + k
+                            values[found] = total / np.float32(before + behind)
+                        found += 1
+    return found

@@ -22,6 +22,7 @@ FILES = {
     "npz": {"exports/npz/results.npz"},
     "glb": {"scene.glb", "scene.jpg"},
     "ply": {"points.ply"},
+    "mesh": {"mesh.ply"},
     "depth_vis": {f"depth_vis/{i:04d}.{suffix}" for i in range(3) for suffix in ("jpg", "png")},
     "feat_vis": {
         *(f"feat_vis/feat_layer_{k}/{i:06d}.jpg" for k in (3, 11) for i in range(3)),
@@ -37,6 +38,8 @@ FILES = {
     },
     "nerfstudio": {"transforms.json", "points.ply", *(f"images/wand_{i}_äöü.jpg" for i in range(3))},
 }
+UNASKED = {"masks", "mesh.glb", "mesh.obj"}
+"""What formats write with other options, or of other predictions."""
 VARIANTS = {
     "everything": {"sky": "upper"},
     "no confidence": {"with_conf": False},
@@ -130,7 +133,7 @@ def test_paths_and_reports(make_prediction, tmp_path):
     assert set(contents(tmp_path)) == set().union(*FILES.values())
     for name, exported in written.items():
         assert {p.relative_to(tmp_path).as_posix() for p in exported.files} == FILES[name]
-        assert {file.partition("/")[0] for file in FILES[name]} == set(EXPORTERS[name].outputs) - {"masks"}
+        assert {file.partition("/")[0] for file in FILES[name]} == set(EXPORTERS[name].outputs) - UNASKED
         assert exported.seconds > 0
         json.dumps(exported.details, allow_nan=False)
 

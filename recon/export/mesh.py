@@ -1,0 +1,193 @@
+"""A coloured triangle mesh: depth maps fused into one surface, as `mesh.ply`, `mesh.glb` or `mesh.obj`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError, MissingExtraError
+from recon.export.exporter import Exported, Exporter, Needs
+from recon.export.glb import place_in_gltf
+from recon.export.mesh_files import write_obj, write_ply
+from recon.export.mesh_gltf import write_mesh_glb
+from recon.export.points import PixelOptions, check_cloud, kept_pixels
+from recon.files import atomic_write
+from recon.geometry.located_depth import with_cameras
+from recon.geometry.marching_cubes import extract_surface
+from recon.geometry.mesh import Mesh, vertex_normals, without_small_parts, without_unused_vertices
+from recon.geometry.mesh_colors import colors_from_photos
+from recon.geometry.tsdf import Field, TooManyBlocks, blocks_that_fit, fuse
+from recon.geometry.view_agreement import depth_maps, typical_difference
+from recon.messages import warn
+from recon.options import option
+from recon.types import Prediction
+from recon.version import __version__
+
+PIXELS = 2.0
+"""Voxels are at least as large as this many pixels are wide at the median depth."""
+PRECISION = 2.0
+"""Voxels are at least as large as this many times what views differ by in the median."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshOptions(PixelOptions):
+    """Which pixels are fused, how finely, and what becomes of the surface."""
+
+    format: Literal["ply", "glb", "obj"] = option("ply", help="Of the file.")
+    voxel: float | None = option(
+        None,
+        help="Side of a voxel, in the units of the result [two pixels' width at the median depth, or twice what the "
+        "depth of different views differs by, whichever is more].",
+        above=0,
+    )
+    truncation: float = option(
+        5.0, help="Voxels before and behind the depth that it says something about.", least=2, most=100
+    )
+    triangles: int | None = option(
+        None, help="Simplify to at most this many triangles; needs the extra `mesh` [all].", least=4
+    )
+    close_holes: int = option(0, help="Close holes of at most this many edges; 0 leaves all.", least=0, most=1000)
+    small_parts: int = option(
+        300, help="Leave out connected parts of fewer triangles; 0 keeps all. Counted before simplifying.", least=0
+    )
+
+
+def check(prediction: Prediction, options: MeshOptions) -> None:
+    """Raise InputError where no pixel can be fused, or a package is missing."""
+    check_cloud(prediction, options)
+    if options.triangles is not None:
+        _simplifier()
+
+
+def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exported:
+    """Write the mesh. Its details say how large the voxels were, and what was left out or closed.
+
+    Raises:
+        InputError: no pixel, voxels too small for the memory (the message says which would do), or no surface.
+    """
+    chosen, threshold = kept_pixels(prediction, options)
+    prediction = with_cameras(prediction)
+    depth = np.where(chosen, prediction.depth, 0).astype(np.float32)
+    field, truncation = _fused(prediction, depth, chosen, options)
+    mesh = extract_surface(field)
+    if not len(mesh.faces):
+        raise InputError(f"mesh: no surface at voxels of {field.voxel:.3g}: give mesh.voxel, smaller than what is seen")
+    whole = len(mesh.faces)
+    mesh = without_small_parts(mesh, options.small_parts)
+    details: dict[str, Any] = {
+        "voxel": field.voxel,
+        "truncation": truncation,
+        "blocks": len(field.blocks),
+        "conf_threshold": threshold,
+        "units": prediction.units,
+        "triangles_in_small_parts": whole - len(mesh.faces),
+    }
+    del field
+    if options.close_holes:
+        from recon.geometry.mesh_holes import close_holes
+
+        mesh, details["closed_holes"] = close_holes(mesh, options.close_holes)
+    if options.triangles is not None and len(mesh.faces) > options.triangles:
+        mesh = _simplified(mesh, options.triangles)
+    normals = vertex_normals(mesh)
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    colors = colors_from_photos(
+        mesh.vertices, normals, prediction.processed_images, depth, prediction.intrinsics, prediction.extrinsics,
+        truncation,
+    )  # fmt: skip
+    details |= {"vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
+    path = folder / f"mesh.{options.format}"
+    with atomic_write(path) as temporary:
+        details |= _write_file(temporary, replace(mesh, colors=colors), normals, prediction, options.format)
+    return Exported((path,), details)
+
+
+def voxel_size(prediction: Prediction, chosen: NDArray[np.bool_]) -> float:
+    """Side of a voxel for what the depth of the chosen pixels (N, H, W) can tell, in its units.
+
+    Two pixels' width at the median depth; more where views differ by more than half of that.
+    """
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    focal = np.sqrt(prediction.intrinsics[:, 0, 0].astype(np.float64) * prediction.intrinsics[:, 1, 1])
+    middle = float(np.median(prediction.depth[chosen]))
+    difference = None
+    if len(prediction.depth) > 1:
+        maps = depth_maps(prediction.depth, chosen, prediction.intrinsics, prediction.extrinsics)
+        difference = typical_difference(maps)
+    return middle * max(PIXELS / float(np.median(focal)), PRECISION * (difference or 0.0))
+
+
+def _fused(
+    prediction: Prediction, depth: NDArray[np.float32], chosen: NDArray[np.bool_], options: MeshOptions
+) -> tuple[Field, float]:
+    """The field of the depth maps, and its truncation. Voxels that nobody asked for grow until the field fits."""
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    voxel = voxel_size(prediction, chosen) if options.voxel is None else options.voxel
+    room = blocks_that_fit()
+    while True:
+        try:
+            truncation = options.truncation * voxel
+            field = fuse(
+                depth, prediction.intrinsics, prediction.extrinsics, voxel, truncation, smooth=True, most_blocks=room
+            )
+        except TooManyBlocks as error:
+            if options.voxel is not None:
+                fits = f"{error.voxel:.3g} fits"
+                raise InputError(f"mesh.voxel {voxel:g} needs more memory than is free; {fits}") from None
+            warn(f"mesh: voxels of {voxel:.3g} need more memory than is free: they are {error.voxel:.3g} instead")
+            voxel = error.voxel
+        else:
+            return field, truncation
+
+
+def _simplifier() -> Any:
+    try:
+        import fast_simplification
+    except ModuleNotFoundError:
+        raise MissingExtraError("mesh.triangles", "fast-simplification", "mesh") from None
+    return fast_simplification
+
+
+def _simplified(mesh: Mesh, triangles: int) -> Mesh:
+    """With fewer triangles, by collapsing the edges that matter least (Garland and Heckbert, SIGGRAPH 1997)."""
+    points, faces = _simplifier().simplify(mesh.vertices, mesh.faces, target_count=triangles)
+    return without_unused_vertices(Mesh(np.asarray(points, np.float32), np.asarray(faces, np.int32)))
+
+
+def _write_file(
+    path: Path, mesh: Mesh, normals: NDArray[np.float32], prediction: Prediction, kind: str
+) -> dict[str, Any]:
+    """Returns what else a reader needs."""
+    assert mesh.colors is not None
+    if kind == "ply":
+        write_ply(path, mesh.vertices, normals, mesh.colors, mesh.faces, prediction.units)
+    elif kind == "obj":
+        write_obj(path, mesh.vertices, mesh.colors, mesh.faces, prediction.units)
+    else:
+        return _write_glb(path, mesh, normals, prediction)
+    return {}
+
+
+def _write_glb(path: Path, mesh: Mesh, normals: NDArray[np.float32], prediction: Prediction) -> dict[str, Any]:
+    """In the first camera's frame with glTF axes, as the points of the format glb."""
+    assert prediction.extrinsics is not None
+    assert mesh.colors is not None
+    positions, world_to_gltf, _ = place_in_gltf(mesh.vertices, prediction.extrinsics[0])
+    extras = {
+        "units": prediction.units,
+        "world_to_gltf": world_to_gltf.ravel().tolist(),
+        "world_to_gltf_layout": "4x4, row-major, for column vectors",
+    }
+    turned = normals @ world_to_gltf[:3, :3].T.astype(np.float32)
+    write_mesh_glb(path, positions, turned, mesh.colors, mesh.faces, f"recon {__version__}", extras)
+    return extras
+
+
+MESH = Exporter("mesh", MeshOptions, write, ("mesh.ply", "mesh.glb", "mesh.obj"), Needs(cameras=True), check)
