@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.choices import ExportChoices
+from recon.errors import InputError
 from recon.export.colmap_files import ColmapCamera, ColmapScene, write_binary, write_text
 from recon.export.exporter import Exported, Exporter, Needs
-from recon.export.original_images import IMAGES, MASKS, LensChoice, WrittenImages, shared_images, write_images
+from recon.export.original_images import (
+    IMAGES,
+    MASKS,
+    LensChoice,
+    WrittenImages,
+    shared_images,
+    undistorted_pixels,
+    write_images,
+)
 from recon.export.original_images import check_intrinsics as check_skew
 from recon.export.points import PointOptions, check_cloud, kept_pixels, thinned
 from recon.geometry import quaternions
@@ -26,6 +36,8 @@ from recon.types.lens import distort
 MODEL = Path("sparse") / "0"
 """Below the folder of a run."""
 MOST_POINTS = 200_000
+ColmapPoints = Literal["depth", "sfm"]
+"""Which points a model holds."""
 _LENS_MODELS = (
     ("SIMPLE_RADIAL", (0,)),
     ("RADIAL", (0, 1)),
@@ -52,12 +64,22 @@ class ColmapOptions(PointOptions):
         help="pinhole: photos whose lens bends are undistorted; original: all photos as they were taken, with the "
         "camera model of their lens.",
     )
+    points: ColmapPoints = option(
+        "depth",
+        help="depth: points of the depth, with tracks of the views that agree on them; sfm: those that structure from "
+        "motion found, or that a COLMAP model brought, with theirs.",
+    )
     text: bool = option(False, help="Write the model as text, too.")
 
 
 def check(prediction: Prediction, options: ColmapOptions) -> None:
     """Raise InputError where no pixel can become a point, or a camera is none of COLMAP's."""
     check_cloud(prediction, options)
+    if options.points == "sfm" and (prediction.sparse is None or not (prediction.sparse.track_lengths > 1).any()):
+        raise InputError(
+            "colmap.points=sfm: this prediction has no points of structure from motion; find its cameras with "
+            "`--cameras sfm`, or leave the option out"
+        )
     if prediction.intrinsics is not None:
         check_intrinsics(prediction.intrinsics, options)
 
@@ -73,7 +95,7 @@ def write(prediction: Prediction, folder: Path, options: ColmapOptions) -> Expor
     Each point is observed by all views that agree on it, at its pixel in their image.
     """
     prediction = with_cameras(prediction)
-    tracks = _tracks(prediction, options)
+    tracks = _sfm_tracks(prediction) if options.points == "sfm" else _tracks(prediction, options)
     images = write_images(prediction, folder, options.lens)
     scene = _scene(prediction, tracks, images)
     files = write_binary(scene, folder / MODEL)
@@ -87,6 +109,7 @@ def write(prediction: Prediction, folder: Path, options: ColmapOptions) -> Expor
             "observations": len(scene.views),
             "mean_track_length": float(lengths.mean()) if len(lengths) else None,
             "mean_reprojection_error": float(scene.errors.mean()) if len(lengths) else None,
+            "of": options.points,
             "tolerance": tracks.tolerance,
             "cameras": len(scene.cameras),
             "lens": options.lens,
@@ -113,6 +136,35 @@ def _tracks(prediction: Prediction, options: ColmapOptions) -> Tracks:
             "such points start a splat trainer, and are of no use to bundle adjustment"
         )
     return find_tracks(prediction.depth, kept, *cameras, candidates, most=most, seed=options.seed, least_views=1)
+
+
+def _sfm_tracks(prediction: Prediction) -> Tracks:
+    """Those of structure from motion that two views see or more, in pixels of the views."""
+    sparse = prediction.sparse
+    assert sparse is not None
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    kept = sparse.track_lengths > 1
+    renumbered = np.cumsum(kept) - 1
+    views, seen, places = [], [], []
+    for view, indices in enumerate(sparse.observed):
+        chosen = kept[indices]
+        this = slice(view, view + 1)
+        if sparse.pixels is None or prediction.processed_to_original is None:
+            points = sparse.points[indices[chosen]][None]
+            places.append(project_points(points, prediction.intrinsics[this], prediction.extrinsics[this])[0][0])
+        else:
+            straight = undistorted_pixels(sparse.pixels[view][chosen], prediction.original_cameras[[view]])
+            to_view = np.linalg.inv(prediction.processed_to_original[view].astype(np.float64))
+            places.append(straight @ to_view[:2, :2].T + to_view[:2, 2])
+        views.append(np.full(int(chosen.sum()), view, np.intp))
+        seen.append(renumbered[indices[chosen]])
+    all_views, all_seen, all_places = np.concatenate(views), np.concatenate(seen), np.concatenate(places)
+    _, height, width = prediction.depth.shape
+    columns, rows = np.clip(all_places.astype(np.int64), 0, (width - 1, height - 1)).T
+    pixels = np.zeros(int(kept.sum()), np.int64)
+    pixels[all_seen] = all_views * (height * width) + rows * width + columns
+    return Tracks(sparse.points[kept], pixels, all_views, all_seen, all_places)
 
 
 def _scene(prediction: Prediction, tracks: Tracks, images: WrittenImages) -> ColmapScene:

@@ -16,6 +16,10 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | distortion | npz | (N, 8) OpenCV's coefficients of their lenses; left out for pinhole cameras |
 | extrinsics_origin, intrinsics_origin | npz | strings: where they come from, as `Cameras.origin` has it |
 | scale_factor, ref_view | npz | scalars |
+| sparse_points | npz | (P, 3) points of structure from motion |
+| sparse_views, sparse_seen | npz | (K,) view and point of each observation of one |
+| sparse_pixels | npz | (K, 2) where the original, as it was taken, shows it |
+| sparse_errors | npz | (P,) mean reprojection error in pixels of the originals |
 | feat_layer_K | npz | (N, h, w, C) features of block K |
 | gaussian_means, _scales, _rotations, _harmonics, _opacities | npz | as in `Gaussians` |
 | gaussian_source | npz | a string: head, depth or optimised |
@@ -40,6 +44,7 @@ from recon.messages import warn
 from recon.types import FEATURE_PREFIX, LARGEST_DEPTH, Gaussians, MadeBy, Prediction
 from recon.types.arrays import Arrays, Layout, check_layouts, read_arrays
 from recon.types.cameras import Cameras
+from recon.types.sparse_points import SparsePoints
 
 _FEATURE_NAME = re.compile(FEATURE_PREFIX + "(0|[1-9][0-9]*)")
 MINI_NPZ_PATH = Path("exports") / "mini_npz" / "results.npz"
@@ -65,6 +70,11 @@ LAYOUTS = {
     "made_by": Layout("text", "2"),
     "scale_factor": _finite(""),
     "ref_view": Layout("whole", "", least=0),
+    "sparse_points": Layout("real", "P 3", may_be_empty=True),
+    "sparse_views": Layout("whole", "K", least=0, may_be_empty=True),
+    "sparse_seen": Layout("whole", "K", least=0, may_be_empty=True),
+    "sparse_pixels": Layout("real", "K 2", may_be_empty=True),
+    "sparse_errors": Layout("real", "P", may_be_empty=True),
     "gaussian_means": Layout("real", "G 3", may_be_empty=True),
     "gaussian_scales": Layout("real", "G 3", may_be_empty=True),
     "gaussian_rotations": Layout("real", "G 4", may_be_empty=True),
@@ -119,6 +129,8 @@ def checked_arrays(
     gaussian_names = tuple(GAUSSIAN_PREFIX + f.name for f in fields(Gaussians))
     if any(name in arrays for name in gaussian_names):
         needed = (*needed, *gaussian_names, "gaussian_source")
+    if "sparse_points" in arrays:
+        needed = (*needed, "sparse_views", "sparse_seen")
     for name in needed:
         if name not in arrays:
             hint = "; a mini_npz file holds no images, export again from the npz one" if name == "image" else ""
@@ -173,6 +185,8 @@ def _full_arrays(prediction: Prediction) -> Arrays:
             arrays["distortion"] = prediction.lenses.distortion
     if prediction.extrinsics_origin is not None:
         arrays["extrinsics_origin"] = np.array(prediction.extrinsics_origin)
+    if prediction.sparse is not None:
+        arrays |= _sparse_arrays(prediction.sparse)
     if prediction.image_names:
         arrays["image_names"] = np.array(prediction.image_names)
     if prediction.made_by is not None:
@@ -182,6 +196,33 @@ def _full_arrays(prediction: Prediction) -> Arrays:
         arrays.update((GAUSSIAN_PREFIX + f.name, getattr(prediction.gaussians, f.name)) for f in fields(Gaussians))
         arrays["gaussian_source"] = np.array(prediction.gaussian_source)
     return arrays
+
+
+def _sparse_arrays(sparse: SparsePoints) -> Arrays:
+    counts = [len(seen) for seen in sparse.observed]
+    arrays: Arrays = {
+        "sparse_points": sparse.points,
+        "sparse_views": np.repeat(np.arange(len(counts)), counts),
+        "sparse_seen": np.concatenate([np.zeros(0, np.intp), *sparse.observed]),
+    }
+    if sparse.pixels is not None:
+        arrays["sparse_pixels"] = np.concatenate([np.zeros((0, 2)), *sparse.pixels])
+    if sparse.errors is not None:
+        arrays["sparse_errors"] = sparse.errors
+    return arrays
+
+
+def _sparse(arrays: Arrays) -> SparsePoints | None:
+    if "sparse_points" not in arrays:
+        return None
+    of_view = [arrays["sparse_views"] == view for view in range(len(arrays["depth"]))]
+    pixels = arrays.get("sparse_pixels")
+    return SparsePoints(
+        arrays["sparse_points"],
+        tuple(arrays["sparse_seen"][chosen].astype(np.intp) for chosen in of_view),
+        arrays.get("sparse_errors"),
+        None if pixels is None else tuple(pixels[chosen] for chosen in of_view),
+    )
 
 
 def _lenses(arrays: Arrays) -> Cameras | None:
@@ -224,6 +265,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         processed_to_original=arrays.get("processed_to_original"),
         photo_boxes=arrays.get("photo_boxes"),
         lenses=_lenses(arrays),
+        sparse=_sparse(arrays),
         extrinsics_origin=arrays["extrinsics_origin"].item() if "extrinsics_origin" in arrays else None,
         ref_view=int(arrays["ref_view"]) if "ref_view" in arrays else None,
         features=features,

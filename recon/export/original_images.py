@@ -233,7 +233,7 @@ def _write_view(
             if mask is None and prediction.mask is not None:
                 mask = _on_pinhole(prediction, view, size)
                 if lens == "original" and _bends(cameras, view):
-                    mask = _as_taken(mask, camera, pinhole)
+                    mask = _as_taken(mask, camera)
             elif mask is not None and undistorts:
                 mask = undistort(mask, camera, pinhole)
             return _Written(size, True, copied, _write_mask(mask_path, mask))
@@ -305,16 +305,24 @@ def _on_pinhole(prediction: Prediction, view: int, size: tuple[int, int]) -> NDA
     return np.asarray(warped, np.bool_)
 
 
-def _as_taken(mask: NDArray[np.bool_], camera: Cameras, pinhole: Cameras) -> NDArray[np.bool_]:
+def undistorted_pixels(pixels: NDArray[np.float64], camera: Cameras) -> NDArray[np.float64]:
+    """Where pixels (K, 2) of a photo as `camera` (N = 1) took it are in the undistorted photo."""
+    import cv2
+
+    if camera.distortion is None or camera.intrinsics is None or not len(pixels):
+        return pixels
+    pinhole = camera.pinhole().intrinsics
+    assert pinhole is not None
+    straight = cv2.undistortPoints(pixels[:, None], camera.intrinsics[0], camera.distortion[0], P=pinhole[0])
+    return np.asarray(straight, np.float64).reshape(-1, 2)
+
+
+def _as_taken(mask: NDArray[np.bool_], camera: Cameras) -> NDArray[np.bool_]:
     """A mask (H, W) of an undistorted photo as its lens shows it; True beyond what the undistorted photo shows."""
     import cv2
 
-    assert camera.intrinsics is not None
-    assert camera.distortion is not None
-    assert pinhole.intrinsics is not None
     height, width = mask.shape
-    pixels = pixel_centres(height, width).reshape(-1, 1, 2)
-    straight = cv2.undistortPoints(pixels, camera.intrinsics[0], camera.distortion[0], P=pinhole.intrinsics[0])
+    straight = undistorted_pixels(pixel_centres(height, width).reshape(-1, 2), camera)
     x, y = np.moveaxis(straight.reshape(height, width, 2).astype(np.float32) - np.float32(0.5), -1, 0)
     taken = cv2.remap(mask.astype(np.uint8), x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(1,))
     return np.asarray(taken, np.bool_)

@@ -50,6 +50,7 @@ from recon.run.plan import Plan, plan_run
 from recon.run.quality import Quality
 from recon.run.record import CACHE_NAME, versions
 from recon.run.run_record import RunRecord
+from recon.run.scene_points import with_sparse_points
 from recon.run.stages import Stages
 from recon.run.store import Store
 from recon.run.wishes import check_cameras_suffice
@@ -193,6 +194,7 @@ def reconstruct(
             )
             prediction = replace(prediction, gaussians=splats, gaussian_source="depth")
         prediction, cleaning = crop(prediction, cleaning, options)
+        prediction = with_sparse_points(prediction, plan.source if known is None else known.source)
         exported: dict[str, Exported] = {}
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)

@@ -54,11 +54,12 @@ def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto], still
         np.zeros((len(images), 8)) if distortion is None else distortion,
         np.array([photos[index].original_size for index in registered], np.int64),
     )
-    sparse = sparse_points(model, images)
+    sparse = sparse_points(model, images, scales)
     in_original_pixels = SparsePoints(
         sparse.points,
         sparse.observed,
         None if sparse.errors is None else sparse.errors * _mean_magnification(sparse, 1 / scales),
+        sparse.pixels,
     )
     errors = np.array([_reprojection_error(model, image) for image in images]) / scales
     return SfmModel(

@@ -302,6 +302,8 @@ def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
     rows = [row.get(index) for index in chosen]
     lenses = rig_lenses(photos, chosen, result.lenses, rows)
     observed = tuple(np.zeros(0, np.intp) if at is None else result.sparse.observed[at] for at in rows)
+    places = result.sparse.pixels
+    pixels = None if places is None else tuple(np.zeros((0, 2)) if at is None else places[at] for at in rows)
     exif = [
         np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
         for photo in (photos[index] for index in chosen)
@@ -311,7 +313,7 @@ def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
         registered=np.array(chosen, np.intp),
         cameras=Cameras(np.stack([poses[index] for index in chosen]), lenses.pinhole_intrinsics),
         lenses=lenses,
-        sparse=SparsePoints(result.sparse.points, observed, result.sparse.errors),
+        sparse=SparsePoints(result.sparse.points, observed, result.sparse.errors, pixels),
         reprojection_errors=np.array([np.nan if at is None else result.reprojection_errors[at] for at in rows]),
         exif_focals=np.array(exif),
     )

@@ -142,20 +142,25 @@ def _opencv_coefficients(lenses: Sequence[Lens]) -> NDArray[np.float64] | None:
     return coefficients if coefficients.any() else None
 
 
-def sparse_points(model: pycolmap.Reconstruction, images: Sequence[pycolmap.Image]) -> SparsePoints:
-    """The points of `model`, and which of `images` see them."""
+def sparse_points(
+    model: pycolmap.Reconstruction, images: Sequence[pycolmap.Image], scales: NDArray[np.float64] | None = None
+) -> SparsePoints:
+    """The points of `model`, and which of `images` see them; with the `scales` (N,) of the images, in pixels of theirs
+    for each of the originals', also where in the originals."""
     points = dict(model.points3D.items())
     ids = np.array(sorted(points), np.int64)
-    observed = []
+    observed, pixels = [], []
     for image in images:
-        seen = {point.point3D_id for point in image.get_observation_points2D()}
+        seen = {point.point3D_id: point.xy for point in image.get_observation_points2D()}
         observed.append(np.searchsorted(ids, np.array(sorted(seen), np.int64)))
+        pixels.append(np.array([seen[point] for point in sorted(seen)], np.float64).reshape(-1, 2))
     in_order: list[Any] = [points[i] for i in ids.tolist()]
     errors = np.array([point.error for point in in_order], np.float64)
     return SparsePoints(
         points=np.array([point.xyz for point in in_order], np.float64).reshape(-1, 3),
         observed=tuple(observed),
         errors=errors if (errors >= 0).all() else None,
+        pixels=None if scales is None else tuple(xy / scale for xy, scale in zip(pixels, scales, strict=True)),
     )
 
 

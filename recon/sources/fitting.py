@@ -123,7 +123,7 @@ def _points_in_masks(points: SparsePoints, cameras: Cameras, masks: NDArray[np.b
     """The points as views see them where their masks (N, H, W) are True; without those that none then sees any more."""
     if cameras.world_to_camera is None or cameras.intrinsics is None:
         return points
-    observed = []
+    observed, places = [], []
     for view, seen in enumerate(points.observed):
         pixels, depth = project_points(
             points.points[seen][None], cameras.intrinsics[[view]], cameras.world_to_camera[[view]]
@@ -133,11 +133,13 @@ def _points_in_masks(points: SparsePoints, cameras: Cameras, masks: NDArray[np.b
         shown = np.ones(len(seen), np.bool_)
         shown[within] = masks[view, rows, columns]
         observed.append(seen[shown])
+        places.append(None if points.pixels is None else points.pixels[view][shown])
     before = points.track_lengths
-    kept = (before == 0) | (replace(points, observed=tuple(observed)).track_lengths > 0)
+    kept = (before == 0) | (replace(points, observed=tuple(observed), pixels=None).track_lengths > 0)
     renumbered = np.cumsum(kept) - 1
     errors = None if points.errors is None else points.errors[kept]
-    return SparsePoints(points.points[kept], tuple(renumbered[seen] for seen in observed), errors)
+    shown_at = None if points.pixels is None else tuple(place for place in places if place is not None)
+    return SparsePoints(points.points[kept], tuple(renumbered[seen] for seen in observed), errors, shown_at)
 
 
 @dataclass(frozen=True)

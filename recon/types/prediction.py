@@ -16,6 +16,7 @@ from recon.types.arrays import check_shape as _check
 from recon.types.cameras import CameraOrigin, Cameras, CameraScale
 from recon.types.gaussians import Gaussians
 from recon.types.originals import Originals
+from recon.types.sparse_points import SparsePoints
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth", "optimised"]
@@ -127,6 +128,8 @@ class Prediction:
     """Index of the reference view the network chose; None where none was chosen."""
     features: Mapping[int, FloatArray] = field(default_factory=dict)
     """For each encoder block asked for: (N, h, w, C) float32 features."""
+    sparse: SparsePoints | None = None
+    """Points of structure from motion, or of a COLMAP model, in the frame of `extrinsics`; None: unknown."""
     originals: Originals | None = field(default=None, compare=False, repr=False)
     """The photos themselves, for what is made at their resolution; None: not at hand. No part of the result: hashes and
     what is kept of a prediction are without."""
@@ -162,6 +165,8 @@ class Prediction:
                 raise ValueError(f"photo_boxes must lie within views of {w}×{h} pixels")
         if self.lenses is not None and len(self.lenses) != n:
             raise ValueError(f"lenses must be of {n} photos, got {len(self.lenses)}")
+        if self.sparse is not None and len(self.sparse.observed) != n:
+            raise ValueError(f"sparse must be seen by {n} views, got {len(self.sparse.observed)}")
         if self.image_names and len(self.image_names) != n:
             raise ValueError(f"image_names must have {n} names, got {len(self.image_names)}")
         sources = get_args(GaussianSource) if self.gaussians is not None else (None,)

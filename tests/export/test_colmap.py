@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,10 +14,12 @@ import pytest
 from PIL import Image
 
 from recon.errors import InputError
-from recon.export import export
+from recon.export import export, read_npz
 from recon.export.colmap import colmap_camera
+from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import pixel_centres, project_points
 from recon.messages import ReconWarning
+from recon.run.scene_points import with_sparse_points
 from recon.sources.colmap_log import quiet_colmap
 from recon.sources.fitting import fit_photo
 from recon.sources.open_source import open_source
@@ -277,6 +280,88 @@ class TestOriginalPixels:
         rays = np.c_[numpy_random(2).uniform(-0.4, 0.4, (20, 2)), np.ones(20)]
         expected = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), k, np.array(distortion, float))[0][:, 0]
         np.testing.assert_allclose([theirs.img_from_cam(ray) for ray in rays], expected, atol=1e-9)
+
+
+class TestPointsOfStructureFromMotion:
+    @pytest.fixture
+    def prediction(self, tmp_path) -> Prediction:
+        """Photos of a lens that bends, and points that they show with half a pixel of noise; one is seen once."""
+        photo_set(tmp_path / "photos", SIZES["mixed sizes"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReconWarning)
+            prediction = prediction_of(tmp_path / "photos", SIZES["mixed sizes"], "upper_bound_resize", LENS)
+        random = numpy_random(8)
+        points = np.c_[random.uniform(-0.4, 1, (80, 2)), random.uniform(3.5, 5, 80)]
+        observed, pixels = [], []
+        for view in range(3):
+            pose = prediction.extrinsics[view].astype(np.float64)
+            k = prediction.lenses.intrinsics[view]
+            rotation = cv2.Rodrigues(pose[:, :3])[0]
+            shown = cv2.projectPoints(points, rotation, pose[:, 3], k, LENS)[0][:, 0]
+            inside = ((shown > 0) & (shown < prediction.original_sizes[view])).all(axis=1)
+            inside[7] = view == 0
+            observed.append(np.flatnonzero(inside))
+            pixels.append((shown + random.normal(0, 0.5, shown.shape))[inside])
+        return replace(prediction, sparse=SparsePoints(points, tuple(observed), None, tuple(pixels)))
+
+    @pytest.mark.parametrize("lens", ["pinhole", "original"])
+    def test_they_are_seen_where_it_saw_them(self, lens, prediction, tmp_path):
+        export(prediction, "colmap", tmp_path / "out", {"colmap": {"points": "sfm", "lens": lens}})
+        model, sparse = model_of(tmp_path / "out"), prediction.sparse
+        assert model.num_points3D() == (sparse.track_lengths > 1).sum() > 20
+        for view in range(3):
+            image = by_name(model)[f"{view}.jpg"]
+            pixels, points = observations(model, image)
+            order = [int(np.argmin(np.linalg.norm(sparse.points - point, axis=1))) for point in points]
+            assert 7 not in order
+            expected = dict(zip(sparse.observed[view].tolist(), sparse.pixels[view], strict=True))
+            expected = np.array([expected[index] for index in order])
+            if lens == "pinhole":
+                k = prediction.lenses.intrinsics[view]
+                new = prediction.original_cameras[[view]].pinhole().intrinsics[0]
+                expected = cv2.undistortPoints(expected[:, None], k, LENS, P=new)[:, 0]
+            np.testing.assert_allclose(pixels, expected, atol=0.01)
+        model.update_point_3d_errors()
+        before = model.compute_mean_reprojection_error()
+        assert 0.2 < before < 1
+        with quiet_colmap():
+            pycolmap.bundle_adjustment(model, pycolmap.BundleAdjustmentOptions(print_summary=False))
+        model.update_point_3d_errors()
+        assert model.compute_mean_reprojection_error() < before
+
+    def test_without_pixels_they_are_seen_where_they_are(self, prediction, tmp_path):
+        bare = replace(prediction, sparse=replace(prediction.sparse, pixels=None))
+        export(bare, "colmap", tmp_path / "out", {"colmap": {"points": "sfm"}})
+        model = model_of(tmp_path / "out")
+        model.update_point_3d_errors()
+        assert model.compute_mean_reprojection_error() < 0.01
+
+    def test_they_are_stored(self, prediction, tmp_path):
+        found = read_npz(export(prediction, "npz", tmp_path)["npz"].files[0]).sparse
+        for one, other in (
+            ((found.points,), (prediction.sparse.points,)),
+            (found.observed, prediction.sparse.observed),
+            (found.pixels, prediction.sparse.pixels),
+        ):
+            for array, expected in zip(one, other, strict=True):
+                np.testing.assert_array_equal(array, expected)
+
+    def test_there_have_to_be_some(self, prediction, tmp_path):
+        with pytest.raises(InputError, match=r"colmap\.points=sfm.*--cameras sfm"):
+            export(replace(prediction, sparse=None), "colmap", tmp_path / "out", {"colmap": {"points": "sfm"}})
+
+    def test_they_come_from_the_source_where_its_cameras_are_those_of_the_depth(self, prediction):
+        cameras = prediction.original_cameras
+        names = ("x.jpg", *prediction.image_names[::-1])
+        order = [0, 2, 1, 0]
+        source = SimpleNamespace(names=names, cameras=cameras[order], points=prediction.sparse.select_views(order))
+        bare = replace(prediction, sparse=None)
+        found = with_sparse_points(bare, source).sparse
+        for view in range(3):
+            np.testing.assert_array_equal(found.observed[view], prediction.sparse.observed[view])
+            np.testing.assert_array_equal(found.pixels[view], prediction.sparse.pixels[view])
+        moved = replace(bare, extrinsics=bare.extrinsics + np.float32(0.01))
+        assert with_sparse_points(moved, source).sparse is None
 
 
 def test_points_of_one_view_only_where_there_are_no_others(make_prediction, tmp_path):
