@@ -260,7 +260,8 @@ def structure_from_motion(
         if not models:
             raise InputError(
                 f"cameras cannot be found: {len(overlaps.pairs)} pairs of the {count} photos overlap, but no model of "
-                "them makes sense; give more photos, in smaller steps around the scene"
+                "them makes sense: the camera may hardly move sideways, or zoom, or what it shows may move by itself; "
+                "give more photos, in smaller steps around a scene that stands still"
             )
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)

@@ -80,9 +80,9 @@ def _expanded(entry: Any, forced: SourceKind | None) -> Sequence[Any]:
 def _check_heeded(options: SourceOptions, kind: SourceKind) -> None:
     """Raise InputError where an option is asked for that is for other kinds of sources alone."""
     for one in asked_for(options):
-        takers = [other.what for other in KINDS.values() if one.name in other.heeds]
+        takers = [other.name for other in KINDS.values() if one.name in other.heeds]
         if takers and one.name not in {*kind.heeds, *EVERY_KIND}:
-            raise InputError(f"{one.name} is for {' and '.join(takers)}; this is {kind.what}")
+            raise InputError(f"{one.name} is for inputs of the kinds {', '.join(takers)}; this is {kind.what}")
 
 
 def _named(name: str) -> SourceKind:

@@ -112,7 +112,7 @@ class TestChoice:
 
     def test_options_of_videos_are_not_for_photos(self, video: Path, tmp_path: Path) -> None:
         photo = save(tmp_path / "a.png")
-        with pytest.raises(InputError, match=r"fps is for .*a video; this is photos"):
+        with pytest.raises(InputError, match=r"fps is for inputs of the kinds .*video; this is photos"):
             open_source(photo, SourceOptions(fps=2))
         with pytest.raises(InputError, match=r"is a video.*alone"):
             open_source([photo, video])
