@@ -192,11 +192,19 @@ def _reopen(record: Mapping[str, Any]) -> Any:
         return None
 
     def open_again() -> Source:
+        from recon.sources.cameras_file import CameraReading, read_cameras_file
         from recon.sources.open_source import open_source
+        from recon.sources.put_cameras import put_cameras
 
         values = {name: settings[name] for name in options_of(SourceOptions) if name in settings}
         options = build(SourceOptions, values, of=FILE_NAME)
-        return open_source([Path(one) for one in inputs], options)
+        source = open_source([Path(one) for one in inputs], options)
+        cameras = settings.get("cameras")
+        if not isinstance(cameras, str) or not Path(cameras).exists():
+            return source
+        # Cameras of lenses that no polynomial describes come with photos undistorted by them.
+        file = read_cameras_file(Path(cameras), CameraReading(settings.get("convention")))
+        return put_cameras(source, file, strict=False).source
 
     return open_again
 

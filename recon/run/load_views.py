@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import EXPORTERS
-from recon.run.find_cameras import KnownCameras, take_cameras
+from recon.run.find_cameras import KnownCameras
 from recon.run.plan import Plan
 from recon.run.wishes import check_cameras_suffice
 from recon.sources.camera_check import check_given_cameras
@@ -19,17 +18,12 @@ from recon.sources.views import LoadedViews, read_views
 from recon.types.cameras import Cameras
 
 
-def load_views(plan: Plan, profile: Profile, found: KnownCameras | None) -> LoadedViews:
-    """The views of a run for an estimator of this profile, with the cameras given or `found`.
+def load_views(plan: Plan, profile: Profile, known: KnownCameras) -> LoadedViews:
+    """The views of a run for an estimator of this profile, with the cameras that are known.
 
     Raises InputError where no photo is usable, or the cameras do not suffice.
     """
-    options, given = plan.options, plan.cameras
-    known = found
-    if known is None:
-        file = None if given.source is None or plan.reads_exif else Path(given.source)
-        known = take_cameras(plan.source, given, file, options)
-
+    options = plan.options
     own: dict[str, Cameras] = {}
 
     def fit(photo: Photo) -> FittedPhoto:

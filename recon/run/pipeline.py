@@ -41,7 +41,7 @@ from recon.run.decided_by import (
     photo_contents,
     splats_decided_by,
 )
-from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras
+from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras, take_cameras
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
 from recon.run.load_views import load_views
@@ -168,7 +168,9 @@ def reconstruct(
                 cameras_decided_by(plan, photos),
                 lambda: _find_cameras(plan, estimator, stages),
             )
-        known = None if found is None else known_cameras(plan.source, found)
+        by_sfm = None if found is None else known_cameras(plan.source, found)
+        file = None if plan.cameras.source is None or plan.reads_exif else Path(plan.cameras.source)
+        known = take_cameras(plan.source, plan.cameras, file, options) if by_sfm is None else by_sfm
         depth = stages.kept(
             ("load", "predict", "align"),
             depth_decided_by(plan, photos, found, estimator, model) if reuse else None,
@@ -179,7 +181,7 @@ def reconstruct(
         stages.names = plan.stages
         cleaning = stages.run("clean", clean, depth.prediction, options)
         prediction = cleaned = replace(depth.prediction, kept=cleaning.kept)
-        with_photos = replace(prediction, originals=SourceOriginals.by_name(plan.source, prediction.image_names))
+        with_photos = replace(prediction, originals=SourceOriginals.by_name(known.source, prediction.image_names))
         optimised = None
         if plan.optimises:
             optimised = _optimised(plan, with_photos, depth.points, stages, reuse, fresh)
@@ -204,9 +206,9 @@ def reconstruct(
         all_warnings = tuple(dict.fromkeys((*estimator.warnings, *said, *of_opening, *warnings)))
         path, quality = None, None
         if record is not None:
-            quality = Quality.of(prediction, None if known is None else known.reprojection_error)
+            quality = Quality.of(prediction, None if by_sfm is None else by_sfm.reprojection_error)
             path = record.finish(
-                **describe_result(replace(prediction, originals=with_photos.originals), known, quality),
+                **describe_result(replace(prediction, originals=with_photos.originals), by_sfm, quality),
                 cleaning=cleaning.entry,
                 optimised=None if optimised is None else {"start": plan.started_from, **optimised.entry},
                 not_optimised=plan.not_optimised,
@@ -253,7 +255,7 @@ KEPT_CLASSES = (
 """What the outcomes of stages consist of, beside those of structure from motion."""
 
 
-def _depth(plan: Plan, estimator: Estimator, known: KnownCameras | None, stages: Stages) -> FoundDepth:
+def _depth(plan: Plan, estimator: Estimator, known: KnownCameras, stages: Stages) -> FoundDepth:
     loaded = stages.run("load", load_views, plan, estimator.profile, known)
     views = loaded.views
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from recon.choices import InferenceOptions
 from recon.geometry.sparse_points import SparsePoints
+from recon.run.load import load
 from recon.run.pipeline import reconstruct
 from recon.sources.open_source import open_source
 from recon.types.cameras import Cameras
@@ -58,6 +60,31 @@ def test_what_comes_in_goes_out(tmp_path: Path) -> None:
         near = (np.abs(expected) < 2000).all(axis=2)  # others are behind the camera or next to its plane
         assert near.any(axis=1).all()
         assert apart[near].max() < 0.5
+
+
+@pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")
+def test_photos_of_a_fisheye_go_out_as_their_cameras_see_them(tmp_path: Path) -> None:
+    """Also where the cameras are given beside the photos, and in a later export."""
+    write_scene(tmp_path / "scene", [bent_camera("OPENCV_FISHEYE")], ["a.png"])
+    expected = open_source(tmp_path / "scene").read(0).pixels
+    options = InferenceOptions(process_res=70)
+    model, photos_folder = tmp_path / "scene" / "sparse" / "0", tmp_path / "scene" / "images"
+    for out, given, cameras in (("a", tmp_path / "scene", None), ("b", photos_folder, model)):
+        settings = {"inputs": [str(given)], "cameras": None if cameras is None else str(cameras)}
+        reconstruct(
+            fake_model(),
+            given,
+            cameras=cameras,
+            options=options,
+            export_dir=tmp_path / out,
+            export_format="colmap-npz",
+            settings=settings,
+        )
+        with Image.open(tmp_path / out / "images" / "a.png") as written:
+            np.testing.assert_array_equal(np.asarray(written), expected)
+        originals = load(tmp_path / out).originals
+        assert originals is not None
+        np.testing.assert_array_equal(originals.read(0)[0], expected)
 
 
 @pytest.mark.parametrize("convention", ["c2w", "opengl", "c2w-opengl"])
