@@ -1,15 +1,16 @@
 """How photo-like optimised splats are at views that were held out, for as many CPU seconds as are asked for.
 
-    python -m tests.benchmarks.bench_splat_quality SCENE... [--cameras given sfm] [--seconds 60 120] [--runs FOLDER]
+    python -m tests.benchmarks.bench_splat_quality SCENE... [--cameras given sfm] [--seconds 60 120] [--stops 1.5]
 
-A scene is a folder of photos with `cameras.json` beside or in it. Photos in `held_out/` with cameras of their own are
-compared with, as `recon eval` does, at the true cameras (brought in by one similarity where cameras were found), and
-after each of these has been fitted to its photo. Without such photos every sixth one of the run, from the fourth on, is
-kept from the optimisation, after depth has been found with all of them; no camera is fitted, and "covered" are the
-pixels where stereo found depth. One optimisation is made for each number of seconds, with as many iterations as fit
-into them by what a few have cost before; 0 stands for the number that the product itself chooses. Seconds are those of
-all cores together, of the process: the start and the scores are not counted. The run of a scene is made where
-the folder of runs does not hold it.
+A scene is a folder of photos with their cameras: `images/` and `cameras.json`, or whatever `recon run` takes. Photos in
+`held_out/` with cameras of their own are compared with, as `recon eval` does, at the true cameras (brought in by one
+similarity where cameras were found), and after each of these has been fitted to its photo. Without such photos every
+sixth one of the run, from the fourth on, is kept from the optimisation, after depth has been found with all of them; no
+camera is fitted, and "covered" are the pixels where stereo found depth. One optimisation is made for each number of
+seconds, with as many iterations as fit into them by what a few have cost before; 0 stands for 65 looks at each photo.
+Seconds are those of all cores together, of the process: the start and the scores are not counted. The run of a scene is
+made where the folder of runs does not hold it. With `--stops`, photos are then made brighter or darker by up to as
+many, each channel by up to a tenth of that more or less, as a camera would: in linear light, cut off at white.
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ from recon.splats.rendering import render
 from recon.splats.view_metrics import psnr, ssim
 from recon.types import Gaussians, Prediction
 from recon.types.cameras import Cameras
+from tests.refine.test_relative_exposures import exposed
 
 HELD_OUT_EVERY, FIRST_HELD_OUT = 6, 3
 PROBE = 24
 """Iterations that tell what one costs."""
-COLUMNS = ("PSNR", "SSIM", "covered PSNR", "covered SSIM", "camera fitted PSNR", "camera fitted SSIM")
+COLUMNS = ("PSNR", "SSIM", "one gain PSNR", "covered PSNR", "covered SSIM", "camera fitted PSNR", "camera fitted SSIM")
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ def main() -> None:
     parser.add_argument("--seconds", nargs="+", type=float, default=[60, 120])
     parser.add_argument("--runs", type=Path, default=Path("outputs/benchmarks/splat_quality"))
     parser.add_argument("--splats", type=int, default=None)
+    parser.add_argument("--stops", type=float, default=0.0)
     arguments = parser.parse_args()
     print(f"{'':38}" + "".join(f"{name:>20}" for name in COLUMNS))
     for folder in arguments.scenes:
         for cameras in arguments.cameras:
             scene = read_scene(folder, cameras, arguments.runs)
+            if arguments.stops:
+                scene = replace(scene, prediction=unevenly_exposed(scene.prediction, arguments.stops))
             measure(f"{folder.name}, {cameras}", scene, arguments.seconds, arguments.splats)
 
 
@@ -77,14 +82,32 @@ def read_scene(folder: Path, cameras: str, runs: Path) -> Scene:
     run = runs / f"{folder.name}_{cameras}"
     file = run / "exports/npz/results.npz"
     if not file.is_file():
-        known = [] if cameras == "sfm" else ["--cameras", str(folder / "cameras.json")]
-        command = [sys.executable, "-m", "recon", "run", str(folder / "images"), "--model", "mvs", *known]
-        subprocess.run([*command, "--export", "npz", "--out", str(run)], check=True, stdout=subprocess.DEVNULL)
+        known: list[str] = []
+        source = folder
+        if cameras == "sfm" or (folder / "cameras.json").is_file():
+            source = folder / "images"
+            known = [] if cameras == "sfm" else ["--cameras", str(folder / "cameras.json")]
+        command = [sys.executable, "-m", "recon", "run", str(source), "--model", "mvs", *known]
+        subprocess.run(
+            [*command, "--gs-iterations", "0", "--export", "npz", "--out", str(run)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     prediction = read_npz(file)
     if (folder / "held_out").is_dir():
         return Scene(prediction, run, folder, None)
     held_out = np.arange(len(prediction.depth)) % HELD_OUT_EVERY == FIRST_HELD_OUT
     return Scene(views_of(prediction, ~held_out), run, None, views_of(prediction, held_out))
+
+
+def unevenly_exposed(prediction: Prediction, stops: float) -> Prediction:
+    """The same with photos exposed and balanced at random."""
+    rng = np.random.default_rng(0)
+    photos = prediction.processed_images.copy()
+    for photo in photos:
+        factors = 2.0 ** (rng.uniform(-stops, stops) + rng.uniform(-stops / 10, stops / 10, 3))
+        photo[:] = exposed(photo, factors)
+    return replace(prediction, processed_images=photos)
 
 
 def views_of(prediction: Prediction, chosen: NDArray[np.bool_]) -> Prediction:
@@ -138,7 +161,8 @@ def with_truth(scene: Scene, gaussians: Gaussians) -> Sequence[float | None]:
     result = replace(read_result(scene.run), gaussians=gaussians)
     scores = evaluate(result, read_ground_truth(scene.truth), EvalOptions(surface="none")).novel_views
     assert scores is not None
-    return scores.psnr, scores.ssim, scores.psnr_covered, None, scores.psnr_fitted, scores.ssim_fitted
+    fitted = scores.psnr_fitted, scores.ssim_fitted
+    return scores.psnr, scores.ssim, scores.psnr_gained, scores.psnr_covered, None, *fitted
 
 
 def held_out_scores(scene: Scene, gaussians: Gaussians) -> Sequence[float | None]:
@@ -157,7 +181,8 @@ def held_out_scores(scene: Scene, gaussians: Gaussians) -> Sequence[float | None
         rows.append(
             [psnr(picture, photo), ssim(picture, photo), psnr(covered, photo, valid), ssim(covered, photo, valid)]
         )
-    return [*np.mean(rows, axis=0), None, None]
+    whole, alike, covered, covered_alike = np.mean(rows, axis=0)
+    return whole, alike, None, covered, covered_alike, None, None
 
 
 if __name__ == "__main__":
