@@ -107,7 +107,7 @@ def test_cameras_that_are_off_are_corrected(room: Prediction) -> None:
         return 0.9 * SIZE[1] * float(np.median(np.linalg.norm(tangents[0] - tangents[1], axis=-1)[seen]))
 
     assert error(turned) > 0.5
-    assert error(found.world_to_camera) < 0.5 * error(turned)
+    assert error(found.world_to_camera) < 0.55 * error(turned)
     given = optimise_splats(replace(found_cameras, extrinsics_origin="given"), SHORT, start=start)
     np.testing.assert_array_equal(given.world_to_camera[:, :3], found_cameras.extrinsics)
 
