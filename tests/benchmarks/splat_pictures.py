@@ -3,10 +3,10 @@
     python -m tests.benchmarks.splat_pictures outputs/NAME [--view 4]… [--to splats.jpg]
 
 The run has to have exported `npz`. Without `--view` the photos that it held out are shown. Each row is one photo.
-`scenes/courtyard/splats.jpg` is `gs_video/0000_extend.jpg` of `recon demo`; `scenes/courtyard/held_out.jpg` is made by
+`scenes/courtyard/splats.jpg` is `gs_video/0000_extend.jpg` of `recon demo`; `scenes/courtyard/splats_held_out.jpg` is made by
 
     recon run scenes/courtyard/images --model mvs --export npz-gs_ply --out outputs/courtyard
-    python -m tests.benchmarks.splat_pictures outputs/courtyard --to scenes/courtyard/held_out.jpg
+    python -m tests.benchmarks.splat_pictures outputs/courtyard --to scenes/courtyard/splats_held_out.jpg
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from recon.export.npz import NPZ_PATH, read_npz
-from recon.export.pictures import write_jpeg
 from recon.refine import DepthSplatOptions, from_depth
 from recon.refine.optimisation.start import of_views
 from recon.splats import render
 from recon.splats.view_metrics import psnr
+
+_QUALITY = 80
+"""Of the JPEG: the picture is for the README."""
 
 
 def main() -> int:
@@ -51,7 +54,7 @@ def main() -> int:
         scores = [psnr(picture[row], photo / 255) for picture in pictures]
         print(f"{prediction.image_names[view]}: {scores[0]:.2f} dB from depth, {scores[1]:.2f} dB optimised")
         rows.append(np.hstack([photo, *(np.rint(picture[row] * 255).astype(np.uint8) for picture in pictures)]))
-    write_jpeg(settings.to, np.vstack(rows))
+    Image.fromarray(np.vstack(rows)).save(settings.to, quality=_QUALITY)
     return 0
 
 
