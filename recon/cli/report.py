@@ -239,8 +239,15 @@ def _described(files: Sequence[Path], folder: Path) -> tuple[str, str]:
     """Names of a few files or how many there are, and their size together."""
     names = [path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path) for path in files]
     if len(names) > _SHOWN_FILES:
-        names = [f"{Path(os.path.commonpath(names)).as_posix()}/ ({len(names)} files)"]
+        common = os.path.commonpath(names)
+        places = [common] if common else dict.fromkeys(f"{Path(name).parts[0]}" for name in names)
+        names = [f"{', '.join(_as_place(place, names) for place in places)} ({len(names)} files)"]
     return ", ".join(names), _readable(sum(path.stat().st_size for path in files))
+
+
+def _as_place(place: str, names: Sequence[str]) -> str:
+    """A folder with a stroke behind it, a file without."""
+    return place if place in names else f"{Path(place).as_posix()}/"
 
 
 def _readable(size: float) -> str:

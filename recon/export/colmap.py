@@ -77,7 +77,7 @@ def check(prediction: Prediction, options: ColmapOptions) -> None:
     check_cloud(prediction, options)
     if options.points == "sfm" and (prediction.sparse is None or not (prediction.sparse.track_lengths > 1).any()):
         raise InputError(
-            "colmap.points=sfm: this prediction has no points of structure from motion; find its cameras with "
+            "colmap.points=sfm: this prediction has no points of structure from motion: find its cameras with "
             "`--cameras sfm`, or leave the option out"
         )
     if prediction.intrinsics is not None:

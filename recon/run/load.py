@@ -23,6 +23,7 @@ from recon.messages import warn
 from recon.options import build, options_of
 from recon.run.found_depth import FoundDepth
 from recon.run.record import CACHE_NAME, FILE_NAME, record_of_files, run_folder
+from recon.run.scene_points import with_sparse_points
 from recon.run.store import read_outcome
 from recon.sources.source import Source
 from recon.sources.stored_photos import StoredPhotos
@@ -108,9 +109,20 @@ def _kept(folder: Path, record: Mapping[str, Any] | None) -> Prediction | None:
     for file in sorted((folder / CACHE_NAME).glob("align-*.npz")):
         outcome = read_outcome(file, STORED_CLASSES)
         if outcome is not None and digest(outcome[0].prediction) == record["result"]:
-            found: Prediction = outcome[0].prediction
-            return found
+            return _with_found_points(outcome[0].prediction, folder)
     return None
+
+
+def _with_found_points(prediction: Prediction, folder: Path) -> Prediction:
+    """With the points of structure from motion, where the run has kept those of its cameras."""
+    from recon.run.find_cameras import kept_classes
+
+    for file in (folder / CACHE_NAME).glob("cameras-*.npz"):
+        outcome = read_outcome(file, kept_classes())
+        if outcome is not None and prediction.sparse is None:
+            result = outcome[0].result
+            prediction = with_sparse_points(prediction, result.registered_names, result.original_cameras, result.sparse)
+    return prediction
 
 
 def _from_mini(file: Path, record: Mapping[str, Any] | None) -> Prediction:

@@ -196,7 +196,8 @@ def reconstruct(
             )
             prediction = replace(prediction, gaussians=splats, gaussian_source="depth")
         prediction, cleaning = crop(prediction, cleaning, options)
-        prediction = with_sparse_points(prediction, plan.source if known is None else known.source)
+        source = plan.source if known is None else known.source
+        prediction = with_sparse_points(prediction, source.names, source.cameras, source.points)
         exported: dict[str, Exported] = {}
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)

@@ -101,3 +101,16 @@ def test_pillow_does_not_speak_of_files_it_does_not_name(tmp_path: Path) -> None
 )
 def test_control_characters(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_files_in_several_places_are_named_by_their_places(tmp_path):
+    from recon.cli.report import _described
+
+    files = [tmp_path / name for name in ("transforms.json", "images/a.jpg", "images/sub/b.jpg", "points.ply")]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"123")
+    assert _described(files, tmp_path) == ("transforms.json, images/, points.ply (4 files)", "12 B")
+    inside = [tmp_path / f"images/{name}" for name in ("a.jpg", "sub/b.jpg")]
+    (tmp_path / "images/c.jpg").write_bytes(b"1")
+    assert _described([*inside, tmp_path / "images/c.jpg"], tmp_path) == ("images/ (3 files)", "7 B")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -354,14 +353,14 @@ class TestPointsOfStructureFromMotion:
         cameras = prediction.original_cameras
         names = ("x.jpg", *prediction.image_names[::-1])
         order = [0, 2, 1, 0]
-        source = SimpleNamespace(names=names, cameras=cameras[order], points=prediction.sparse.select_views(order))
+        source = (names, cameras[order], prediction.sparse.select_views(order))
         bare = replace(prediction, sparse=None)
-        found = with_sparse_points(bare, source).sparse
+        found = with_sparse_points(bare, *source).sparse
         for view in range(3):
             np.testing.assert_array_equal(found.observed[view], prediction.sparse.observed[view])
             np.testing.assert_array_equal(found.pixels[view], prediction.sparse.pixels[view])
         moved = replace(bare, extrinsics=bare.extrinsics + np.float32(0.01))
-        assert with_sparse_points(moved, source).sparse is None
+        assert with_sparse_points(moved, *source).sparse is None
 
 
 def test_points_of_one_view_only_where_there_are_no_others(make_prediction, tmp_path):
