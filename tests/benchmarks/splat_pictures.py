@@ -3,7 +3,8 @@
     python -m tests.benchmarks.splat_pictures outputs/NAME [--view 4]… [--to splats.jpg]
 
 The run has to have exported `npz`. Without `--view` the photos that it held out are shown. Each row is one photo.
-`scenes/courtyard/splats.jpg` is `gs_video/0000_extend.jpg` of `recon demo`; `scenes/courtyard/splats_held_out.jpg` is made by
+`scenes/courtyard/splats.jpg` is `gs_video/0000_extend.jpg` of `recon demo`; `scenes/courtyard/splats_held_out.jpg` is
+made by
 
     recon run scenes/courtyard/images --model mvs --export npz-gs_ply --out outputs/courtyard
     python -m tests.benchmarks.splat_pictures outputs/courtyard --to scenes/courtyard/splats_held_out.jpg
