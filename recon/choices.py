@@ -231,9 +231,9 @@ class EstimatorOptions(NetworkOptions, OnnxFileOptions, SeedOption):
 
     model: str = option(
         "auto",
-        help="Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, or auto: da3-large or "
-        "another any-view preset whose weights are there or can be downloaded, else mvs. With an ONNX file, the preset "
-        "it holds where it does not say so itself.",
+        help="Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, 'measured' for the "
+        "depth that a capture with LiDAR brings, or auto: da3-large or another any-view preset whose weights are there "
+        "or can be downloaded, else mvs. With an ONNX file, the preset it holds where it does not say so itself.",
     )
     engine: Engine = option(
         "recon", help="'reference': the network of an installed depth-anything-3.", used_by=(NETWORK,)

@@ -30,6 +30,7 @@ def list_models(settings: ModelsSettings) -> None:
         for preset in presets
     ]
     rows.append(("mvs", "", "depth and confidence of several views, without a network", "no weights", "yes"))
+    rows.append(("measured", "", "the depth that a capture with LiDAR brings", "no weights", "yes"))
     print_table(("model", "parameters", "abilities", "licence", "cached"), rows, right_aligned=("parameters",))
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from recon.choices import EstimatorOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator, Profile
+from recon.estimate.measured import PROFILE as MEASURED_PROFILE
+from recon.estimate.measured import MeasuredDepth
 from recon.estimate.network import NetworkEstimator, profile_of
 from recon.estimate.stereo import PROFILE as STEREO_PROFILE
 from recon.estimate.stereo import StereoEstimator
@@ -28,6 +30,8 @@ Tell: TypeAlias = Callable[[str], None]
 AUTO = "auto"
 MVS = "mvs"
 """Multi-view stereo, in the place of a preset."""
+MEASURED = "measured"
+"""Depth that the input brings, likewise."""
 OFFICIAL = "official"
 RANDOM = "none"
 """Weights by name: the preset's own, or random ones."""
@@ -62,8 +66,12 @@ def choose(settings: EstimatorOptions) -> Choice:
     name = _model_name(settings)
     if name == MVS:
         return Choice(name, STEREO_PROFILE, lambda tell: _open_stereo(settings))
+    if name == MEASURED:
+        return Choice(name, MEASURED_PROFILE, lambda tell: MeasuredDepth())
     if name not in preset_names():
-        raise InputError(f"unknown model {name!r}; {meant(name.lower(), (*preset_names(), MVS), likeness=0.8)}")
+        raise InputError(
+            f"unknown model {name!r}; {meant(name.lower(), (*preset_names(), MVS, MEASURED), likeness=0.8)}"
+        )
     preset = load_preset(name)
     return Choice(name, profile_of(preset), lambda tell: open_network(preset, settings, tell))
 

@@ -70,6 +70,8 @@ class Views:
     photo_boxes: NDArray[np.int64] | None = None
     """(N, 4) left, top, width and height of each photo in its view; nothing is around it, and `masks` say so. None: all
     fill their views."""
+    depths: NDArray[np.float32] | None = None
+    """(N, H, W) depth that the input brings, in the scale of its cameras, NaN where there is none; None: nowhere."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -86,6 +88,7 @@ class Views:
             self.original_cameras[chosen],
             None if self.points is None else self.points.select_views(range(len(self))[chosen]),
             None if self.photo_boxes is None else self.photo_boxes[chosen],
+            None if self.depths is None else self.depths[chosen],
         )
 
     def cut_out(self, indices: Sequence[int]) -> Views:
@@ -102,6 +105,7 @@ class Views:
             self.processed_to_original[chosen] @ _shift(left, top),
             tuple(self.names[index] for index in chosen),
             None if self.masks is None else self.masks[chosen][:, *area],
+            depths=None if self.depths is None else self.depths[chosen][:, *area],
         )
         return cut.with_cameras(self.original_cameras[chosen])
 

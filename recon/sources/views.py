@@ -9,6 +9,7 @@ import numpy as np
 
 from recon.choices import MixedSizes
 from recon.errors import InputError
+from recon.sources.depth_resize import fit_depths
 from recon.sources.fitting import FittedPhoto, Views, combine
 from recon.sources.loading import load_numbered
 from recon.sources.photo import Photo
@@ -61,7 +62,11 @@ def read_views(
                 f"image is {real[0]}×{real[1]}; give the cameras of the images as they are"
             )
     points = None if source.points is None else source.points.select_views(loaded.kept)
-    return LoadedViews(views.with_cameras(chosen, points), tuple(loaded.kept), tuple(loaded.dropped))
+    views = views.with_cameras(chosen, points)
+    if source.depths is not None and chosen.distortion is None:  # else the depth is of what the lens bent
+        depths = source.depths
+        views = replace(views, depths=fit_depths([depths[index] for index in loaded.kept], views))
+    return LoadedViews(views, tuple(loaded.kept), tuple(loaded.dropped))
 
 
 def undistorted(photo: Photo, cameras: Cameras, index: int) -> Photo:

@@ -20,7 +20,7 @@ from recon.types.sparse_points import SparsePoints
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth", "optimised"]
-DepthKind = Literal["network", "onnx", "stereo"]
+DepthKind = Literal["network", "onnx", "stereo", "measured"]
 FEATURE_PREFIX = "feat_layer_"
 """Names of the features of a block, in `Prediction.aux` and in files: this and the number of the block."""
 LARGEST_DEPTH = 1e18
@@ -56,7 +56,7 @@ class MadeBy:
     """What made a depth map, which decides what its confidence means."""
 
     kind: DepthKind
-    """`network` (torch), `onnx` (an ONNX file) or `stereo` (multi-view stereo)."""
+    """`network` (torch), `onnx` (an ONNX file), `stereo` (multi-view stereo) or `measured` (brought by the input)."""
     name: str
     """Of the preset, of the file, or of the method."""
 

@@ -226,3 +226,30 @@ def test_a_run_gives_metres(tmp_path: Path) -> None:
     assert result.prediction.units == "metric"
     assert result.prediction.extrinsics is not None
     np.testing.assert_allclose(result.prediction.extrinsics, KNOWN.world_to_camera[:3, :3], atol=1e-5)
+
+
+def test_measured_depth_is_taken_as_it_is(tmp_path: Path) -> None:
+    from recon.choices import EstimatorOptions, InferenceOptions
+    from recon.estimate.choice import choose
+    from recon.geometry.unprojection import unproject_depth
+    from recon.run.pipeline import reconstruct
+
+    estimator = choose(EstimatorOptions(model="measured")).open(lambda told: None)
+    prediction = reconstruct(
+        estimator, polycam(tmp_path), options=InferenceOptions(limit=3, process_res=140)
+    ).prediction
+    assert prediction.units == "metric"
+    assert prediction.made_by is not None
+    assert prediction.made_by.kind == "measured"
+    depth = prediction.depth
+    assert depth.shape[0] == 3
+    share = 1 - 1 / apps.DEPTH_SIZE[0]  # one column of the sensor is of low confidence
+    assert abs((depth > 0).mean() - share) < 0.02
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    points = unproject_depth(depth, prediction.intrinsics, prediction.extrinsics)[depth > 0]
+    assert np.abs(points[:, 2] - apps.WALL).max() < 0.03
+    assert np.abs(points[:, 2] - apps.WALL).mean() < 2e-3
+    files = apps.polycam(KNOWN, depth=False)
+    with pytest.warns(ReconWarning, match="holds no depth"), pytest.raises(InputError, match="brings no depth"):
+        reconstruct(estimator, apps.packed(tmp_path / "b.zip", files))

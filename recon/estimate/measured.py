@@ -1,0 +1,71 @@
+"""Depth that the input brings, as an estimator: of a LiDAR sensor, or of a scene that was rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recon.errors import InputError
+from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
+from recon.geometry.cameras import to_3x4
+from recon.types import MadeBy, Prediction
+
+if TYPE_CHECKING:
+    from recon.progress import TellPart
+    from recon.sources.fitting import Views
+
+PROFILE = Profile(
+    name="the depth of the input",
+    kind="measured",
+    abilities=Abilities(several_views=True),
+    needs=Needs(cameras=True),
+    fit=Fit(),
+    parts=frozenset(),
+    failures="none of it is to be trusted",
+)
+
+
+@dataclass(frozen=True)
+class MeasuredDepth:
+    """Depth as it was measured, at the pixels of the views; no pixel has any where none was."""
+
+    warnings: Sequence[str] = ()
+    profile: Profile = PROFILE
+
+    def prepare(self) -> None:
+        """There is nothing to do."""
+
+    def estimate(
+        self,
+        views: Views,
+        wishes: Wishes = Wishes(),
+        progress: TellPart | None = None,
+    ) -> Prediction:
+        """As `Estimator.estimate`. Raises InputError where the input brings no depth."""
+        if views.depths is None:
+            raise InputError(
+                "model measured: the input brings no depth with its cameras, as captures with LiDAR do; leave --model "
+                "out, or take mvs or a network"
+            )
+        cameras = views.cameras
+        assert cameras.world_to_camera is not None
+        assert cameras.intrinsics is not None
+        known = np.isfinite(views.depths)
+        return Prediction(
+            depth=np.where(known, views.depths, 0).astype(np.float32),
+            processed_images=views.pixels,
+            made_by=MadeBy("measured", self.profile.name),
+            extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32),
+            intrinsics=cameras.intrinsics.astype(np.float32),
+            units="aligned",
+            image_names=tuple(views.names),
+            original_sizes=views.original_sizes,
+            processed_to_original=views.processed_to_original,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """For `run.json`."""
+        return {"name": "measured"}
