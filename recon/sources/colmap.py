@@ -73,7 +73,7 @@ def read_colmap(folder: Path) -> ColmapModel:
         names=tuple(normalise_name(image.name) for image in images),
         world_to_camera=poses,
         lenses=tuple(lenses[image.camera_id] for image in images),
-        sparse=sparse_points(model, images),
+        sparse=sparse_points(model, images, np.ones(len(images))),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.messages import warn
@@ -58,9 +59,24 @@ def put_cameras(photos: Source, file: CamerasFile, strict: bool, resize: bool = 
     labels = [names[index] for index in chosen]
     cameras = _checked(file.cameras(entries, labels), file, labels)
     lenses: list[Lens | None] = [file.entries[entry].get("lens") for entry in entries]
+    stated = cameras.sizes
     source, cameras = _adapted(photos, chosen, cameras, lenses, file.as_stored, resize)
     points = None if file.points is None else file.points.select_views(entries)
+    if points is not None and points.pixels is not None:
+        points = replace(points, pixels=_on_photos(points.pixels, stated, cameras.sizes, lenses))
     return PutCameras(CalibratedSource(source, tuple(chosen), cameras, points), dropped)
+
+
+def _on_photos(
+    pixels: Sequence[NDArray[np.float64]],
+    stated: NDArray[np.int64] | None,
+    sizes: NDArray[np.int64] | None,
+    lenses: Sequence[Lens | None],
+) -> tuple[NDArray[np.float64], ...] | None:
+    """Pixels of images of the sizes `stated` (N, 2) in the photos of `sizes`; None where photos become others."""
+    if stated is None or sizes is None or any(lens is not None for lens in lenses):
+        return None
+    return tuple(xy * (size / before) for xy, size, before in zip(pixels, sizes, stated, strict=True))
 
 
 def _report(names: Sequence[str], file: CamerasFile, matches: NameMatches, strict: bool) -> tuple[tuple[str, str], ...]:

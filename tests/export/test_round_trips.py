@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 
@@ -44,3 +45,8 @@ def test_cameras_come_back(name, sizes, lens, tmp_path):
         assert off.max() < 0.02  # at the border of a photo, where there is nothing to interpolate with
         assert np.median(off) < 1e-5
         assert source.points.track_lengths.min() >= 2
+        bends = np.zeros(8) if source.cameras.distortion is None else source.cameras.distortion[0]
+        for view, pose in enumerate(source.cameras.world_to_camera):
+            turn, k = cv2.Rodrigues(pose[:3, :3])[0], source.cameras.intrinsics[view]
+            shown = cv2.projectPoints(source.points.points[source.points.observed[view]], turn, pose[:3, 3], k, bends)
+            assert np.abs(shown[0][:, 0] - source.points.pixels[view]).max() < 0.1
