@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.files import temporary_folder
+from recon.geometry.cameras import camera_centres
 from recon.geometry.sparse_points import SparsePoints
 from recon.options import Options, option
 from recon.progress import TellPart
@@ -292,8 +293,8 @@ def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]
 
 
 def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
-    """With one pose for the views of each rig, and cameras for those of its views that had none; points stay where they
-    are."""
+    """With one pose for the views of each rig, and cameras for those of its views that had none; points only go
+    along with the unit of length."""
     if all(photo.rig is None for photo in photos):
         return result
     assert result.cameras.world_to_camera is not None
@@ -309,15 +310,25 @@ def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
         np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
         for photo in (photos[index] for index in chosen)
     ]
+    placed = np.stack([poses[index] for index in chosen])
+    unit = _spread(placed)  # mapping may have begun with two views of one place, and taken their distance for the unit
+    placed[:, :3, 3] /= unit
     return replace(
         result,
         registered=np.array(chosen, np.intp),
-        cameras=Cameras(np.stack([poses[index] for index in chosen]), lenses.pinhole_intrinsics),
+        cameras=Cameras(placed, lenses.pinhole_intrinsics),
         lenses=lenses,
-        sparse=SparsePoints(result.sparse.points, observed, result.sparse.errors, pixels),
+        sparse=SparsePoints(result.sparse.points / unit, observed, result.sparse.errors, pixels),
         reprojection_errors=np.array([np.nan if at is None else result.reprojection_errors[at] for at in rows]),
         exif_focals=np.array(exif),
     )
+
+
+def _spread(world_to_camera: NDArray[np.float64]) -> float:
+    """Mean distance of the camera centres from their middle; 1 where all are in one place."""
+    centres = camera_centres(world_to_camera)
+    spread = float(np.linalg.norm(centres - centres.mean(axis=0), axis=1).mean())
+    return spread if spread > 1e-9 * max(1.0, float(np.abs(centres).max())) else 1.0
 
 
 def _check_photos(photos: Sequence[SfmPhoto]) -> None:

@@ -133,6 +133,26 @@ def test_views_of_a_rig_share_its_pose(tmp_path: Path) -> None:
     assert [len(seen) for seen in rigged.sparse.observed] == [2] * count + [0]
 
 
+def test_the_unit_is_not_the_distance_of_views_from_one_place(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        panorama(tmp_path / "all" / f"{name}.png", 256)
+    source = open_source(tmp_path / "all", SourceOptions(input_kind="panorama"))
+    photos = [prepare_photo(source.read(index)) for index in range(2 * VIEWS)]
+    side, count = photos[0].original_size[0], 2 * VIEWS
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    poses[:, :3, :3] = np.concatenate([directions(VIEWS)] * 2)
+    poses[VIEWS:, :3, 3] = -poses[VIEWS:, :3, :3] @ [30000, 0, 0]
+    intrinsics = np.tile(view_intrinsics(side), (count, 1, 1))
+    points = SparsePoints(np.full((1, 3), 15000.0), tuple(np.arange(1) for _ in range(count)))
+    lenses = Lenses(intrinsics, np.zeros((count, 8)), np.full((count, 2), side))
+    names = tuple(photo.name for photo in photos)
+    found = SfmResult(names, np.arange(count), Cameras(poses, intrinsics), lenses, points, np.zeros(count))
+    rigged = _on_rigs(found, photos)
+    assert rigged.cameras.world_to_camera is not None
+    assert np.linalg.norm(rigged.cameras.world_to_camera[-1, :3, 3]) == pytest.approx(2)
+    np.testing.assert_allclose(rigged.sparse.points, 1.0)
+
+
 def _small_turn(axis: np.ndarray) -> np.ndarray:
     import cv2
 
