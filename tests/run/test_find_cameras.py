@@ -73,7 +73,7 @@ def test_found_cameras_condition_and_align(finds, tmp_path: Path) -> None:
     assert result.prediction.units == "aligned"
     np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(3)[:, :3].astype(np.float32))
     np.testing.assert_allclose(result.prediction.intrinsics, np.tile(PREDICTED_INTRINSICS, (3, 1, 1)), rtol=1e-6)
-    assert told[:3] == [("cameras", 0, 5), ("cameras: features 1/3", 0, 5), ("load", 1, 5)]
+    assert told[:3] == [("cameras", 0, 6), ("cameras: features 1/3", 0, 6), ("load", 1, 6)]
     cameras = json.loads((tmp_path / "run.json").read_text())["cameras"]
     assert (cameras["extrinsics"], cameras["intrinsics"]) == ("sfm", "sfm")
     assert cameras["sfm"]["registered"] == ["0000", "0001", "0002"]
@@ -134,7 +134,7 @@ class TestStereo:
             reconstruct(self.model, photos(2), options=InferenceOptions(**options))
 
     def test_views_are_named_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fake(images, cameras, sparse, options, progress, names):
+        def fake(images, cameras, sparse, options, progress, names, masks):
             assert names == ("0000", "0001")
             progress("depth", 1, 2)
             depth = np.ones(images.shape[:3], np.float32)
