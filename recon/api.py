@@ -195,8 +195,9 @@ class DepthAnything3(nn.Module):
         """Photos of one scene to a `Prediction`, and to files where `export_dir` is given.
 
         `recon.run.pipeline.reconstruct` takes the same, refuses bad or mixed photos on request, and returns timings.
-        Splats stay as they are made, as in the official package; `reconstruct` and `recon run` make them look like the
-        photos where cameras are known, and `recon.refine.optimise_splats.optimise_splats` does so with a prediction.
+        As in the official package, points are not cleaned and splats stay as they are made; `reconstruct` and `recon
+        run` leave out flying pixels, and make splats look like the photos where cameras are known. The same is done to
+        a prediction by `recon.refine.clean` and by `recon.refine.optimise_splats.optimise_splats`.
 
         Args:
             image: a path, a folder, an array, a Pillow image, or a sequence of those. Photos of different shapes are
@@ -257,6 +258,7 @@ class DepthAnything3(nn.Module):
             gaussians=gaussians,  # type: ignore[arg-type]
             gs_budget=gs_budget,
             gs_iterations=0,
+            clean=False,
             masks=None if masks is None else Path(masks),
             invert_masks=invert_masks,
             convention=convention,
