@@ -8,5 +8,6 @@
   `torch_photo_loss` and what draws with derivatives, as `gsplat_updater` does. `updaters` is their table.
 - `memory` refuses more splats than there is room for; `densification` makes more of them;
   `exposures` and `camera_corrections` move what is not splats.
+- `relative_exposures` says how bright photos are beside each other, by `matched_pixels` that show the same places.
 - `scoring` compares photos and views.
 """
