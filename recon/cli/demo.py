@@ -11,7 +11,7 @@ from recon.cli.run import RunSettings, run
 from recon.errors import InputError
 from recon.options import like, option
 
-_FORMATS = "mini_npz-glb-gs_ply-gs_video-depth_vis"
+_FORMATS = "mini_npz-glb-gs_ply-gs_video-depth_vis-html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ def demo(settings: DemoSettings) -> None:
     """Run on the scene, then a table of how far the result is from the truth."""
     from recon.cli.comparison import print_comparison
     from recon.eval.eval_report import FILE_NAME, compare, write_comparison
+    from recon.export.html import FILE_NAME as HTML_FILE
     from recon.files import scenes_folder
 
     names = sorted(folder.name for folder in scenes_folder().iterdir() if (folder / "images").is_dir())
@@ -54,6 +55,8 @@ def demo(settings: DemoSettings) -> None:
     print("to look at:")
     for path in ("scene.glb", "gs_ply/0000.ply", "gs_video/0000_extend.mp4", "gs_video/0000_extend.jpg", "depth_vis"):
         print(f"  {out / path}")
+    print("in a browser, with nothing to install:")
+    print(out / HTML_FILE)
 
 
 DEMO = Command("demo", DemoSettings, demo)

@@ -13,7 +13,21 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from recon.errors import InputError
-from recon.export import colmap, depth_vis, feat_vis, glb, gs_glb, gs_ply, gs_video, mesh, nerfstudio, npz, ply, spz
+from recon.export import (
+    colmap,
+    depth_vis,
+    feat_vis,
+    glb,
+    gs_glb,
+    gs_ply,
+    gs_video,
+    html,
+    mesh,
+    nerfstudio,
+    npz,
+    ply,
+    spz,
+)
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.npz import read_npz
 from recon.options import Options, build, options_of
@@ -53,6 +67,7 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         gs_video.GS_VIDEO,
         colmap.COLMAP,
         nerfstudio.NERFSTUDIO,
+        html.HTML,
     )
 }
 """By name. A new format is a module of its own and a line here."""

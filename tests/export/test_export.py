@@ -36,6 +36,7 @@ FILES = {
         *(f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D", "rigs", "frames")),
         *(f"images/wand_{i}_äöü.jpg" for i in range(3)),
     },
+    "html": {"view.html"},
     "nerfstudio": {"transforms.json", "points.ply", *(f"images/wand_{i}_äöü.jpg" for i in range(3))},
 }
 UNASKED = {"masks", "mesh.glb", "mesh.obj"}

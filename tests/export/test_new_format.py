@@ -98,7 +98,7 @@ def test_from_the_command_line(monkeypatch, folder, capsys):
         ("run photos --export tally --export-kwargs tally.end=1", "unknown option 'end' for export format 'tally'"),
         ("run photos --export tally --show-cameras", None),
         ("run photos --export tally --feat-vis-fps 9", "feat_vis_fps is for the export format feat_vis"),
-        ("run photos --export npz --num-max-points 9", "formats glb and ply and colmap and nerfstudio and tally"),
+        ("run photos --export npz --num-max-points 9", "nerfstudio and html and tally"),
         ("run photos --export npz --export-kwargs tally.start=1", "tally has options"),
     ],
 )

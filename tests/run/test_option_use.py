@@ -178,7 +178,7 @@ def test_those_of_a_file_are_warned_of_and_noted(folder: Path, capsys: pytest.Ca
     arguments = ["run", "photos", "--model", "da3-small", "--process-res", "70", "--config", "mine.yaml", "--out", "o"]
     assert main([*arguments, "--export", "mini_npz"]) == 0
     expected = [
-        "mine.yaml: num_max_points is for the export formats glb and ply and colmap and nerfstudio, "
+        "mine.yaml: num_max_points is for the export formats glb and ply and colmap and nerfstudio and html, "
         "which are not asked for",
         "mine.yaml: poster is for the export format gs_video, which is not asked for",
         "mine.yaml: export_kwargs: glb has options, and is not among the formats asked for",
