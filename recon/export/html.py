@@ -182,7 +182,23 @@ def _facts(prediction: Prediction, cloud: PointCloud | None, splats: Gaussians |
         facts.append(("Points", f"{len(cloud.points):,}{threshold}"))
     if splats is not None:
         facts.append(("Splats", f"{len(splats):,}, {prediction.gaussian_source}, degree {splats.sh_degree}"))
+    facts += _facts_of_run(prediction.run)
     facts.append(("Made with", f"recon {__version__}"))
+    return facts
+
+
+def _facts_of_run(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the `run.json` of a result that was read says besides; an older one may lack any of it."""
+    facts = []
+    quality = run.get("quality") or {}
+    for name, key in (("Depth that views agree on", "depth_agreeing"), ("Depth confirmed", "depth_confirmed")):
+        if quality.get(key) is not None:
+            facts.append((name, f"{100 * quality[key]:.0f} %"))
+    if quality.get("reprojection_error") is not None:
+        facts.append(("Reprojection error", f"{quality['reprojection_error']:.2f} pixels"))
+    if run.get("seconds"):
+        facts.append(("Seconds", f"{sum(run['seconds'].values()):.0f}"))
+    facts += [("Warning", str(message)) for message in run.get("warnings") or ()]
     return facts
 
 

@@ -136,6 +136,13 @@ def test_what_the_page_holds(make_prediction, tmp_path):
     assert written.details["splats"] == prediction.depth.size
 
 
+def test_what_a_run_says_of_itself_is_shown(make_prediction, tmp_path):
+    run = {"quality": {"depth_agreeing": 0.876}, "seconds": {"predict": 12.4, "load": 3.0}, "warnings": ["<b>dark"]}
+    path = html.write(make_prediction(run=run), tmp_path, WHOLE).files[0]
+    facts = [tuple(fact) for fact in read_page(path)[0]["facts"]]
+    assert {("Depth that views agree on", "88 %"), ("Seconds", "15"), ("Warning", "<b>dark")} <= set(facts)
+
+
 def test_views_with_photos_of_their_own_size(make_prediction, tmp_path):
     boxes = np.array([[0, 0, 42, 28], [6, 4, 30, 20], [0, 0, 42, 28]])
     path = html.write(make_prediction(photo_boxes=boxes), tmp_path, WHOLE).files[0]
