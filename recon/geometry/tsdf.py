@@ -114,9 +114,13 @@ def fuse(
         raise TooManyBlocks(voxel, most_blocks, fits)
     field = np.empty((len(blocks), BLOCK, BLOCK, BLOCK), np.float32)
     projections = np.ascontiguousarray(cameras[0] @ cameras[1][:, :3])
+    inverse_depth = np.zeros_like(depth)
+    np.divide(1, depth, out=inverse_depth, where=depth > 0)
     in_batches(
         len(blocks),
-        lambda first, last: integrate(first, last, blocks, depth, projections, voxel, truncation, smooth, field),
+        lambda first, last: integrate(
+            first, last, blocks, inverse_depth, projections, voxel, truncation, smooth, field
+        ),
         threads,
     )
     if smooth:

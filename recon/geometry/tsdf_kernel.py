@@ -17,6 +17,8 @@ SHIFTS = (42, 21, 0)
 """Bits by which x, y and z are shifted in such a key."""
 FULL, TOO_FAR = -1, -2
 """Answers of `insert_blocks` instead of a count."""
+_NEAR = 1.5
+"""Truncations from the surface from which on depth need not be interpolated."""
 _ONE_SURFACE = 1.1
 """Ratio of depths within four pixels up to which they are interpolated."""
 
@@ -49,7 +51,7 @@ def insert_blocks(
     """
     height, width = depth.shape
     mask = len(table) - 1
-    last = np.int64(-1)
+    last = np.full(steps, -1, np.int64)  # of each step: neighbouring pixels mostly meet the same blocks
     for y in range(height):
         for x in range(width):
             z = depth[y, x]
@@ -72,9 +74,9 @@ def insert_blocks(
                     | (np.int64(j + REACH) << SHIFTS[1])
                     | (np.int64(k + REACH) << SHIFTS[2])
                 )
-                if key == last:
+                if key == last[step]:
                     continue
-                last = key
+                last[step] = key
                 place = _place(key, mask)
                 while table[place] != -1 and table[place] != key:
                     place = (place + 1) & mask
@@ -110,7 +112,7 @@ def integrate(
     first: int,
     last: int,
     blocks: NDArray[np.int64],
-    depth: NDArray[np.float32],
+    inverse_depth: NDArray[np.float32],
     projections: NDArray[np.float64],
     voxel: float,
     truncation: float,
@@ -124,7 +126,7 @@ def integrate(
     Args:
         first, last: which blocks.
         blocks: (B, 3) integer coordinates.
-        depth: (N, H, W) z-depth, 0 where there is none.
+        inverse_depth: (N, H, W) reciprocal of the z-depth, 0 where there is none.
         projections: (N, 3, 4) world to homogeneous pixels.
         voxel: side of a voxel.
         truncation: in the same units.
@@ -132,7 +134,7 @@ def integrate(
             the noise of stereo and networks grows; else it is that of the pixel, and all count alike.
         field: (B, 8, 8, 8) changed in place; NaN where no view sees the voxel.
     """
-    count, height, width = depth.shape
+    count, height, width = inverse_depth.shape
     radius = BLOCK * voxel * 0.8661
     total = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
     weights = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
@@ -163,7 +165,7 @@ def integrate(
                 outside |= at - size * away > radius * (a * a + b * b + c * c) ** 0.5
             if outside:
                 continue
-            image = depth[view]
+            image = inverse_depth[view]
             step_u, step_v, step_z = (
                 np.float32(p[0, 2] * voxel),
                 np.float32(p[1, 2] * voxel),
@@ -187,14 +189,17 @@ def integrate(
                         v = (start_v + steps * step_v) * inverse
                         if not (0 <= u < width and 0 <= v < height):
                             continue
+                        closeness = image[np.uint32(v), np.uint32(u)]  # unsigned: no test for negative indices
+                        if closeness == 0:
+                            continue
+                        distance = (np.float32(1) / closeness - distance_away) * inverse_truncation
+                        weight = np.float32(1)
                         if smooth:
-                            observed = _between_pixels(image, u, v)
                             weight = inverse * inverse
-                        else:
-                            observed = image[int(v), int(u)]
-                            weight = np.float32(1)
-                        distance = (observed - distance_away) * inverse_truncation
-                        if observed == 0 or distance < -1:
+                            if abs(distance) < np.float32(_NEAR):
+                                closeness = _between_pixels(image, u, v)
+                                distance = (np.float32(1) / closeness - distance_away) * inverse_truncation
+                        if distance < -1:
                             continue
                         total[i, j, k] += weight * min(np.float32(1), distance)
                         weights[i, j, k] += weight
@@ -206,25 +211,23 @@ def integrate(
 
 
 @compiled()
-def _between_pixels(depth: Any, u: Any, v: Any) -> Any:
-    """Depth between the centres of four pixels of one surface, of which the inverse is linear on a plane; else that of
-    the pixel."""
-    height, width = depth.shape
-    nearest = depth[int(v), int(u)]
-    if nearest == 0:
-        return nearest
+def _between_pixels(inverse_depth: Any, u: Any, v: Any) -> Any:
+    """Inverse depth, which is linear on a plane, between the centres of four pixels of one surface; else that of the
+    pixel."""
+    height, width = inverse_depth.shape
+    nearest = inverse_depth[np.uint32(v), np.uint32(u)]
     left, top = u - np.float32(0.5), v - np.float32(0.5)
-    column, row = int(np.floor(left)), int(np.floor(top))
-    if column < 0 or row < 0 or column + 1 >= width or row + 1 >= height:
+    if left < 0 or top < 0 or left >= width - 1 or top >= height - 1:
         return nearest
-    a, b, c, d = depth[row, column], depth[row, column + 1], depth[row + 1, column], depth[row + 1, column + 1]
+    column, row, one = np.uint32(left), np.uint32(top), np.uint32(1)
+    a, b = inverse_depth[row, column], inverse_depth[row, column + one]
+    c, d = inverse_depth[row + one, column], inverse_depth[row + one, column + one]
     least, most = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
-    if not (least > 0 and most < np.float32(_ONE_SURFACE) * least):
+    if most >= np.float32(_ONE_SURFACE) * least:  # 0, where one has no depth, among them
         return nearest
     right, down = left - np.float32(column), top - np.float32(row)
-    one = np.float32(1)
-    inverse = (one - down) * ((one - right) / a + right / b) + down * ((one - right) / c + right / d)
-    return one / inverse
+    above, below = a + right * (b - a), c + right * (d - c)
+    return above + down * (below - above)
 
 
 @compiled()
