@@ -243,5 +243,7 @@ def test_a_browser_draws_what_the_rasterizer_draws(make_prediction, tmp_path):
         page.run("recon.show({points: true, photos: true, splats: false})")
         page.run("recon.flyTo(0)")
         assert np.ptp(page.picture()) > 50
+        unnamed = "[...document.querySelectorAll('input, select')].filter((e) => !e.labels.length).map((e) => e.id)"
+        assert page.run(unnamed) == []
         assert page.errors == []
         assert [address for address in page.requests if not address.startswith(("file:", "data:", "blob:"))] == []
