@@ -15,6 +15,7 @@ from recon.splats.rasterizer import Renderer, RenderSettings
 from recon.splats.rendering import choose_rasterizer
 from recon.splats.view_metrics import psnr
 from tests.refine.depth_scene import make_prediction
+from tests.seeds import numpy_random
 
 SIZE = (60, 80)
 ROOM = make_prediction(3, *SIZE)
@@ -84,6 +85,6 @@ def test_nothing_to_go_by_leaves_it_where_it_was(renderer: Renderer) -> None:
 
 
 def test_gains_are_those_of_each_channel() -> None:
-    view = np.random.default_rng(0).uniform(0, 1, (5, 6, 3))
+    view = numpy_random(0).uniform(0, 1, (5, 6, 3))
     np.testing.assert_allclose(gains(view, view * (0.5, 1, 2)), [0.5, 1, 2])
     np.testing.assert_array_equal(gains(np.zeros((5, 6, 3)), view), 0)

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
 import recon.refine.align
-from recon.choices import InferenceOptions
+from recon.choices import InferenceOptions, MixedSizes
 from recon.estimate.network import NetworkEstimator
 from recon.geometry.similarity import Similarity
 from recon.geometry.unprojection import unproject_depth
@@ -99,17 +99,22 @@ def run(
     sizes: tuple[tuple[int, int], ...] = ((300, 420),),
     to_input: bool = True,
     metric: bool = False,
+    mixed_sizes: MixedSizes = "own",
 ) -> Prediction:
     """A reconstruction of the plane from given cameras, with Gaussians."""
     cameras = make_cameras(count)
     shapes = [sizes[index % len(sizes)] for index in range(count)]
     photos = [Photo(str(index), np.zeros((*shape, 3), np.uint8)) for index, shape in enumerate(shapes)]
     originals = np.array([[[400.0, 0, 205], [0, 410, height / 2 - 3], [0, 0, 1]] for height, _ in shapes])
-    affines = preprocess(photos, PROCESS_RES, method).processed_to_original
+    affines = preprocess(photos, PROCESS_RES, method, mixed_sizes=mixed_sizes).processed_to_original
     network = PlaneNetwork(cameras, map_intrinsics(originals, affines), scale, metric)
     preset = load_preset("da3nested-giant-large" if metric else "da3-giant")
     options = InferenceOptions(
-        process_res=PROCESS_RES, process_res_method=method, align_to_input_ext_scale=to_input, infer_gs=True
+        process_res=PROCESS_RES,
+        process_res_method=method,
+        align_to_input_ext_scale=to_input,
+        infer_gs=True,
+        mixed_sizes=mixed_sizes,
     )
     model = NetworkEstimator(ReadyModel(network, preset, WeightsRecord("random", seed=0)))
     return reconstruct(model, photos, USER_WORLD.apply_to_extrinsics(cameras), originals, options=options).prediction
@@ -117,7 +122,7 @@ def run(
 
 def assert_on_the_plane(prediction: Prediction) -> None:
     """Depth, cameras and Gaussians in the user's world."""
-    points = unproject_depth(prediction.depth, prediction.intrinsics, prediction.extrinsics).reshape(-1, 3)
+    points = unproject_depth(prediction.depth, prediction.intrinsics, prediction.extrinsics)[prediction.valid]
     for cloud in (points, prediction.gaussians.means):
         np.testing.assert_allclose(USER_WORLD.inverse().apply(cloud) @ NORMAL, OFFSET, atol=1e-4)
     np.testing.assert_allclose(prediction.gaussians.scales, 0.1 * USER_WORLD.scale, rtol=1e-4)
@@ -141,8 +146,12 @@ def test_aligned_whatever_the_resizing(method: str) -> None:
 
 @pytest.mark.filterwarnings("default::recon.messages.ReconWarning")
 @pytest.mark.parametrize("method", ["upper_bound_resize", "upper_bound_crop"])
-def test_aligned_after_a_common_crop(method: str) -> None:
-    assert_on_the_plane(run(4, method=method, sizes=((300, 420), (360, 420))))
+@pytest.mark.parametrize("mixed_sizes", ["own", "crop"])
+def test_aligned_with_photos_of_two_sizes(method: str, mixed_sizes: MixedSizes) -> None:
+    prediction = run(4, method=method, sizes=((300, 420), (360, 420)), mixed_sizes=mixed_sizes)
+    assert_on_the_plane(prediction)
+    assert prediction.valid.all() == (mixed_sizes == "crop")
+    assert prediction.valid[1::2].all()
 
 
 def test_nested_networks_too() -> None:
