@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.choices import WeightsOptions
+from recon.choices import SplatOptimisation, WeightsOptions
 from recon.cli.command import Command, CommandOptions
 from recon.cli.run import RunSettings, run
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
 from recon.options import asked_for, like, option, part_of
 
-_ONLY_WITH_MODELS = ("cameras", "weights")
+_ONLY_WITH_MODELS = ("cameras", "weights", "gs_iterations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class EvalSettings(EvalOptions, CommandOptions):
     )
     cameras: str | None = like(RunSettings, "cameras", help="With --model: 'sfm', or a file, as for `recon run`.")
     weights: str = like(WeightsOptions, "weights", help="With --model: as for `recon run`.")
+    gs_iterations: int | None = like(SplatOptimisation, "gs_iterations", help="With --model: as for `recon run`.")
     out: Path = option(Path("outputs/eval"), help="Folder for eval.json, and with --model for the results.")
 
 
@@ -80,6 +81,7 @@ def _run_on_scene(scene: Path, settings: EvalSettings, out: Path) -> dict[str, P
                 model=name,
                 cameras=settings.cameras,
                 weights="official" if name == MVS else settings.weights,
+                gs_iterations=settings.gs_iterations,
                 export="npz-gs_ply",
                 out=folder,
             )

@@ -625,7 +625,7 @@ class TestModels:
         assert main(["models"]) == 0
         head, *rows = capsys.readouterr().out.splitlines()
         assert head.split() == ["model", "parameters", "abilities", "licence", "cached"]
-        assert [row.split()[0] for row in rows] == [*preset_names(), "mvs"]
+        assert [row.split()[0] for row in rows] == [*preset_names(), "mvs", "measured"]
         large = rows[preset_names().index("da3-large")]
         assert "CC BY-NC 4.0" in large
         assert f"{load_preset('da3-large').parameters / 1e6:,.0f} M" in large

@@ -36,7 +36,7 @@ def scene(rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.mark.slow
 def test_models_are_run_and_compared(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    models = ["--model", "mvs", "--model", "da3-small"]
+    models = ["--model", "mvs", "--model", "da3-small", "--gs-iterations", "0"]
     assert main(["eval", str(scene), *models, "--cameras", "corner/cameras.json", "--out", "result"]) == 0
     printed = capsys.readouterr().out.splitlines()
     start = printed.index("corner: sample scene, 4 views")
