@@ -213,7 +213,19 @@ class CpuRenderer:
 
     def spread(self, function: Callable[[Any], Any], arguments: Any) -> list[Any]:
         """`function` of each argument, on all threads."""
-        return list((map if self._pool is None else self._pool.map)(function, arguments))
+        arguments = list(arguments)
+        if self._pool is None:
+            return [function(argument) for argument in arguments]
+        found: list[Any] = [None] * len(arguments)
+        places = iter(range(len(arguments)))
+
+        def work() -> None:  # each thread takes the next one: to hand them out singly costs more than some take
+            for place in places:
+                found[place] = function(arguments[place])
+
+        for thread in [self._pool.submit(work) for _ in range(self._threads)]:
+            thread.result()
+        return found
 
     def _room_for_pairs(self, count: int) -> NDArray[np.uint64]:
         if len(self._pairs) < count:

@@ -150,7 +150,7 @@ def compare_with_torch(start: Gaussians, prediction: Prediction, ours: Cost) -> 
             losses.append(training.step(prediction.processed_images[view], cameras[view], INTRINSICS))
 
     train(1)
-    theirs = per_step(train, 1, 3, repeats=2)
+    theirs = per_step(train, 2, 6, repeats=1)
     print(f"eager torch on 2 threads: a step {theirs}; {theirs.cores / ours.cores:.0f}x ours in core-seconds, ", end="")
     print(f"{theirs.wall / ours.wall:.0f}x in time; its loss {losses[0]:.4f} -> {losses[-1]:.4f}", flush=True)
 
@@ -174,7 +174,7 @@ def compare_with_opensplat(binary: Path, start: Gaussians, prediction: Predictio
             ]
             subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
 
-        theirs = per_step(train, 2, 8, repeats=1)
+        theirs = per_step(train, 2, 14, repeats=1)
     print(f"OpenSplat: a step {theirs}; {theirs.cores / ours.cores:.1f}x ours in core-seconds, ", end="")
     print(f"{theirs.wall / ours.wall:.1f}x in time", flush=True)
 
