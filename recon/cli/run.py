@@ -71,6 +71,7 @@ def carry_out(
     choose: Callable[[RunSettings], Choice],
     start: SplatStart | None = None,
     said: Sequence[str] = (),
+    ending: str = "",
 ) -> None:
     """The road of every command that makes a run.
 
@@ -80,6 +81,7 @@ def carry_out(
         choose: gives what makes the depth.
         start: what splats begin from, where the command is to train some.
         said: what was warned of before.
+        ending: of the name of the folder for its results, where none is given.
     """
     from recon.cli.report import ProgressReport, print_summary, report_warnings
     from recon.export import check_options, parse_formats
@@ -94,7 +96,7 @@ def carry_out(
 
     if not settings.inputs:
         raise InputError(f"no photos given: recon {name} FOLDER, or recon {name} PHOTO...")
-    out = settings.out if settings.out is not None else default_folder(settings.inputs)
+    out = settings.out if settings.out is not None else default_folder(settings.inputs, ending)
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     check_options(export_kwargs, options)

@@ -52,7 +52,7 @@ def train_splats(settings: TrainSplatsSettings) -> None:
             return choose(settings)
         return choose(replace(settings, model=MVS)) if start.needs_depth else without_depth()
 
-    carry_out("train-splats", settings, choose_for_start, start, said)
+    carry_out("train-splats", settings, choose_for_start, start, said, ending="-splats")
 
 
 TRAIN_SPLATS = Command("train-splats", TrainSplatsSettings, train_splats)

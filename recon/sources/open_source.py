@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from recon.choices import MaskOptions, SourceOptions
 from recon.errors import InputError
+from recon.messages import warn
 from recon.options import asked_for, meant, part_of
 from recon.sources.given_paths import given_paths
 from recon.sources.images import ImageLike, ImageSource
@@ -18,6 +19,7 @@ from recon.sources.masked import with_masks
 from recon.sources.source import Source
 from recon.sources.thinned import EVERY_KIND, thinned
 from recon.sources.unread import refuse_unread
+from recon.sources.unused_cameras import unused_cameras
 
 PhotoSource: TypeAlias = ImageLike | Sequence[ImageLike] | Iterator[ImageLike] | Source
 
@@ -64,6 +66,8 @@ def _opened(source: ImageLike | Sequence[ImageLike] | Iterator[ImageLike], optio
             )
         if forced is None:
             refuse_unread(path, alone=alone)
+            for message in unused_cameras(path):
+                warn(message)
     _check_heeded(options, PHOTOS)
     return thinned(with_masks(ImageSource.of(entries), masks), options)
 
