@@ -20,7 +20,7 @@ class DemoSettings(CommandOptions):
 
     scene: str | None = option(None, help="Which of the sample scenes [the first].")
     out: Path | None = option(None, help="Folder for the results [outputs/demo/SCENE].")
-    gs_seconds: float | None = like(SplatOptimisation, "gs_seconds", default=45.0)
+    gs_seconds: float | None = like(SplatOptimisation, "gs_seconds", default=38.0)
 
 
 def demo(settings: DemoSettings) -> None:
