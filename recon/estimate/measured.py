@@ -10,7 +10,7 @@ import numpy as np
 
 from recon.errors import InputError
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
-from recon.geometry.cameras import to_3x4
+from recon.estimate.given_cameras import with_given_cameras
 from recon.types import MadeBy, Prediction
 
 if TYPE_CHECKING:
@@ -50,21 +50,9 @@ class MeasuredDepth:
                 "model measured: the input brings no depth with its cameras, as captures with LiDAR do; leave --model "
                 "out, or take mvs or a network"
             )
-        cameras = views.cameras
-        assert cameras.world_to_camera is not None
-        assert cameras.intrinsics is not None
         known = np.isfinite(views.depths)
-        return Prediction(
-            depth=np.where(known, views.depths, 0).astype(np.float32),
-            processed_images=views.pixels,
-            made_by=MadeBy("measured", self.profile.name),
-            extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32),
-            intrinsics=cameras.intrinsics.astype(np.float32),
-            units="aligned",
-            image_names=tuple(views.names),
-            original_sizes=views.original_sizes,
-            processed_to_original=views.processed_to_original,
-        )
+        depth = np.where(known, views.depths, 0).astype(np.float32)
+        return with_given_cameras(views, depth, MadeBy("measured", self.profile.name))
 
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""

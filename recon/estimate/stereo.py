@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from recon.choices import STEREO
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
+from recon.estimate.given_cameras import with_given_cameras
 from recon.estimate.own_sizes import from_corner, to_corner
-from recon.geometry.cameras import to_3x4
 from recon.types import MadeBy, Prediction
 
 if TYPE_CHECKING:
@@ -78,23 +78,9 @@ class StereoEstimator:
 
         Raises InputError as `recon.stereo.multi_view.multi_view_depth`.
         """
-        cameras = views.cameras
         found = _depth(views, self.options, progress)
-        assert cameras.world_to_camera is not None
-        assert cameras.intrinsics is not None
-        return Prediction(
-            depth=found.depth,
-            processed_images=views.pixels,
-            conf=found.conf,
-            filled=found.filled if self.options.fill else None,
-            made_by=MadeBy("stereo", self.profile.name),
-            extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32),
-            intrinsics=cameras.intrinsics.astype(np.float32),
-            units="aligned",
-            image_names=tuple(views.names),
-            original_sizes=views.original_sizes,
-            processed_to_original=views.processed_to_original,
-        )
+        prediction = with_given_cameras(views, found.depth, MadeBy("stereo", self.profile.name))
+        return replace(prediction, conf=found.conf, filled=found.filled if self.options.fill else None)
 
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""

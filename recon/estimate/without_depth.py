@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recon.estimate.estimator import Abilities, Fit, Needs, Profile, Wishes
-from recon.geometry.cameras import to_3x4
+from recon.estimate.given_cameras import with_given_cameras
 from recon.types import Prediction
 
 if TYPE_CHECKING:
@@ -44,19 +44,7 @@ class WithoutDepth:
         progress: TellPart | None = None,
     ) -> Prediction:
         """As `Estimator.estimate`: depth is 0 everywhere, which is none."""
-        cameras = views.cameras
-        assert cameras.world_to_camera is not None
-        assert cameras.intrinsics is not None
-        return Prediction(
-            depth=np.zeros(views.pixels.shape[:3], np.float32),
-            processed_images=views.pixels,
-            extrinsics=to_3x4(cameras.world_to_camera).astype(np.float32),
-            intrinsics=cameras.intrinsics.astype(np.float32),
-            units="aligned",
-            image_names=tuple(views.names),
-            original_sizes=views.original_sizes,
-            processed_to_original=views.processed_to_original,
-        )
+        return with_given_cameras(views, np.zeros(views.pixels.shape[:3], np.float32), made_by=None)
 
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""
