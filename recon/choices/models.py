@@ -1,0 +1,102 @@
+"""What finds depth, and how it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon.choices.words import (
+    NETWORK,
+    ONNX_FILE,
+    STEREO,
+    Device,
+    Engine,
+    OnnxNormalise,
+    OutputKind,
+    Precision,
+    Provider,
+)
+from recon.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions(Options):
+    """Weights."""
+
+    weights: str = option(
+        "official",
+        help="'official', 'none' (random), a weights file, a checkpoint folder, or a hub id.",
+        used_by=(NETWORK,),
+        may_be_path=True,
+    )
+    revision: str | None = option(None, help="Branch, tag or commit of the hub repository.", used_by=(NETWORK,))
+    commercial_only: bool = option(False, help="Refuse weights whose licence forbids commercial use.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(WeightsOptions):
+    """Network."""
+
+    precision: Precision = option(
+        "auto",
+        help="Of the encoder; the rest is float32. auto: fp32 on CPU, bf16 or fp16 on CUDA.",
+        used_by=(NETWORK,),
+    )
+    device: Device = option(
+        "auto", help="Where depth is found. auto: cuda, else mps, else cpu.", used_by=(NETWORK, STEREO)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOption(Options):
+    """Random numbers."""
+
+    seed: int = option(
+        0, help="Of everything random: made-up weights, cameras, sampling of points.", least=0, most=2**63 - 1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxFileOptions(Options):
+    """ONNX file."""
+
+    onnx: Path | None = option(None, help="ONNX file of a single-view network to run instead of a network in torch.")
+    output_kind: OutputKind | None = option(
+        None,
+        help="What an ONNX file's output is, where neither the file nor its name says: depth or disparity.",
+        used_by=(ONNX_FILE,),
+    )
+    onnx_normalise: OnnxNormalise | None = option(
+        None,
+        help="inside: the ONNX file normalises photos itself, from 0 to 1 (to 255 where its graph shows that); "
+        "inside-255: from 0 to 255; outside: it does not [as the file says, else outside].",
+        used_by=(ONNX_FILE,),
+    )
+    provider: Provider = option(
+        "auto",
+        help="Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu.",
+        used_by=(ONNX_FILE,),
+    )
+    threads: int | None = option(
+        None, help="Threads of an ONNX file on the CPU [all cores].", least=1, used_by=(ONNX_FILE,)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorOptions(NetworkOptions, OnnxFileOptions, SeedOption):
+    """What finds depth."""
+
+    model: str = option(
+        "auto",
+        help="Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, 'measured' for the "
+        "depth that a capture with LiDAR brings, or auto: da3-large or another any-view preset whose weights are there "
+        "or can be downloaded, else mvs. With an ONNX file, the preset it holds where it does not say so itself.",
+    )
+    engine: Engine = option(
+        "recon", help="'reference': the network of an installed depth-anything-3.", used_by=(NETWORK,)
+    )
+    fill: bool = option(
+        False,
+        help="With mvs: complete the pixels it finds no depth for from those around, at the lowest confidence.",
+        used_by=(STEREO,),
+    )

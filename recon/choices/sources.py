@@ -1,0 +1,115 @@
+"""Photos, what is masked in them, their cameras, and the size at which they are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon.choices.words import ProcessResMethod
+from recon.errors import InputError
+from recon.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrictOption(Options):
+    """Photos."""
+
+    strict: bool = option(False, help="Stop at a photo that cannot be used instead of leaving it out.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshOption(Options):
+    """Results."""
+
+    fresh: bool = option(
+        False, help="Compute everything anew, instead of going on from what an earlier run into the folder has kept."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions(Options):
+    """Masks."""
+
+    masks: Path | None = option(
+        None,
+        help="Folder of pictures named like the photos (a.jpg.png or a.png for a.jpg, in sub-folders likewise), or one "
+        "picture for all photos: black is left out, beside what a photo's own transparency leaves out.",
+    )
+    invert_masks: bool = option(False, help="Leave out what is white in the masks, not what is black.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.invert_masks and self.masks is None:
+            raise InputError("invert_masks is for masks, and none are given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(MaskOptions, StrictOption):
+    """Input."""
+
+    input_kind: str | None = option(
+        None, help="Open the input as this kind, whatever it looks like [by its content]", metavar="KIND"
+    )
+    every: int = option(1, help="Take each so many-th photo, or frame of a video.", least=1)
+    limit: int | None = option(None, help="Take at most this many photos or frames, the first ones [all].", least=1)
+    ordered: bool = option(
+        False,
+        help="The photos follow each other in time, in the order of their names, as frames of a video do: structure "
+        "from motion compares neighbours.",
+    )
+    fps: float | None = option(None, help="Of a video: take this many frames a second [2, 20 to 60 in all].", above=0)
+    frames: int | None = option(None, help="Of a video: take this many frames, evenly in time [by fps].", least=1)
+    start: float | str | None = option(
+        None, help="Of a video: leave out what comes before, in seconds or h:m:s [its beginning].", metavar="TIME"
+    )
+    end: float | str | None = option(
+        None, help="Of a video: leave out what comes from there on, in seconds or h:m:s [its end].", metavar="TIME"
+    )
+    sharpest: bool = option(
+        True, help="Of a video: take the sharpest frame of each interval; off, and with every: the first."
+    )
+    images: Path | None = option(
+        None,
+        help="Folder of the photos of a COLMAP model, a transforms.json or a cameras.json [images beside it, or where "
+        "it says].",
+        metavar="FOLDER",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraOptions(Options):
+    """Cameras."""
+
+    convention: str | None = option(
+        None,
+        help="What plain matrices of cameras are (arrays, .npz, .npy, lines of numbers): w2c or c2w, opencv or opengl, "
+        "or both, as in c2w-opengl [as the file's format has it, else w2c-opencv].",
+        metavar="CONVENTION",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputsOption(Options):
+    """Photos."""
+
+    inputs: tuple[Path, ...] = option(
+        (),
+        help="Photos, folders or ZIP archives of photos, patterns ('photos/*.jpg'), lists (.txt, a path on each line); "
+        "or a video.",
+        positional=True,
+        metavar="INPUT",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(Options):
+    """Size of what the network sees."""
+
+    process_res: int | None = option(
+        None, help="Pixels of the side that process_res_method bounds [as the network was trained].", least=14
+    )
+    process_res_method: ProcessResMethod | None = option(
+        None,
+        help="Which side process_res bounds: the longer (upper_bound) or the shorter (lower_bound); and whether the "
+        "other is resized or cropped to a multiple of 14 [as the network was trained].",
+    )
