@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import zlib
@@ -33,6 +34,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.verbosity < 0:  # the header was left out
         terminalreporter.write_line(pytest_report_header(terminalreporter.config))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `cuda` where there is no such GPU, or a package that the mark names is not installed."""
+    for mark in item.iter_markers("cuda"):
+        import torch
+
+        missing = [name for name in mark.args if importlib.util.find_spec(name) is None]
+        if missing or not torch.cuda.is_available():
+            pytest.skip(" and ".join(["needs CUDA", *missing]))
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,11 @@
 """Fitting splats to photos: a step beside a frame, one thread against two, eager torch and OpenSplat, in one run.
 
-    python -m tests.benchmarks.bench_splat_training [--count 200000] [--opensplat BINARY]
+    python -m tests.benchmarks.bench_splat_training [--count 200000] [--opensplat BINARY] [--device cuda]
 
 The scene is that of `bench_render`, splats of degree 1, seen by four cameras at 504 × 378. OpenSplat's CPU build is
 given the same photos, cameras and as many points, as a COLMAP model, and the time of two runs of different length tells
-that of its steps; where it is, has to be said. Times are of the machine alone.
+that of its steps; where it is, has to be said. Times are of the machine alone. With `--device cuda`, steps on a GPU
+(gsplat) come beside those of the CPU, and nothing else is measured.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from recon.choices import SplatOptimisation
+from recon.choices import RasterizerName, SplatOptimisation
 from recon.refine.optimise_splats import optimise_splats
+from recon.refine.optimised_splats import OptimisedSplats
 from recon.splats.cpu_renderer import CpuRenderer
 from recon.splats.rasterizer import RenderSettings
 from recon.types import Gaussians, Prediction
@@ -37,7 +39,7 @@ from tests.benchmarks.torch_training import TorchTraining
 COMPILE = """
 import time
 start = time.perf_counter(), time.process_time()
-from recon.choices import SplatOptimisation
+from recon.choices import RasterizerName, SplatOptimisation
 from recon.refine.optimise_splats import optimise_splats
 from tests.benchmarks.bench_splat_training import scene
 start_splats, prediction = scene(1000)
@@ -135,6 +137,24 @@ def measure_steps(start: Gaussians, prediction: Prediction) -> Cost:
     return steps[2]
 
 
+def compare_with_cuda(start: Gaussians, prediction: Prediction) -> None:
+    """Print what a step costs on CUDA and on all threads of the CPU, and what both come to in as many steps."""
+    count = 200
+    times = {}
+    for name in ("cpu", "gsplat"):
+
+        def fit(count: int, name: RasterizerName = name) -> OptimisedSplats:
+            options = SplatOptimisation(gs_iterations=count)
+            return optimise_splats(prediction, options, start=start, correct_cameras=False, rasterizer=name)
+
+        fit(2)
+        times[name] = per_step(fit, 5, 105, repeats=2)
+        after = fit(count).after
+        assert after is not None
+        print(f"{name}: a step {times[name]}; {after.psnr:.2f} dB after {count} steps", flush=True)
+    print(f"a step on CUDA is {times['cpu'].wall / times['gsplat'].wall:.1f}x as fast")
+
+
 def compare_with_torch(start: Gaussians, prediction: Prediction, ours: Cost) -> None:
     """Print what a step costs in eager torch."""
     torch.set_num_threads(2)
@@ -215,8 +235,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200_000, help="splats")
     parser.add_argument("--opensplat", type=Path, help="the program built for the CPU")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     arguments = parser.parse_args()
     start, prediction = scene(arguments.count)
+    if arguments.device == "cuda":
+        compare_with_cuda(start, prediction)
+        return
     ours = measure_steps(start, prediction)
     compare_with_torch(start, prediction, ours)
     if arguments.opensplat is None:

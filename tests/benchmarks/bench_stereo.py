@@ -1,11 +1,12 @@
 """Multi-view stereo on two threads: seconds a view beside a plane sweep in eager torch, and memory by number of views.
 
-    python -m tests.benchmarks.bench_stereo [--views 12] [--compared 2] [--without-memory]
+    python -m tests.benchmarks.bench_stereo [--views 12] [--compared 2] [--without-memory] [--device cuda]
 
 The scene is rendered, so that both sides are also held against its true depth. Torch scores the same planes with the
 same sources at every pixel, and no more; with windows averaged in one go, and once more along one axis after the other,
 which is faster. Recon sweeps at half size, refines slanted planes and keeps what other views confirm.
-Memory is measured on Linux alone.
+Memory is measured on Linux alone. With `--device cuda`, the same depth found on a GPU is held against that of the CPU,
+and nothing else is measured.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.images import to_grey
-from recon.stereo.multi_view import StereoOptions, multi_view_depth
+from recon.stereo.multi_view import Device, StereoOptions, multi_view_depth
 from recon.stereo.view_selection import plan_view
 from recon.types.cameras import Cameras
 from tests.benchmarks.torch_sweep import sweep_with_torch
@@ -109,6 +111,27 @@ def compare(count: int, compared: int) -> None:
         print(f"recon is {theirs / ours:.1f} times as fast")
 
 
+def compare_devices(count: int, device: Device) -> None:
+    """Print the time a view on all threads of the CPU and on `device`, and how much of their depth is alike."""
+    views = photograph(count)
+    sparse = surface_points(views)
+    found = {}
+    times = {}
+    for name in ("cpu", device):
+        options = replace(OPTIONS, threads=None, device=name)
+        multi_view_depth(views.images[:3], _first(views.cameras, 3), sparse.select_views([0, 1, 2]), options)
+        start = time.perf_counter()
+        found[name] = multi_view_depth(views.images, views.cameras, sparse, options).depth
+        times[name] = (time.perf_counter() - start) / count
+        report(name, times[name], found[name], views.depth)
+    both = (found["cpu"] > 0) & (found[device] > 0)
+    alike = np.abs(found[device][both] / found["cpu"][both] - 1) < 0.005
+    print(
+        f"{device} is {times['cpu'] / times[device]:.1f} times as fast; {alike.mean():.1%} within 0.5 % of each other, "
+        f"{((found['cpu'] > 0) == (found[device] > 0)).mean():.1%} kept or left out by both"
+    )
+
+
 def _first(cameras: Cameras, count: int) -> Cameras:
     assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
@@ -164,10 +187,14 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=12)
     parser.add_argument("--compared", type=int, default=2, help="views that torch does")
     parser.add_argument("--without-memory", action="store_true")
+    parser.add_argument("--device", default="cpu", choices=get_args(Device))
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure is not None:
         measure_memory(arguments.measure)
+        return
+    if arguments.device != "cpu":
+        compare_devices(arguments.views, arguments.device)
         return
     compare(arguments.views, arguments.compared)
     if sys.platform == "linux" and not arguments.without_memory:

@@ -85,6 +85,21 @@ def test_half_precision_encoder_stays_close(kind: str) -> None:
     assert 0 < error < 0.2  # random weights amplify rounding; that some rounding shows proves the encoder took it
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", list(TINY))
+def test_cuda_gives_what_the_cpu_gives(kind: str) -> None:
+    network, views = tiny_network(kind), images(3)
+    with torch.inference_mode():
+        expected = finish(network(views))
+        found = finish(network.to("cuda")(views.to("cuda")))
+        half = finish(network(views.to("cuda"), encoder_dtype=torch.bfloat16))
+    spread = expected.depth.std()
+    assert (found.depth.cpu() - expected.depth).abs().mean() <= 1e-3 * spread
+    assert (half.depth.cpu() - expected.depth).abs().mean() <= 0.2 * spread  # random weights amplify rounding
+    if expected.extrinsics is not None:
+        torch.testing.assert_close(found.extrinsics.cpu(), expected.extrinsics, rtol=1e-3, atol=1e-3)
+
+
 def test_camera_tokens_turn_into_cameras() -> None:
     with torch.inference_mode():
         output = tiny_network("any_view")(images(3))

@@ -5,7 +5,6 @@ On the CPU, the torch function over its rasterizer stands in for that of gsplat.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -33,9 +32,6 @@ from tests.seeds import numpy_random
 
 SIZE = (32, 44)
 EXPOSURE = np.array([1.1, 0.9, 1.05, 0.02, -0.03, 0.01])
-has_gsplat = pytest.mark.skipif(
-    not torch.cuda.is_available() or importlib.util.find_spec("gsplat") is None, reason="needs CUDA and gsplat"
-)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +126,7 @@ def test_steps_are_those_of_the_kernels(room: Prediction) -> None:
     compare(TorchUpdater(mine, rasterize, "cpu"), mine, room, 1e-3)
 
 
-@has_gsplat
+@pytest.mark.cuda("gsplat")
 def test_steps_with_gsplat_are_those_of_the_kernels(room: Prediction) -> None:
     mine = splats_of(room)
     compare(open_gsplat_updater(mine), mine, room, 1e-2)
@@ -149,6 +145,21 @@ def test_the_whole_loop_goes_through_torch(room: Prediction, monkeypatch: pytest
     assert found.after.psnr == pytest.approx(expected.after.psnr, abs=0.5)
     assert found.gaussians.sh_degree == 2
     assert len(found.gaussians) > len(start)
+
+
+@pytest.mark.cuda("gsplat")
+def test_the_whole_loop_on_cuda_is_as_good_as_on_the_cpu(room: Prediction) -> None:
+    start = from_depth(room)
+    options = SplatOptimisation(gs_iterations=60, gs_splats=2 * len(start), gs_densify="mcmc", gs_sh_degree=2)
+    found, expected = (
+        optimise_splats(room, options, start=start, correct_cameras=True, rasterizer=name) for name in ("gsplat", "cpu")
+    )
+    assert found.before is not None
+    assert found.after is not None
+    assert expected.after is not None
+    assert found.after.psnr > found.before.psnr + 2
+    assert found.after.psnr == pytest.approx(expected.after.psnr, abs=0.5)
+    assert len(found.gaussians) == len(expected.gaussians)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")

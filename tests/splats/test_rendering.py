@@ -66,9 +66,7 @@ def test_cpu_agrees_with_brute_force(scene: Scene) -> None:
 
 
 @each_scene
-@pytest.mark.skipif(
-    not torch.cuda.is_available() or importlib.util.find_spec("gsplat") is None, reason="needs CUDA and gsplat"
-)
+@pytest.mark.cuda("gsplat")
 def test_gsplat_agrees_with_brute_force(scene: Scene) -> None:
     assert_like_brute_force(scene, "gsplat", tolerance=1e-3, close=1e-3)
 

@@ -221,8 +221,9 @@ def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
 
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize("masked", [False, True])
-def test_torch_sweeps_and_refines_alike(case, pool, masked):
-    device = torch.device("cpu")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_torch_sweeps_and_refines_alike(case, pool, device, masked):
+    device = torch.device(device)
     matching = case.matching
     if masked:
         visible = np.ones(matching.sources.shape, bool)

@@ -67,6 +67,16 @@ def test_planes_are_recovered_to_a_fraction_of_a_percent(slopes):
     assert (errors < PIXEL).mean() > 0.98
 
 
+@pytest.mark.cuda
+def test_cuda_finds_the_depth_that_the_cpu_finds():
+    views = see([BACKGROUND, card(1, (0.2, 0, 4.0), 1.6, 0.3)], row())
+    here, there = (find(views, replace(OPTIONS, device=device)).depth for device in ("cpu", "cuda"))
+    both = (here > 0) & (there > 0)
+    assert ((here > 0) == (there > 0)).mean() > 0.98
+    assert (np.abs(there[both] / here[both] - 1) < 0.005).mean() > 0.97
+    assert np.median(relative_errors(there, views.depth)) < FIFTEENTH
+
+
 def test_confidence_marks_what_is_kept_and_is_bounded_by_the_number_of_checking_views():
     found = find(see([BACKGROUND], row()))
     assert found.depth.dtype == found.conf.dtype == np.float32
