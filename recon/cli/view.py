@@ -25,7 +25,9 @@ def view(settings: ViewSettings) -> None:
 
     from recon.cli.report import ProgressReport, report_warnings, say
     from recon.run.load import load
-    from recon.view import PageServer, page_of
+    from recon.view.app import make_app
+    from recon.view.page import page_of, page_routes
+    from recon.view.server import Address, Server
 
     with report_warnings(), ProgressReport() as progress:
         progress.begin(f"read {settings.result.name}")
@@ -33,12 +35,12 @@ def view(settings: ViewSettings) -> None:
         progress.begin("page")
         with tempfile.TemporaryDirectory() as folder:
             page = page_of(prediction, Path(folder))
-    with PageServer(page, settings.port) as server:
-        print(server.address, flush=True)
+    with Address(settings.port) as address, Server(make_app(page_routes(page), address.hosts), address) as server:
+        print(address.url, flush=True)
         say("Ctrl-C ends it")
         if settings.browser:
-            webbrowser.open(server.address)
-        server.serve_forever()
+            webbrowser.open(address.url)
+        server.wait()
 
 
 VIEW = Command("view", ViewSettings, view)

@@ -1,0 +1,42 @@
+"""An application from a list of routes, with what holds for every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute
+
+from recon.view.guard import Guard
+
+
+def make_app(
+    routes: Sequence[BaseRoute], hosts: Collection[str] | None, middleware: Sequence[Middleware] = ()
+) -> Starlette:
+    """The application that answers on `routes`.
+
+    Args:
+        routes: the first that fits a request answers it.
+        hosts: names of this server with the port; requests under others are refused. None: all are answered.
+        middleware: further, inside of what checks the host.
+    """
+    return Starlette(
+        routes=list(routes),
+        middleware=[Middleware(Guard, hosts=hosts), *middleware],
+        exception_handlers={HTTPException: _refused, Exception: _failed},  # type: ignore[dict-item]  # HTTPException
+    )
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """What failed is for whoever runs the server, who sees it on stderr; a client is not told of files and code."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return PlainTextResponse(f"{status.phrase}\n", status)

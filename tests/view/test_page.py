@@ -1,0 +1,85 @@
+"""A result that is served: to whom, and what."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+import pytest
+
+from recon.cli.main import main
+from recon.errors import InputError
+from recon.view.app import make_app
+from recon.view.page import page_routes
+from recon.view.server import LOOPBACK, Address, Server
+
+PAGE = b"<!doctype html>page"
+
+
+@pytest.fixture(scope="module")
+def address():
+    with Address(18080) as address, Server(make_app(page_routes(PAGE), address.hosts), address):
+        yield address
+
+
+def ask(address, method="GET", path="/", host=None, **headers):
+    connection = http.client.HTTPConnection(LOOPBACK, address.port, timeout=10)
+    connection.request(method, path, headers={"Host": host or f"{LOOPBACK}:{address.port}", **headers})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_the_page_and_nothing_else_is_there(address):
+    assert ask(address) == (200, PAGE)
+    assert ask(address, path="/?a=b") == (200, PAGE)
+    assert ask(address, "HEAD") == (200, b"")
+    assert ask(address, host=f"localhost:{address.port}") == (200, PAGE)
+    for path in ("/view.html", "/../etc/passwd", "//etc/passwd", "/%2e%2e/run.json"):
+        status, said = ask(address, path=path)
+        assert status == 404
+        assert b"passwd" not in said
+    assert ask(address, "POST")[0] == 405
+
+
+def test_only_this_machine_under_its_own_name_is_answered(address):
+    assert address.socket.getsockname()[0] == "127.0.0.1"
+    assert ask(address, host="elsewhere.example")[0] == 403
+    assert ask(address, host=f"elsewhere.example:{address.port}")[0] == 403
+    assert ask(address, "POST", Origin="http://elsewhere.example")[0] == 403
+    assert ask(address, "POST", Origin=f"http://127.0.0.1:{address.port}")[0] == 405
+
+
+def test_the_page_loads_nothing_and_is_kept_nowhere(address):
+    connection = http.client.HTTPConnection(LOOPBACK, address.port, timeout=10)
+    connection.request("GET", "/")
+    headers = dict(connection.getresponse().getheaders())
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    assert "server" not in headers
+
+
+def test_the_next_free_port_is_taken(address):
+    with Address(address.port) as second:
+        assert address.port < second.port <= address.port + 99
+        assert second.url == f"http://127.0.0.1:{second.port}/"
+
+
+def test_no_port_left():
+    with socket.socket() as taken:
+        try:
+            taken.bind((LOOPBACK, 65535))
+        except OSError:
+            pytest.skip("port 65535 is in use here")
+        with pytest.raises(InputError, match="--port"):
+            Address(65535)
+
+
+def test_an_address_of_another_machine():
+    with pytest.raises(InputError, match=r"198\.51\.100\.1"):
+        Address(18080, "198.51.100.1")
+
+
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert main(["view", str(tmp_path), "--no-browser"]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
