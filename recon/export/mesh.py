@@ -69,8 +69,18 @@ def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exporte
     Raises:
         InputError: no pixel, voxels too small for the memory (the message says which would do), or no surface.
     """
-    chosen, threshold = kept_pixels(prediction, options)
     prediction = with_cameras(prediction)
+    mesh, details = make_mesh(prediction, options)
+    normals = vertex_normals(mesh)
+    path = folder / f"mesh.{options.format}"
+    with atomic_write(path) as temporary:
+        details |= _write_file(temporary, mesh, normals, prediction, options.format)
+    return Exported((path,), details)
+
+
+def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[str, Any]]:
+    """The coloured surface of a prediction with cameras, and what the details say of it; errors as `write`."""
+    chosen, threshold = kept_pixels(prediction, options)
     depth = np.where(chosen, prediction.depth, 0).astype(np.float32)
     field, truncation = _fused(prediction, depth, chosen, options)
     mesh = extract_surface(field)
@@ -101,10 +111,7 @@ def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exporte
         truncation,
     )  # fmt: skip
     details |= {"vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
-    path = folder / f"mesh.{options.format}"
-    with atomic_write(path) as temporary:
-        details |= _write_file(temporary, replace(mesh, colors=colors), normals, prediction, options.format)
-    return Exported((path,), details)
+    return replace(mesh, colors=colors), details
 
 
 def voxel_size(prediction: Prediction, chosen: NDArray[np.bool_]) -> float:
