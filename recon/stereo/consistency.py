@@ -133,7 +133,7 @@ def _agree(  # type: ignore[no-untyped-def]
                     result[s, y, x] = np.float32(1) - off
 
 
-@compiled()
+@compiled(forceinline=True)
 def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-untyped-def]
     """Inverse depth between pixels, from those of the four around that are near what is expected; else 0."""
     height, width = inverse_depth.shape

@@ -87,14 +87,14 @@ def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
                 inverse_depth[y, x] = 0
 
 
-@compiled()
+@compiled(forceinline=True)
 def _beyond(inverse_depth, hole, row, column, w):  # type: ignore[no-untyped-def]
     """Whether a pixel lies clearly farther than inverse depth w, or in a large hole."""
     there = inverse_depth[row, column]
     return hole[row, column] or 0 < there < (1 - _FARTHER) * w
 
 
-@compiled()
+@compiled(forceinline=True)
 def _likeness(image, y, x, row, column):  # type: ignore[no-untyped-def]
     square = 0.0
     for channel in range(3):

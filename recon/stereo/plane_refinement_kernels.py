@@ -183,7 +183,7 @@ def _fill_window(reference, colours, wanted, x, y, count, noise, window):  # typ
     return mean, math.sqrt(max(square - mean * mean, np.float32(0)) + noise)
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _best_neighbour(scores, x, y, direction, reaches):  # type: ignore[no-untyped-def]
     """Column and row of the best-scored pixel in a direction; -1, -1 where none is scored."""
     height, width = scores.shape
@@ -342,7 +342,7 @@ def _moments(quads, visible, warp, size, source, x, y, plane, window, level, lim
     return (rs - s0 * mean) / (deviation * math.sqrt(variance)) if seen else np.float32(NO_SCORE)
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _add_equations(moments, source, level, noise, weight, normal):  # type: ignore[no-untyped-def]
     """Add one source's Gauss-Newton matrix (upper triangle: 6) and gradient of the correlation (3) to `normal`.
 
@@ -368,7 +368,7 @@ def _add_equations(moments, source, level, noise, weight, normal):  # type: igno
             place += 1
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _solve(normal):  # type: ignore[no-untyped-def]
     """Damped solution of the symmetric equations; zeros where the depth is not determined."""
     extra = normal[0] * np.float32(SLOPE_DAMPING)

@@ -162,7 +162,7 @@ def _sweep_band(  # type: ignore[no-untyped-def]
                 )
 
 
-@compiled()
+@compiled(forceinline=True)
 def _fill(rows, value):  # type: ignore[no-untyped-def]
     """Numba takes seconds to compile an assignment to a whole slice: it brings the text of its error message."""
     for row in rows:
@@ -170,7 +170,7 @@ def _fill(rows, value):  # type: ignore[no-untyped-def]
             row[x] = value
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _window_moments(values, radius, noise, mean, deviation):  # type: ignore[no-untyped-def]
     """Mean and standard deviation (noise included) of the reference over the window of each pixel of the band."""
     rows, width = mean.shape
@@ -192,7 +192,7 @@ def _window_moments(values, radius, noise, mean, deviation):  # type: ignore[no-
         _add_row(values[row], values[row], np.float32(-1), radius, sums)
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _sample_plane(  # type: ignore[no-untyped-def]
     quads,
     source_size,
@@ -244,7 +244,7 @@ def _sample_plane(  # type: ignore[no-untyped-def]
                 _visible_row(visible, fractions[0], fractions[1], places, source_size[1], inside[j - radius])
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _locate_row(  # type: ignore[no-untyped-def]
     start_u,
     start_v,
@@ -274,7 +274,7 @@ def _locate_row(  # type: ignore[no-untyped-def]
         places[x] = upper * stride + left
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _blend_row(quads, across, down, sampled):  # type: ignore[no-untyped-def]
     for x in range(len(sampled)):
         sampled[x] = bilinear(quads[x], across[x], down[x])[0]
@@ -290,7 +290,7 @@ def bilinear(quad, across, down):  # type: ignore[no-untyped-def]
     return above + down * (below - above) - np.float32(128), by_across, below - above
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _inside_row(start_u, start_v, start_z, step_u, step_v, step_z, right, bottom, inside):  # type: ignore[no-untyped-def]
     """Whether the pixels lie in front of the source and within half a pixel of its centres' rectangle."""
     half = np.float32(0.5)
@@ -303,7 +303,7 @@ def _inside_row(start_u, start_v, start_z, step_u, step_v, step_z, right, bottom
         )
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _visible_row(visible, across, down, places, stride, inside):  # type: ignore[no-untyped-def]
     """Leave True where the source's pixel nearest to the place of a sample is visible, too."""
     half = np.float32(0.5)
@@ -312,7 +312,7 @@ def _visible_row(visible, across, down, places, stride, inside):  # type: ignore
         inside[x] = inside[x] and visible[nearest]
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _add_row(sampled, values, sign, radius, sums):  # type: ignore[no-untyped-def]
     """Add (or take away) a row's samples, their squares, and their products with the reference to the column sums."""
     width = len(sampled)
@@ -327,7 +327,7 @@ def _add_row(sampled, values, sign, radius, sums):  # type: ignore[no-untyped-de
         third[x] += sign * sampled[x] * values[x]
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _across(sums, radius, wide):  # type: ignore[no-untyped-def]
     """Sum columns over the window's width; the border columns go on beyond the image."""
     width = wide.shape[1]
@@ -342,13 +342,13 @@ def _across(sums, radius, wide):  # type: ignore[no-untyped-def]
             _add_two(source[offset : offset + width], source[offset + 1 : offset + 1 + width], target)
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _add_two(first, second, target):  # type: ignore[no-untyped-def]
     for x in range(len(target)):
         target[x] += first[x] + second[x]
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _correlate(wide, mean, deviation, inside, noise, radius, correlation):  # type: ignore[no-untyped-def]
     over_area = np.float32(1) / np.float32((2 * radius + 1) ** 2)
     first, second, third = wide[0], wide[1], wide[2]
@@ -360,7 +360,7 @@ def _correlate(wide, mean, deviation, inside, noise, radius, correlation):  # ty
         correlation[x] = value if inside[x] else np.float32(NO_SCORE)
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _insert(candidate, place):  # type: ignore[no-untyped-def]
     """Leave the larger in `place`, the smaller in `candidate`."""
     for x in range(len(place)):
@@ -369,7 +369,7 @@ def _insert(candidate, place):  # type: ignore[no-untyped-def]
         place[x] = larger
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _average(leading, combined):  # type: ignore[no-untyped-def]
     share = np.float32(1) / np.float32(len(leading))
     first = leading[0]
@@ -381,7 +381,7 @@ def _average(leading, combined):  # type: ignore[no-untyped-def]
             combined[x] += row[x] * share
 
 
-@compiled(fastmath=FASTMATH)
+@compiled(fastmath=FASTMATH, forceinline=True)
 def _note_peaks(before, peak, after, inverse_depth, step, best_depth, best_score):  # type: ignore[no-untyped-def]
     """Keep the better of local maxima; their place is the vertex of the parabola through three planes' scores."""
     for x in range(len(peak)):
