@@ -60,6 +60,8 @@ class Option:
     """A flag of one letter beside the long one."""
     in_files: bool = True
     """Whether a file of settings may hold it."""
+    local: bool = False
+    """Whether it is for whoever sits at the machine alone: a service takes it from nobody else."""
     like: str | None = None
     """Name of the option of another class that this one takes its value from."""
     name: str = ""
@@ -129,6 +131,7 @@ def option(
     metavar: str | None = None,
     short: str | None = None,
     in_files: bool = True,
+    local: bool = False,
 ) -> Any:
     """A field of an `Options` class; without `default` it has to be given. The arguments are those of `Option`."""
     notes = Option(
@@ -143,6 +146,7 @@ def option(
         metavar=metavar,
         short=short,
         in_files=in_files,
+        local=local,
     )
     return field(default=default, metadata={_KEY: notes})
 

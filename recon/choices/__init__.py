@@ -7,6 +7,7 @@ or a function takes is put together from these.
 from recon.choices.files import CleanChoices, ExportChoices, FormatKwargs, FormatsOption
 from recon.choices.inference import InferenceOptions
 from recon.choices.models import EstimatorOptions, NetworkOptions, OnnxFileOptions, SeedOption, WeightsOptions
+from recon.choices.run import RunOptions
 from recon.choices.sources import (
     CameraOptions,
     FitOptions,
@@ -75,6 +76,7 @@ __all__ = [
     "Provider",
     "RasterizerName",
     "RefViewStrategy",
+    "RunOptions",
     "SeedOption",
     "SourceOptions",
     "SplatBudget",

@@ -28,8 +28,11 @@ class WeightsOptions(Options):
         help="'official', 'none' (random), a weights file, a checkpoint folder, or a hub id.",
         used_by=(NETWORK,),
         may_be_path=True,
+        local=True,
     )
-    revision: str | None = option(None, help="Branch, tag or commit of the hub repository.", used_by=(NETWORK,))
+    revision: str | None = option(
+        None, help="Branch, tag or commit of the hub repository.", used_by=(NETWORK,), local=True
+    )
     commercial_only: bool = option(False, help="Refuse weights whose licence forbids commercial use.")
 
 
@@ -41,9 +44,13 @@ class NetworkOptions(WeightsOptions):
         "auto",
         help="Of the encoder; the rest is float32. auto: fp32 on CPU, bf16 or fp16 on CUDA.",
         used_by=(NETWORK,),
+        local=True,
     )
     device: Device = option(
-        "auto", help="Where depth is found. auto: cuda, else mps, else cpu.", used_by=(NETWORK, STEREO)
+        "auto",
+        help="Where depth is found. auto: cuda, else mps, else cpu.",
+        used_by=(NETWORK, STEREO),
+        local=True,
     )
 
 
@@ -60,25 +67,34 @@ class SeedOption(Options):
 class OnnxFileOptions(Options):
     """ONNX file."""
 
-    onnx: Path | None = option(None, help="ONNX file of a single-view network to run instead of a network in torch.")
+    onnx: Path | None = option(
+        None, help="ONNX file of a single-view network to run instead of a network in torch.", local=True
+    )
     output_kind: OutputKind | None = option(
         None,
         help="What an ONNX file's output is, where neither the file nor its name says: depth or disparity.",
         used_by=(ONNX_FILE,),
+        local=True,
     )
     onnx_normalise: OnnxNormalise | None = option(
         None,
         help="inside: the ONNX file normalises photos itself, from 0 to 1 (to 255 where its graph shows that); "
         "inside-255: from 0 to 255; outside: it does not [as the file says, else outside].",
         used_by=(ONNX_FILE,),
+        local=True,
     )
     provider: Provider = option(
         "auto",
         help="Where an ONNX file runs. auto: cuda where onnxruntime has it, else cpu.",
         used_by=(ONNX_FILE,),
+        local=True,
     )
     threads: int | None = option(
-        None, help="Threads of an ONNX file on the CPU [all cores].", least=1, used_by=(ONNX_FILE,)
+        None,
+        help="Threads of an ONNX file on the CPU [all cores].",
+        least=1,
+        used_by=(ONNX_FILE,),
+        local=True,
     )
 
 
@@ -93,7 +109,10 @@ class EstimatorOptions(NetworkOptions, OnnxFileOptions, SeedOption):
         "or can be downloaded, else mvs. With an ONNX file, the preset it holds where it does not say so itself.",
     )
     engine: Engine = option(
-        "recon", help="'reference': the network of an installed depth-anything-3.", used_by=(NETWORK,)
+        "recon",
+        help="'reference': the network of an installed depth-anything-3.",
+        used_by=(NETWORK,),
+        local=True,
     )
     fill: bool = option(
         False,

@@ -22,7 +22,9 @@ class FreshOption(Options):
     """Results."""
 
     fresh: bool = option(
-        False, help="Compute everything anew, instead of going on from what an earlier run into the folder has kept."
+        False,
+        help="Compute everything anew, instead of going on from what an earlier run into the folder has kept.",
+        local=True,
     )
 
 

@@ -10,9 +10,9 @@ from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from recon.cli.command import Command
-from recon.cli.settings_file import read_settings_file
 from recon.errors import InputError
 from recon.options import Option, Options, meant, options_of
+from recon.run.settings_file import read_settings_file
 
 HELP_FLAGS = ("-h", "--help")
 _NUMBER = re.compile(r"-\.?\d")

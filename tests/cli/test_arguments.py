@@ -11,10 +11,10 @@ import pytest
 from recon.cli.arguments import help_text, parse
 from recon.cli.command import Command
 from recon.cli.main import COMMANDS
-from recon.cli.settings_file import settings_names
 from recon.errors import InputError
 from recon.export import EXPORTERS
 from recon.options import Options, option, options_of
+from recon.run.settings_file import settings_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ import recon.cli.eval
 import recon.cli.run
 import recon.estimate.choice
 import recon.models.ready
-import recon.run.pipeline
+import recon.run.from_settings
 from recon import DepthAnything3, __version__
 from recon.choices import InferenceOptions
 from recon.cli.main import main
@@ -197,7 +197,7 @@ class TestRun:
             arrived.append({"model": model, "inputs": inputs, **arguments})
             raise InputError("far enough")
 
-        monkeypatch.setattr(recon.run.pipeline, "reconstruct", stop)
+        monkeypatch.setattr(recon.run.from_settings, "reconstruct", stop)
         together = {name: given for name, given in GIVEN.items() if name != "conf_drop_percent"}  # one or the other
         flags = " ".join(flag for flag, _ in together.values())
         assert main(["run", "photos/0.png", "photos/1.png", *flags.split()]) == 2

@@ -10,7 +10,7 @@ import torch
 
 import recon.estimate.choice
 import recon.models.ready
-import recon.run.pipeline
+import recon.run.from_settings
 from recon.choices import InferenceOptions
 from recon.cli.export import ExportSettings
 from recon.cli.main import main
@@ -197,6 +197,6 @@ def test_stereo_runs_where_it_is_told_to(folder: Path, monkeypatch: pytest.Monke
         told.append(model.options.device)
         raise InputError("far enough")
 
-    monkeypatch.setattr(recon.run.pipeline, "reconstruct", stop)
+    monkeypatch.setattr(recon.run.from_settings, "reconstruct", stop)
     assert main(["run", "photos", "--model", "mvs", "--device", device]) == 2
     assert told == [device]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from recon.cli.run import RunSettings
-from recon.cli.settings_file import read_settings_file, settings_names
 from recon.errors import InputError
+from recon.run.settings_file import read_settings_file, settings_names
 
 
 def write(folder: Path, text: str) -> str:
