@@ -1,4 +1,4 @@
-"""The kernels give the same, to the bit, in the process that compiles them and in those that load them from the cache."""
+"""The kernels give the same, to the bit, in the process that compiles them and in those that load them."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def in_a_new_process(cache: Path) -> tuple[str, int]:
 
 @pytest.mark.slow
 def test_kernels_from_the_cache_give_what_those_just_compiled_gave(tmp_path: Path):
-    """A helper that is not inlined is compiled twice: by itself, and once more within the kernel that is kept. Which of the
-    two runs would depend on the process."""
+    """A helper that is not inlined is compiled twice: by itself, and once more within the kernel that is kept. Which of
+    the two runs would depend on the process."""
     compiled, hits = in_a_new_process(tmp_path)
     assert hits == 0
     loaded, hits = in_a_new_process(tmp_path)
