@@ -19,6 +19,7 @@ from recon.export.depth_vis import CLIPPED_PERCENT, DEPTH_COLORS, SKY_COLOR, col
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.packing import Packed, PackedSplats, pack_splats, quantise
 from recon.export.page_file import make_page, page_size, text_size
+from recon.export.page_layers import depth_step, layer_size, pack_depth, pack_sparse, page_mesh, sparse_colors
 from recon.export.points import PointCloud, PointOptions, check_cloud, select_points
 from recon.export.splats import SplatOptions, check_splats, select_splats
 from recon.files import atomic_write
@@ -34,6 +35,10 @@ _PHOTO_SHARE = 0.3
 """Of the size, at most this is for photos and their depth."""
 _POINT_SHARE = 0.25
 """At least this is for points, of what the photos leave, where there are splats as well."""
+_MESH_SHARE = 0.2
+_SPARSE_SHARE = 0.1
+_DEPTH_SHARE = 0.05
+"""Likewise for a mesh, sparse points, and depth in numbers, each of what is left."""
 _PHOTO_QUALITY = 85
 _UNITS = {"relative": "units", "aligned": "units", "metric": "m"}
 
@@ -49,6 +54,7 @@ class HtmlOptions(SplatOptions, PointOptions):
         least=1,
         most=500,
     )
+    mesh: bool = option(True, help="Fuse the depth into a mesh as well, coarser than the format `mesh` makes it.")
 
 
 @dataclass
@@ -81,6 +87,10 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
     content = _Content(describe(prediction, cloud, splats))
     room = int(options.max_mb * 1e6) - page_size() - len(str(content.scene)) - 20_000
     room -= _add_photos(content, prediction, int(room * _PHOTO_SHARE))
+    room -= _add_depth(content, prediction, int(room * _DEPTH_SHARE))
+    if options.mesh:
+        room -= _add_mesh(content, prediction, options, int(room * _MESH_SHARE))
+    room -= _add_sparse(content, prediction, int(room * _SPARSE_SHARE))
     packed = None if cloud is None else _pack_points(prediction, cloud)
     if splats is not None:
         needed = 0 if packed is None else sum(text_size(one.data) for one in packed.values())
@@ -94,7 +104,7 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
         temporary.write_bytes(page)
     if content.left_out:
         warn(f"{FILE_NAME} holds {' '.join(content.left_out)} html.max_mb={options.max_mb:g} is the limit")
-    counts = {name: (content.scene[name] or {"count": 0})["count"] for name in ("points", "splats")}
+    counts = {name: (content.scene[name] or {"count": 0})["count"] for name in ("points", "splats", "mesh", "sparse")}
     details = {**counts, "bytes": len(page), "left_out": content.left_out, "units": prediction.units}
     return Exported((path,), details)
 
@@ -128,6 +138,8 @@ def describe(prediction: Prediction, cloud: PointCloud | None, splats: Gaussians
         "facts": _facts(prediction, cloud, splats),
         "points": None,
         "splats": None,
+        "mesh": None,
+        "sparse": None,
         "left_out": [],
     }
 
@@ -162,6 +174,7 @@ def _view(prediction: Prediction, view: int) -> dict[str, Any]:
         "distance": float(np.median(depth)) if len(depth) else 1.0,
         "photo": None,
         "depth": None,
+        "depths": None,
     }
 
 
@@ -239,6 +252,43 @@ def _add_photos(content: _Content, prediction: Prediction, room: int) -> int:
             content.blocks[f"{kind}-{view}"] = data
             content.scene["views"][view][kind] = f"{kind}-{view}"
     return taken
+
+
+def _add_depth(content: _Content, prediction: Prediction, room: int) -> int:
+    """Put in depth in numbers of each view, fewer of them where they do not fit; returns the bytes taken."""
+    step = depth_step(prediction)
+    while True:
+        depths = [pack_depth(prediction, view, step) for view in range(len(prediction.depth))]
+        taken = sum(text_size(packed.data) for packed, _ in depths)
+        if taken <= room:
+            break
+        if step >= max(prediction.depth.shape[1:]):
+            return 0
+        step *= 2
+    for view, (packed, grid) in enumerate(depths):
+        content.scene["views"][view]["depths"] = content.add({str(view): packed}, "depths")[str(view)] | grid
+    return taken
+
+
+def _add_mesh(content: _Content, prediction: Prediction, options: HtmlOptions, room: int) -> int:
+    """Put in a mesh of the depth, where there is one; returns the bytes taken."""
+    packed = page_mesh(prediction, options, room)
+    if packed is None:
+        return 0
+    content.scene["mesh"] = {"count": packed["face"].count, "blocks": content.add(packed, "mesh")}
+    return layer_size(packed)
+
+
+def _add_sparse(content: _Content, prediction: Prediction, room: int) -> int:
+    """Put in the sparse points, where there are any; returns the bytes taken."""
+    if prediction.sparse is None or not len(prediction.sparse):
+        return 0
+    packed = pack_sparse(prediction.sparse, sparse_colors(prediction))
+    if layer_size(packed) > room:
+        content.left_out.append("no sparse points.")
+        return 0
+    content.scene["sparse"] = {"count": len(prediction.sparse), "blocks": content.add(packed, "sparse")}
+    return layer_size(packed)
 
 
 def _depth_picture(prediction: Prediction, view: int) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def read_page(path):
     scripts = Scripts(path.read_text(encoding="utf-8")).found
     scene = json.loads(scripts["scene"])
     blocks = {}
-    for layer in ("points", "splats"):
+    for layer in ("points", "splats", "mesh", "sparse"):
         for name, one in (scene[layer] or {"blocks": {}})["blocks"].items():
             data = base64.b64decode(scripts[one["block"]])
             blocks[layer, name] = Packed(data, one["count"], one["bits"], tuple(one["low"]), tuple(one["high"]))
