@@ -57,8 +57,8 @@ def _video_shows_panoramas(path: Path) -> bool:
     width, height = stored_size(path)
     if width != 2 * height:
         return False
-    _, frame = next(VideoFile.probe(path).frames())
-    return looks_like_panorama(rgb_pixels(frame))
+    first = next(VideoFile.probe(path).frames(), None)
+    return first is not None and looks_like_panorama(rgb_pixels(first[1]))
 
 
 def _open_panoramas(path: Path, options: SourceOptions) -> Source:

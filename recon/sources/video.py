@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +24,18 @@ from recon.sources.in_flight import Admit
 from recon.sources.photo import Photo
 from recon.sources.video_choice import intervals
 from recon.sources.video_file import VideoFile
-from recon.sources.video_pixels import rgb_pixels, sharpness
+from recon.sources.video_pixels import UPRIGHT, display_matrix, rgb_pixels, sharpness
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
 _TOLD_EVERY = 10
 """Frames from one word of progress to the next."""
+_MOST_OF_ALL = 0.5
+"""Share of the frames from the first taken to the last, from which on decoding them again is less work than keeping."""
 _KEPT_AHEAD = 16
 """Frames decoded again that wait to be asked for."""
 
@@ -55,8 +62,9 @@ class ChosenFrame:
 class VideoSource:
     """Frames of a video; see `recon.sources.source.Source`.
 
-    The video is decoded once, when the names are asked for first: which frames of it are the sharpest, and which can be
-    decoded at all, is not known before. Those taken go into a temporary file.
+    The video is decoded when the names are asked for first: which frames of it are the sharpest, and which can be
+    decoded at all, is not known before. Those taken go into a temporary file. Where nothing is to be chosen and most
+    frames of an intact file are taken, they are decoded as they are read, one after the other, and nothing is kept.
     """
 
     ordered = True
@@ -72,6 +80,7 @@ class VideoSource:
         self.path = path
         self._options = options
         self._upright = upright
+        self._matrix: tuple[float, float, float, float] | None = None  # of the first frame whose pixels were asked for
         self._file = VideoFile.probe(path)
         self._intervals = intervals(self._file.times, options, f"'{path}'")
         self._spool = FrameSpool() if spool is None else spool
@@ -114,10 +123,9 @@ class VideoSource:
         if frame.kept is not None:
             admit(frame.kept.height * frame.kept.width)
             return Photo(frame.name, self._spool.get(frame.kept))
-        wanted = {one.number for one in self.frames if one.kept is None}
-        found = self._again.frame(frame.number, wanted)
+        found = self._again.frame(frame.number, self._not_kept)
         if found is None:
-            raise InputError(f"frame {frame.number} of '{self.path}' can no longer be decoded")
+            raise InputError(f"frame {frame.number} of '{self.path}' cannot be decoded: the file is damaged there")
         admit(found.width * found.height)
         return Photo(frame.name, self._pixels(found))
 
@@ -126,9 +134,19 @@ class VideoSource:
         return file_content(self.path)
 
     @cached_property
+    def _not_kept(self) -> frozenset[int]:
+        """Numbers of the frames taken that are decoded again."""
+        return frozenset(frame.number for frame in self.frames if frame.kept is None)
+
+    @cached_property
     def _chosen(self) -> tuple[ChosenFrame, ...]:
         candidates = self._intervals.candidates
-        chosen = list(self._sharpest(candidates))
+        wanted = np.flatnonzero(candidates >= 0)
+        if self._file.intact and len(wanted) == self._intervals.count > _MOST_OF_ALL * (wanted[-1] - wanted[0] + 1):
+            self._intervals.say_if_usual(f"'{self.path}'", self._options.sharpest)
+            return tuple(ChosenFrame(n, float(self._file.times[n]), math.nan, None) for n in wanted.tolist())
+        with ThreadPoolExecutor(1) as keeper:  # pixels are converted and written while the next frames are decoded
+            chosen = list(_one_behind(keeper, self._taken, self._sharpest(candidates)))
         if not chosen:
             raise InputError(f"no frame of '{self.path}' can be decoded; copy it again or convert it to MP4 (H.264)")
         if len(chosen) < self._intervals.count:
@@ -137,8 +155,8 @@ class VideoSource:
         self._intervals.say_if_usual(f"'{self.path}'", self._options.sharpest)
         return tuple(chosen)
 
-    def _sharpest(self, candidates: NDArray[np.int64]) -> Iterator[ChosenFrame]:
-        """Of each interval the best frame, as soon as the interval is over."""
+    def _sharpest(self, candidates: NDArray[np.int64]) -> Iterator[tuple[float, int, VideoFrame]]:
+        """Of each interval the best frame with its sharpness and number, as soon as the interval is over."""
         wanted = np.flatnonzero(candidates >= 0)
         first, last = int(wanted[0]), int(wanted[-1])
         alone = np.bincount(candidates[wanted]) == 1
@@ -152,19 +170,33 @@ class VideoSource:
             if number % _TOLD_EVERY == 0:
                 tell("frames", number - first, last - first + 1)
             if best is not None and candidates[best[1]] != interval:
-                yield self._taken(*best)
+                yield best
                 best = None
-            score = float("nan") if alone[interval] else sharpness(frame)
+            score = math.nan if alone[interval] else sharpness(frame)
             if best is None or score > best[0]:
                 best = (score, number, frame)
         if best is not None:
-            yield self._taken(*best)
+            yield best
 
-    def _taken(self, score: float, number: int, frame: VideoFrame) -> ChosenFrame:
+    def _taken(self, best: tuple[float, int, VideoFrame]) -> ChosenFrame:
+        score, number, frame = best
         return ChosenFrame(number, float(self._file.times[number]), score, self._spool.add(self._pixels(frame)))
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        return rgb_pixels(frame, self._file.aspect, self._upright, f"'{self.path}'")
+        if self._matrix is None:
+            self._matrix = display_matrix(frame) if self._upright else UPRIGHT
+        return rgb_pixels(frame, self._file.aspect, self._matrix, f"'{self.path}'")
+
+
+def _one_behind(pool: ThreadPoolExecutor, work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+    """`work` of each item in order, in a thread of `pool` while the next item comes; no more than one waits."""
+    waiting: Future[Done] | None = None
+    for item in items:
+        if waiting is not None:
+            yield waiting.result()
+        waiting = pool.submit(work, item)
+    if waiting is not None:
+        yield waiting.result()
 
 
 class _DecodedAgain:
@@ -177,7 +209,7 @@ class _DecodedAgain:
         self._at = -1
         self._ahead: dict[int, VideoFrame] = {}
 
-    def frame(self, number: int, wanted: set[int]) -> VideoFrame | None:
+    def frame(self, number: int, wanted: frozenset[int]) -> VideoFrame | None:
         """Frame `number`; others of `wanted` that come before it are kept for a while. None where it does not come."""
         with self._lock:
             if number in self._ahead:

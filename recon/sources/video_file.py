@@ -40,6 +40,8 @@ class VideoFile:
     """Width of a pixel over its height."""
     stored_size: tuple[int, int]
     """Width and height of the frames as they are stored, before they are turned or stretched."""
+    intact: bool
+    """Whether the file says when each of its frames is shown and holds as much as it says."""
 
     @staticmethod
     def probe(path: Path) -> VideoFile:
@@ -57,10 +59,14 @@ class VideoFile:
             known = np.array(sorted(stamp for stamp in stamps if stamp is not None), np.int64)
             exact = len(known) == count and len(np.unique(known)) == count and unit is not None
             times = (known - known[0]) * float(unit) if exact and unit is not None else np.arange(count) / rate
-            _warn_of_early_end(path, stream.frames, count, _stated_seconds(container, stream), times, complete)
+            early = _ends_early(path, stream.frames, count, _stated_seconds(container, stream), times, complete)
+            if early is not None:
+                warn(early)
             aspect = float(stream.sample_aspect_ratio or 1)
             size = (stream.codec_context.width, stream.codec_context.height)
-        return VideoFile(path, times, known if exact else None, aspect if aspect > 0 else 1.0, size)
+        return VideoFile(
+            path, times, known if exact else None, aspect if aspect > 0 else 1.0, size, exact and early is None
+        )
 
     def frames(self, first: int = 0) -> Iterator[tuple[int, VideoFrame]]:
         """Frames that can be decoded, with their numbers, from number `first` on or a little before it."""
@@ -186,12 +192,14 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float:
     return (container.duration or 0) / _SECOND
 
 
-def _warn_of_early_end(
+def _ends_early(
     path: Path, stated_frames: int, count: int, stated: float, times: NDArray[np.float64], complete: bool
-) -> None:
+) -> str | None:
+    """What to say of a file that ends before it should; None for others."""
     seconds = float(times[-1] + (times[-1] - times[0]) / max(count - 1, 1))
     cut = stated_frames > 0 and count < _ENDS_EARLY * stated_frames
     cut = cut or (stated_frames == 0 and count > 1 and seconds < _ENDS_EARLY * stated - 1)
-    if cut or not complete:
-        whole = f"of {stated_frames} frames" if stated_frames > count else f"frames, {seconds:.1f} s of {stated:.1f} s"
-        warn(f"'{path}' ends early: {count} {whole} are there, which are used; copy it again for the rest")
+    if not cut and complete:
+        return None
+    whole = f"of {stated_frames} frames" if stated_frames > count else f"frames, {seconds:.1f} s of {stated:.1f} s"
+    return f"'{path}' ends early: {count} {whole} are there, which are used; copy it again for the rest"
