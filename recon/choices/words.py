@@ -46,3 +46,10 @@ OPTIMISED_SPLATS = "splats optimised to look like the photos"
 """Parts of a run that some options are for."""
 FORMATS = "export formats"
 """Stands for the export formats that take the option, as their own options say (`recon.options.like`)."""
+CLEANING_FILTERS = {
+    "edges": "at depth edges",
+    "agreement": "that other views look through",
+    "outliers": "far from all others",
+    "crop": "outside the crop",
+}
+"""What each filter of the cleaning takes, by its name in `run.json`."""

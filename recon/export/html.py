@@ -18,6 +18,7 @@ from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, DEPTH_COLORS, SKY_COLOR, color_depth
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.packing import Packed, PackedSplats, pack_splats, quantise
+from recon.export.page_facts import facts_of, in_words
 from recon.export.page_file import make_page, page_size, text_size
 from recon.export.page_layers import depth_step, layer_size, pack_depth, pack_sparse, page_mesh, sparse_colors
 from recon.export.points import PointCloud, PointOptions, check_cloud, select_points
@@ -28,7 +29,6 @@ from recon.geometry.located_depth import percentiles, with_cameras
 from recon.messages import warn
 from recon.options import option
 from recon.types import FloatArray, Gaussians, Prediction
-from recon.version import __version__
 
 FILE_NAME = "view.html"
 _PHOTO_SHARE = 0.3
@@ -84,8 +84,9 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
     prediction = with_cameras(prediction)
     cloud = _points(prediction, options)
     splats = None if prediction.gaussians is None else select_splats(prediction, options).gaussians
-    content = _Content(describe(prediction, cloud, splats))
-    room = int(options.max_mb * 1e6) - page_size() - len(str(content.scene)) - 20_000
+    facts = facts_of(prediction, splats)
+    content = _Content(describe(prediction, cloud, splats, facts))
+    room = int(options.max_mb * 1e6) - page_size() - len(str(content.scene)) - len(str(facts)) - 20_000
     room -= _add_photos(content, prediction, int(room * _PHOTO_SHARE))
     room -= _add_depth(content, prediction, int(room * _DEPTH_SHARE))
     if options.mesh:
@@ -99,7 +100,7 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
         _add_points(content, prediction, cloud, packed, room, options.seed)
     content.scene["left_out"] = content.left_out
     path = folder / FILE_NAME
-    page = make_page(content.scene, content.blocks)
+    page = make_page(content.scene, content.blocks, facts)
     with atomic_write(path) as temporary:
         temporary.write_bytes(page)
     if content.left_out:
@@ -109,8 +110,10 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
     return Exported((path,), details)
 
 
-def describe(prediction: Prediction, cloud: PointCloud | None, splats: Gaussians | None) -> dict[str, Any]:
-    """What the page shows, before its data.
+def describe(
+    prediction: Prediction, cloud: PointCloud | None, splats: Gaussians | None, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the page shows, before its data; `facts` are those of `recon.export.page_facts`.
 
     Views, each with `world_to_camera` (3×4, row by row), `intrinsics` (fx, fy, cx, cy) in pixels of `size`, and the
     median depth there; `up`, `centre` and `size` of the scene in its world.
@@ -135,7 +138,11 @@ def describe(prediction: Prediction, cloud: PointCloud | None, splats: Gaussians
         "depth_colors": (DEPTH_COLORS[np.linspace(0, 255, 10).round().astype(int)] / 255).round(4).tolist(),
         "first": 0,
         "views": views,
-        "facts": _facts(prediction, cloud, splats),
+        "facts": in_words(
+            facts,
+            None if cloud is None else len(cloud.points),
+            None if cloud is None else cloud.conf_threshold,
+        ),
         "points": None,
         "splats": None,
         "mesh": None,
@@ -176,56 +183,6 @@ def _view(prediction: Prediction, view: int) -> dict[str, Any]:
         "depth": None,
         "depths": None,
     }
-
-
-def _facts(prediction: Prediction, cloud: PointCloud | None, splats: Gaussians | None) -> list[tuple[str, str]]:
-    """What a person wants to know of the result."""
-    count, height, width = prediction.depth.shape
-    facts = [("Photos", f"{count}, {width} × {height} pixels processed")]
-    if prediction.made_by is not None:
-        facts.append(("Depth by", f"{prediction.made_by.name} ({prediction.made_by.kind})"))
-        licence = _licence(prediction)
-        if licence is not None:
-            facts.append(("Licence of the weights", licence))
-    facts.append(("Pixels with depth", f"{100 * prediction.valid.mean():.0f} %"))
-    facts.append(("Cameras", prediction.extrinsics_origin or "unknown origin"))
-    facts.append(("Units", prediction.units))
-    if cloud is not None:
-        threshold = "" if cloud.conf_threshold is None else f", confidence from {cloud.conf_threshold:.3g}"
-        facts.append(("Points", f"{len(cloud.points):,}{threshold}"))
-    if splats is not None:
-        facts.append(("Splats", f"{len(splats):,}, {prediction.gaussian_source}, degree {splats.sh_degree}"))
-    facts += _facts_of_run(prediction.run)
-    facts.append(("Made with", f"recon {__version__}"))
-    return facts
-
-
-def _facts_of_run(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the `run.json` of a result that was read says besides; an older one may lack any of it."""
-    facts = []
-    quality = run.get("quality") or {}
-    for name, key in (("Depth that views agree on", "depth_agreeing"), ("Depth confirmed", "depth_confirmed")):
-        if quality.get(key) is not None:
-            facts.append((name, f"{100 * quality[key]:.0f} %"))
-    if quality.get("reprojection_error") is not None:
-        facts.append(("Reprojection error", f"{quality['reprojection_error']:.2f} pixels"))
-    if run.get("seconds"):
-        facts.append(("Seconds", f"{sum(run['seconds'].values()):.0f}"))
-    facts += [("Warning", str(message)) for message in run.get("warnings") or ()]
-    return facts
-
-
-def _licence(prediction: Prediction) -> str | None:
-    """Of a network's weights, where its preset is known."""
-    from recon.models.presets import load_preset
-
-    assert prediction.made_by is not None
-    if prediction.made_by.kind != "network":
-        return None
-    try:
-        return load_preset(prediction.made_by.name).licence
-    except InputError:
-        return None
 
 
 def _add_photos(content: _Content, prediction: Prediction, room: int) -> int:

@@ -29,8 +29,11 @@ def text_size(data: bytes) -> int:
     return 4 * ((len(data) + 2) // 3) + 80
 
 
-def make_page(scene: Mapping[str, Any], blocks: Mapping[str, bytes]) -> bytes:
-    """The file that shows `scene` (see `recon.export.html.describe`), whose data are `blocks` by name."""
+def make_page(scene: Mapping[str, Any], blocks: Mapping[str, bytes], facts: Mapping[str, Any] | None = None) -> bytes:
+    """The file that shows `scene` (see `recon.export.html.describe`), whose data are `blocks` by name.
+
+    `facts` are for programs that read the file; see `recon.export.page_facts`.
+    """
 
     def read(name: str) -> str:
         return (PAGE / name).read_text(encoding="utf-8")
@@ -43,6 +46,7 @@ def make_page(scene: Mapping[str, Any], blocks: Mapping[str, bytes]) -> bytes:
     }
     parts = [_script("importmap", None, _json({"imports": modules}))]
     parts.append(_script("application/json", "scene", _json(scene)))
+    parts.append(_script("application/json", "facts-json", _json(facts or {})))
     parts += [_script("text/plain", name, base64.b64encode(data).decode()) for name, data in blocks.items()]
     parts.append(_script("module", None, read(_MAIN)))
     html = read("page.html").replace("/* page.css */", read("page.css"))

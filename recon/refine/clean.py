@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.choices import CleanChoices
+from recon.choices.words import CLEANING_FILTERS
 from recon.errors import InputError
 from recon.geometry.located_depth import check_points, with_cameras
 from recon.geometry.region import Region
@@ -36,12 +37,6 @@ TOLERANCE = 4.5
 """Views agree up to this many times what they differ by in the median: three standard deviations."""
 NEIGHBOURS = 12
 """Nearest points whose mean distance tells an outlier."""
-_NAMES = {
-    "edges": "at depth edges",
-    "agreement": "that other views look through",
-    "outliers": "far from all others",
-    "crop": "outside the crop",
-}
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ class Cleaning:
     def text(self) -> str:
         """One line; empty where nothing was left out."""
         shares = [
-            f"{100 * count / self.points:.2g} % {_NAMES[name]}"
+            f"{100 * count / self.points:.2g} % {CLEANING_FILTERS[name]}"
             for name, count in self.removed.items()
             if count and self.points
         ]

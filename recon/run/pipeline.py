@@ -199,23 +199,24 @@ def reconstruct(
         source = plan.source if known is None else known.source
         prediction = with_sparse_points(prediction, source.names, source.cameras, source.points)
         exported: dict[str, Exported] = {}
+        path, quality = None, None
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)
             with_photos = replace(prediction, originals=with_photos.originals)
-            exported = write_exports(with_photos, result, plan, plan.folder, stages, record, reuse)
-            record.remove_earlier_files()
-        all_warnings = tuple(dict.fromkeys((*estimator.warnings, *said, *of_opening, *warnings)))
-        path, quality = None, None
-        if record is not None:
             quality = Quality.of(prediction, None if by_sfm is None else by_sfm.reprojection_error)
-            path = record.finish(
-                **describe_result(replace(prediction, originals=with_photos.originals), by_sfm, quality),
-                cleaning=cleaning.entry,
-                optimised=None if optimised is None else {"start": plan.started_from, **optimised.entry},
-                not_optimised=plan.not_optimised,
-                dropped_images=[{"name": name, "reason": reason} for name, reason in depth.dropped],
-                warnings=all_warnings,
-            )
+            entries = {
+                **describe_result(with_photos, by_sfm, quality),
+                "cleaning": cleaning.entry,
+                "optimised": None if optimised is None else {"start": plan.started_from, **optimised.entry},
+                "not_optimised": plan.not_optimised,
+                "dropped_images": [{"name": name, "reason": reason} for name, reason in depth.dropped],
+            }
+            so_far = record.so_far(**entries, warnings=_unique(estimator.warnings, said, of_opening, warnings))
+            exported = write_exports(replace(with_photos, run=so_far), result, plan, plan.folder, stages, record, reuse)
+            record.remove_earlier_files()
+        all_warnings = _unique(estimator.warnings, said, of_opening, warnings)
+        if record is not None:
+            path = record.finish(**entries, warnings=all_warnings)
     return Reconstruction(
         prediction,
         exported,
@@ -228,6 +229,11 @@ def reconstruct(
         cleaning,
         quality,
     )
+
+
+def _unique(*messages: Sequence[str]) -> tuple[str, ...]:
+    """All of them, each where it comes first."""
+    return tuple(dict.fromkeys(message for several in messages for message in several))
 
 
 def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCameras:

@@ -23,6 +23,7 @@ from recon.run.record import (
     listed_files,
     read_record,
     state_of,
+    to_json,
     write_record,
 )
 
@@ -114,6 +115,11 @@ class RunRecord:
     def files_begun(self) -> bool:
         """Whether `begin_files` has been called."""
         return self._files_begun
+
+    def so_far(self, **entries: Any) -> dict[str, Any]:
+        """What the record will say, as far as it is known before files are written: as `read_record` would give it."""
+        found: dict[str, Any] = json.loads(to_json({**self._content, **entries, "exports": {}}))
+        return found
 
     def add(self, every: float = 0.0, **entries: Any) -> None:
         """Note entries, those of `exports` beside what is there; `every` so many seconds the file is written again."""

@@ -19,6 +19,7 @@ from recon.export.points import PointOptions, select_points
 from recon.geometry.quaternions import to_matrix
 from recon.messages import ReconWarning
 from recon.splats.rendering import render
+from recon.types import MadeBy
 from tests.export.browser import browse, find_browser
 from tests.seeds import numpy_random
 from tests.splats.scenes import random_gaussians
@@ -137,10 +138,47 @@ def test_what_the_page_holds(make_prediction, tmp_path):
 
 
 def test_what_a_run_says_of_itself_is_shown(make_prediction, tmp_path):
-    run = {"quality": {"depth_agreeing": 0.876}, "seconds": {"predict": 12.4, "load": 3.0}, "warnings": ["<b>dark"]}
+    run = {
+        "model": {"preset": "da3-large", "weights": {"licence": "CC BY-NC 4.0"}},
+        "quality": {"depth_agreeing": 0.876, "depth_difference": None},
+        "seconds": {"predict": 12.4, "load": 3.0},
+        "cleaning": {"points": 2000, "removed": {"edges": 50, "of_tomorrow": 10}, "tolerance": None},
+        "optimised": {"before": {"psnr": 20.04}, "after": {"psnr": 27.96}, "held_out_before": None},
+        "dropped_images": [{"name": "</script>.jpg", "reason": "cut short"}],
+        "warnings": ["<b>dark"],
+    }
+    made_by = MadeBy("network", "da3-large")
+    path = html.write(make_prediction(run=run, made_by=made_by, gaussians=True), tmp_path, WHOLE).files[0]
+    shown = [tuple(fact) for fact in read_page(path)[0]["facts"]]
+    assert {
+        ("Depth by", "da3-large (network)"),
+        ("Licence of the weights", "CC BY-NC 4.0"),
+        ("Units", "aligned"),
+        ("Depth that views agree on", "88 %"),
+        ("Splats against photos fitted to", "20.0 dB before fitting, 28.0 dB after"),
+        ("Left out at depth edges", "50 points, 2.5 %"),
+        ("Left out of_tomorrow", "10 points, 0.5 %"),
+        ("Seconds", "15"),
+        ("Of these", "predict 12.4, load 3.0"),
+        ("Photo left out", "</script>.jpg: cut short"),
+        ("Warning", "<b>dark"),
+    } <= set(shown)
+    facts = json.loads(Scripts(path.read_text(encoding="utf-8")).found["facts-json"])
+    assert facts["model"] == {"kind": "network", "name": "da3-large"}
+    assert facts["licence"] == "CC BY-NC 4.0"
+    assert facts["gaussians"] == {"source": "head", "count": 3 * 28 * 42, "degree": 2}
+    assert facts["optimised"] == {"before": 20.04, "after": 27.96}
+    for name in ("quality", "cleaning", "seconds", "dropped_images", "warnings"):
+        assert facts[name] == run[name]
+
+
+def test_facts_of_a_record_of_another_version(make_prediction, tmp_path):
+    run = {"quality": None, "seconds": "15", "cleaning": [], "warnings": None, "optimised": {"before": 3}, "model": "a"}
     path = html.write(make_prediction(run=run), tmp_path, WHOLE).files[0]
-    facts = [tuple(fact) for fact in read_page(path)[0]["facts"]]
-    assert {("Depth that views agree on", "88 %"), ("Seconds", "15"), ("Warning", "<b>dark")} <= set(facts)
+    facts = json.loads(Scripts(path.read_text(encoding="utf-8")).found["facts-json"])
+    assert facts["seconds"] == facts["quality"] == facts["optimised"] == {}
+    assert facts["licence"] is facts["model"] is None
+    assert facts["units"] == "aligned"
 
 
 def test_views_with_photos_of_their_own_size(make_prediction, tmp_path):

@@ -511,6 +511,18 @@ class TestBadPhotoAmongOthers:
         assert dropped["name"] == "1.png"
         assert "1.png" in dropped["reason"]
 
+    def test_the_page_says_so_as_the_record_does(self, folder: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        with pytest.warns(ReconWarning, match="left out"):
+            reconstruct(fake_model(), folder, options=SMALL, export_dir=out, export_format="html")
+        page, record = (out / "view.html").read_text(), json.loads((out / "run.json").read_text())
+        facts = json.loads(page.partition('id="facts-json">')[2].partition("</script>")[0])
+        for name in ("units", "quality", "cleaning", "dropped_images", "warnings"):
+            assert facts[name] == record[name], name
+        assert facts["dropped_images"][0]["name"] == "1.png"
+        assert facts["seconds"].items() <= record["seconds"].items()
+        assert {"load", "predict", "clean"} <= set(facts["seconds"])
+
     def test_sizes_of_the_others_are_still_checked(self, folder: Path, tmp_path: Path) -> None:
         path = tmp_path / "cameras.json"
         write_cameras(path, ["0.png", "2.png"], cameras_of([(999, 3)] * 2, user_cameras(2), original_intrinsics(2)))
