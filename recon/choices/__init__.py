@@ -6,7 +6,14 @@ or a function takes is put together from these.
 
 from recon.choices.files import CleanChoices, ExportChoices, FormatKwargs, FormatsOption
 from recon.choices.inference import InferenceOptions
-from recon.choices.models import EstimatorOptions, NetworkOptions, OnnxFileOptions, SeedOption, WeightsOptions
+from recon.choices.models import (
+    DeviceOption,
+    EstimatorOptions,
+    NetworkOptions,
+    OnnxFileOptions,
+    SeedOption,
+    WeightsOptions,
+)
 from recon.choices.run import RunOptions
 from recon.choices.sources import (
     CameraOptions,
@@ -56,6 +63,7 @@ __all__ = [
     "CleanChoices",
     "DepthFile",
     "Device",
+    "DeviceOption",
     "Engine",
     "EstimatorOptions",
     "ExportChoices",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.choices.models import SeedOption
+from recon.choices.models import DeviceOption, SeedOption
 from recon.choices.splats import SplatBudget
 from recon.choices.words import DEPTH_SPLATS, FORMATS, OPTIMISED_SPLATS, SPLATS, RasterizerName, SplatSource
 from recon.errors import InputError
@@ -73,7 +73,7 @@ class CleanChoices(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportChoices(CleanChoices, SeedOption, SplatBudget):
+class ExportChoices(CleanChoices, DeviceOption, SeedOption, SplatBudget):
     """What goes into the exported files.
 
     The options of formats take those of the same meaning from here (`recon.options.like`).

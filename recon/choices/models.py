@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recon.choices.words import (
+    FORMATS,
     NETWORK,
     ONNX_FILE,
     STEREO,
@@ -37,19 +38,25 @@ class WeightsOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions(WeightsOptions):
+class DeviceOption(Options):
+    """Network."""
+
+    device: Device = option(
+        "auto",
+        help="Where depth is found and meshes are fused. auto: cuda, else mps, else cpu; meshes know no mps.",
+        used_by=(NETWORK, STEREO, FORMATS),
+        local=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(DeviceOption, WeightsOptions):
     """Network."""
 
     precision: Precision = option(
         "auto",
         help="Of the encoder; the rest is float32. auto: fp32 on CPU, bf16 or fp16 on CUDA.",
         used_by=(NETWORK,),
-        local=True,
-    )
-    device: Device = option(
-        "auto",
-        help="Where depth is found. auto: cuda, else mps, else cpu.",
-        used_by=(NETWORK, STEREO),
         local=True,
     )
 

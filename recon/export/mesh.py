@@ -9,21 +9,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.choices import Device, DeviceOption
 from recon.errors import InputError, MissingExtraError
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.glb import place_in_gltf
 from recon.export.mesh_files import write_obj, write_ply
+from recon.export.mesh_fusion import Fusion, choose_fusion
 from recon.export.mesh_gltf import write_mesh_glb
 from recon.export.points import PixelOptions, check_cloud, kept_pixels
 from recon.files import atomic_write
 from recon.geometry.located_depth import with_cameras
 from recon.geometry.marching_cubes import extract_surface
 from recon.geometry.mesh import Mesh, vertex_normals, without_small_parts, without_unused_vertices
-from recon.geometry.mesh_colors import colors_from_photos
 from recon.geometry.tsdf import Field, TooManyBlocks, blocks_that_fit, fuse
 from recon.geometry.view_agreement import depth_maps, typical_difference
 from recon.messages import warn
-from recon.options import option
+from recon.options import like, option
 from recon.types import Prediction
 from recon.version import __version__
 
@@ -54,6 +55,9 @@ class MeshOptions(PixelOptions):
     small_parts: int = option(
         300, help="Leave out connected parts of fewer triangles; 0 keeps all. Counted before simplifying.", least=0
     )
+    device: Device = like(
+        DeviceOption, "device", help="Where depth is fused. auto: cuda where torch has it, else the CPU, as for mps."
+    )
 
 
 def check(prediction: Prediction, options: MeshOptions) -> None:
@@ -61,6 +65,7 @@ def check(prediction: Prediction, options: MeshOptions) -> None:
     check_cloud(prediction, options)
     if options.triangles is not None:
         _simplifier()
+    choose_fusion(options.device)
 
 
 def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exported:
@@ -82,7 +87,8 @@ def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[
     """The coloured surface of a prediction with cameras, and what the details say of it; errors as `write`."""
     chosen, threshold = kept_pixels(prediction, options)
     depth = np.where(chosen, prediction.depth, 0).astype(np.float32)
-    field, truncation = _fused(prediction, depth, chosen, options)
+    fusion = choose_fusion(options.device)
+    field, truncation = _fused(prediction, depth, chosen, options, fusion)
     mesh = extract_surface(field)
     if not len(mesh.faces):
         raise InputError(f"mesh: no surface at voxels of {field.voxel:.3g}: give mesh.voxel, smaller than what is seen")
@@ -106,7 +112,7 @@ def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[
     normals = vertex_normals(mesh)
     assert prediction.extrinsics is not None
     assert prediction.intrinsics is not None
-    colors = colors_from_photos(
+    colors = fusion.colors(
         mesh.vertices, normals, prediction.processed_images, depth, prediction.intrinsics, prediction.extrinsics,
         truncation,
     )  # fmt: skip
@@ -131,7 +137,11 @@ def voxel_size(prediction: Prediction, chosen: NDArray[np.bool_]) -> float:
 
 
 def _fused(
-    prediction: Prediction, depth: NDArray[np.float32], chosen: NDArray[np.bool_], options: MeshOptions
+    prediction: Prediction,
+    depth: NDArray[np.float32],
+    chosen: NDArray[np.bool_],
+    options: MeshOptions,
+    fusion: Fusion,
 ) -> tuple[Field, float]:
     """The field of the depth maps, and its truncation. Voxels that nobody asked for grow until the field fits."""
     assert prediction.extrinsics is not None
@@ -142,8 +152,9 @@ def _fused(
         try:
             truncation = options.truncation * voxel
             field = fuse(
-                depth, prediction.intrinsics, prediction.extrinsics, voxel, truncation, smooth=True, most_blocks=room
-            )
+                depth, prediction.intrinsics, prediction.extrinsics, voxel, truncation,
+                most_blocks=room, integrator=fusion,
+            )  # fmt: skip
         except TooManyBlocks as error:
             if options.voxel is not None:
                 fits = f"{error.voxel:.3g} fits"

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from recon.geometry.compiled import compiled
 
-_UNSEEN = 1e-9
+UNSEEN = 1e-9
 """Weight of a view that has a point in its image and does not see it."""
-_LEAST_COSINE = 0.05
+LEAST_COSINE = 0.05
 
 
 @compiled()
@@ -41,7 +41,7 @@ def blend(
             v = (p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3]) / away
             if not (0 <= u < width and 0 <= v < height):
                 continue
-            weight = _UNSEEN
+            weight = UNSEEN
             column, row = int(u), int(v)
             # At an outline the colour of a pixel may be that of another surface: all around must be near.
             near = True
@@ -52,7 +52,7 @@ def blend(
                 to_x, to_y, to_z = centres[view, 0] - x, centres[view, 1] - y, centres[view, 2] - z
                 squares = to_x * to_x + to_y * to_y + to_z * to_z
                 cosine = (normals[point, 0] * to_x + normals[point, 1] * to_y + normals[point, 2] * to_z) / squares**0.5
-                cosine = max(cosine, _LEAST_COSINE)
+                cosine = max(cosine, LEAST_COSINE)
                 weight = (1.0 if near else 1e-3) * cosine * cosine / squares
             left, top = min(max(u - 0.5, 0.0), width - 1.0), min(max(v - 0.5, 0.0), height - 1.0)
             i, j = min(int(left), max(width - 2, 0)), min(int(top), max(height - 2, 0))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,79 @@ class Field:
     """Side of a voxel."""
 
 
+class Integrator(Protocol):
+    """Where the two long steps of a fusion run; all give the same field but for rounding."""
+
+    def near_surface(
+        self,
+        depth: NDArray[np.float32],
+        intrinsics: NDArray[np.float64],
+        world_to_camera: NDArray[np.float64],
+        voxel: float,
+        truncation: float,
+        most: int,
+    ) -> NDArray[np.int64] | None:
+        """As `blocks_near_surface`."""
+        ...
+
+    def mean_distance(
+        self,
+        blocks: NDArray[np.int64],
+        inverse_depth: NDArray[np.float32],
+        projections: NDArray[np.float64],
+        voxel: float,
+        truncation: float,
+        smooth: bool,
+    ) -> NDArray[np.float32]:
+        """(B, 8, 8, 8) values of `Field`; arguments as of `recon.geometry.tsdf_kernel.integrate`."""
+        ...
+
+
+@dataclass(frozen=True)
+class CpuIntegrator:
+    """Compiled loops, by several threads."""
+
+    threads: int | None = None
+    """None takes all; the result is the same."""
+
+    def near_surface(
+        self,
+        depth: NDArray[np.float32],
+        intrinsics: NDArray[np.float64],
+        world_to_camera: NDArray[np.float64],
+        voxel: float,
+        truncation: float,
+        most: int,
+    ) -> NDArray[np.int64] | None:
+        """As `Integrator`."""
+        return blocks_near_surface(depth, intrinsics, world_to_camera, voxel, truncation, most)
+
+    def mean_distance(
+        self,
+        blocks: NDArray[np.int64],
+        inverse_depth: NDArray[np.float32],
+        projections: NDArray[np.float64],
+        voxel: float,
+        truncation: float,
+        smooth: bool,
+    ) -> NDArray[np.float32]:
+        """As `Integrator`."""
+        from recon.geometry.tsdf_kernel import integrate
+
+        field = np.empty((len(blocks), BLOCK, BLOCK, BLOCK), np.float32)
+        in_batches(
+            len(blocks),
+            lambda first, last: integrate(
+                first, last, blocks, inverse_depth, projections, voxel, truncation, smooth, field
+            ),
+            self.threads,
+        )
+        return field
+
+
+_ON_CPU = CpuIntegrator()
+
+
 def blocks_that_fit() -> int:
     """Blocks, with the mesh through them, that half the free memory of the machine has room for."""
     free = _UNKNOWN_MEMORY
@@ -83,7 +156,7 @@ def fuse(
     *,
     smooth: bool = True,
     most_blocks: int = MAX_BLOCKS,
-    threads: int | None = None,
+    integrator: Integrator = _ON_CPU,
 ) -> Field:
     """The field that the depth maps make together.
 
@@ -96,33 +169,24 @@ def fuse(
         smooth: interpolate depth between pixels, let near views count for more, and complete voxels that no view sees
             between those of one side of the surface; else the plain mean of pixels.
         most_blocks: that memory has room for.
-        threads: None takes all; the result is the same.
+        integrator: what does the work.
 
     Raises:
         TooManyBlocks: an InputError that says which size of voxels fits.
         InputError: sizes that are not positive, or depth too far away for such voxels.
     """
-    from recon.geometry.tsdf_kernel import integrate
-
     if not 0 < voxel <= truncation:
         raise InputError(f"TSDF fusion needs 0 < voxel ≤ truncation, got {voxel} and {truncation}")
     depth = np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
     cameras = np.asarray(intrinsics, np.float64), to_4x4(np.asarray(world_to_camera, np.float64))
-    blocks = blocks_near_surface(depth, *cameras, voxel, truncation, most_blocks)
+    blocks = integrator.near_surface(depth, *cameras, voxel, truncation, most_blocks)
     if blocks is None:
         fits = _fitting_voxel(depth, *cameras, voxel, truncation, most_blocks)
         raise TooManyBlocks(voxel, most_blocks, fits)
-    field = np.empty((len(blocks), BLOCK, BLOCK, BLOCK), np.float32)
     projections = np.ascontiguousarray(cameras[0] @ cameras[1][:, :3])
     inverse_depth = np.zeros_like(depth)
     np.divide(1, depth, out=inverse_depth, where=depth > 0)
-    in_batches(
-        len(blocks),
-        lambda first, last: integrate(
-            first, last, blocks, inverse_depth, projections, voxel, truncation, smooth, field
-        ),
-        threads,
-    )
+    field = integrator.mean_distance(blocks, inverse_depth, projections, voxel, truncation, smooth)
     if smooth:
         _fill_gaps(blocks, field)
     return Field(blocks, field, voxel)
@@ -155,7 +219,7 @@ def blocks_near_surface(
     from recon.geometry.tsdf_kernel import FULL, TOO_FAR, insert_blocks, rehash
 
     side = BLOCK * voxel
-    steps = int(np.ceil(4 * truncation / side)) + 2
+    steps = ray_steps(voxel, truncation)
     table, count = np.full(_FIRST_TABLE, -1, np.int64), 0
     camera_to_world = invert_rigid(world_to_camera)
     pixel_to_ray = camera_to_world[:, :3, :3] @ np.linalg.inv(intrinsics)
@@ -165,7 +229,7 @@ def blocks_near_surface(
                 depth[view], pixel_to_ray[view], camera_to_world[view, :3, 3], side, truncation, steps, table, count
             )
             if found == TOO_FAR:
-                raise InputError(f"TSDF voxels of {voxel:g} are too small for depth this far away")
+                raise depth_too_far(voxel)
             if found != FULL:
                 count = int(found)
                 break
@@ -177,8 +241,17 @@ def blocks_near_surface(
             rehash(keys, table)
         if count > most:
             return None
-    keys = np.sort(table[table >= 0])
-    return np.stack([(keys >> shift & (2 * _REACH - 1)) - _REACH for shift in _SHIFTS], axis=1)
+    return unpacked(np.sort(table[table >= 0]))
+
+
+def ray_steps(voxel: float, truncation: float) -> int:
+    """Points along a ray from one end of the truncation to the other that miss no block but at its corners."""
+    return int(np.ceil(4 * truncation / (BLOCK * voxel))) + 2
+
+
+def depth_too_far(voxel: float) -> InputError:
+    """For depth so far away that blocks have no number."""
+    return InputError(f"TSDF voxels of {voxel:g} are too small for depth this far away")
 
 
 def _fill_gaps(blocks: NDArray[np.int64], field: NDArray[np.float32]) -> None:
@@ -209,6 +282,11 @@ def packed(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
     """One number (B,) per block (B, 3), in the order of x, then y, then z."""
     x, y, z = (blocks + _REACH).T
     return np.asarray(x << _SHIFTS[0] | y << _SHIFTS[1] | z << _SHIFTS[2])
+
+
+def unpacked(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(B, 3) blocks of the numbers (B,) that `packed` gives."""
+    return np.stack([(keys >> shift & (2 * _REACH - 1)) - _REACH for shift in _SHIFTS], axis=1)
 
 
 def in_batches(count: int, work: Any, threads: int | None = None) -> None:

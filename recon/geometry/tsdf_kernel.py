@@ -17,9 +17,11 @@ SHIFTS = (42, 21, 0)
 """Bits by which x, y and z are shifted in such a key."""
 FULL, TOO_FAR = -1, -2
 """Answers of `insert_blocks` instead of a count."""
-_NEAR = 1.5
+SPHERE = 0.8661
+"""Radius of the sphere around a block, in its sides."""
+NEAR = 1.5
 """Truncations from the surface from which on depth need not be interpolated."""
-_ONE_SURFACE = 1.1
+ONE_SURFACE = 1.1
 """Ratio of depths within four pixels up to which they are interpolated."""
 
 
@@ -135,7 +137,7 @@ def integrate(
         field: (B, 8, 8, 8) changed in place; NaN where no view sees the voxel.
     """
     count, height, width = inverse_depth.shape
-    radius = BLOCK * voxel * 0.8661
+    radius = BLOCK * voxel * SPHERE
     total = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
     weights = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
     inverse_truncation = np.float32(1 / truncation)
@@ -196,7 +198,7 @@ def integrate(
                         weight = np.float32(1)
                         if smooth:
                             weight = inverse * inverse
-                            if abs(distance) < np.float32(_NEAR):
+                            if abs(distance) < np.float32(NEAR):
                                 closeness = _between_pixels(image, u, v)
                                 distance = (np.float32(1) / closeness - distance_away) * inverse_truncation
                         if distance < -1:
@@ -223,7 +225,7 @@ def _between_pixels(inverse_depth: Any, u: Any, v: Any) -> Any:
     a, b = inverse_depth[row, column], inverse_depth[row, column + one]
     c, d = inverse_depth[row + one, column], inverse_depth[row + one, column + one]
     least, most = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
-    if most >= np.float32(_ONE_SURFACE) * least:  # 0, where one has no depth, among them
+    if most >= np.float32(ONE_SURFACE) * least:  # 0, where one has no depth, among them
         return nearest
     right, down = left - np.float32(column), top - np.float32(row)
     above, below = a + right * (b - a), c + right * (d - c)

@@ -1,9 +1,11 @@
 """A mesh from depth maps, beside Open3D's, on the same arrays in the same run; and the filter before it.
 
     python -m tests.benchmarks.bench_mesh [--views 24] [--resolution 512] [--repeats 3] [--open3d PYTHON]
+        [--device cuda]
 
 `--open3d` takes the Python of an environment with Open3D (`open3d-cpu`), whose VoxelBlockGrid then fuses the same views
 with the same voxels and truncation, colours among them. The first run of each is not counted: it compiles, or warms up.
+With `--device cuda`, the same is done on a GPU as well, and its field and colours are held against those of the CPU.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from recon.export.mesh_fusion import Fusion, choose_fusion
 from recon.geometry.marching_cubes import extract_surface
 from recon.geometry.mesh import vertex_normals
-from recon.geometry.mesh_colors import colors_from_photos
-from recon.geometry.tsdf import fuse
+from recon.geometry.tsdf import Field, fuse
 from recon.geometry.view_agreement import contradicted, depth_maps, typical_difference
 from recon.types import Prediction
 from tests.refine.depth_scene import ROOM, make_prediction
@@ -85,11 +88,24 @@ def open3d(python: Path, prediction: Prediction, voxel: float, repeats: int) -> 
     print(f"Open3D: fuse with colours {float(fused):.2f} s, surface {float(surface):.2f} s, {triangles} triangles")
 
 
+def compare(one: tuple[Field, NDArray[np.uint8]], other: tuple[Field, NDArray[np.uint8]]) -> None:
+    """Print how far the field and the colours of two devices are apart."""
+    (field, colors), (other_field, other_colors) = one, other
+    same = np.array_equal(field.blocks, other_field.blocks)
+    print(f"the same blocks: {same}")
+    if same:
+        known = np.isnan(field.values) == np.isnan(other_field.values)
+        apart = np.nanmax(np.abs(field.values - other_field.values))
+        print(f"known to both or to none: {known.mean():.6%} of the voxels; at most {apart:.1e} truncations apart")
+    print(f"colours at most {np.abs(colors.astype(int) - other_colors).max()} of 255 apart")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--views", type=int, default=24)
     parser.add_argument("--resolution", type=int, default=512, help="voxels along the longest side of the room")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--open3d", type=Path, help="Python of an environment with Open3D")
     arguments = parser.parse_args()
     prediction = make_prediction(arguments.views, HEIGHT, WIDTH)
@@ -107,17 +123,25 @@ def main() -> None:
     field = fuse(depth, *cameras, voxel, truncation)
     mesh = extract_surface(field)
     normals = vertex_normals(mesh)
-    fusing = best_of(arguments.repeats, lambda: fuse(depth, *cameras, voxel, truncation))
     surface = best_of(arguments.repeats, lambda: extract_surface(field))
-    images = prediction.processed_images
-    colors = best_of(
-        arguments.repeats,
-        lambda: colors_from_photos(mesh.vertices, normals, images, depth, *cameras, truncation),
-    )
-    print(
-        f"recon: fuse {fusing:.2f} s, surface {surface:.2f} s, colours {colors:.2f} s, {len(mesh.faces)} triangles, "
-        f"{len(field.blocks)} blocks of 8³ voxels of {1000 * voxel:.1f} mm"
-    )
+    print(f"surface {surface:.2f} s, {len(mesh.faces)} triangles, {len(field.blocks)} blocks, voxels {voxel:.4f} m")
+    images, found = prediction.processed_images, {}
+    for device in dict.fromkeys(("cpu", arguments.device)):
+        fusion = choose_fusion(device)
+
+        def fused(fusion: Fusion = fusion) -> Field:
+            return fuse(depth, *cameras, voxel, truncation, integrator=fusion)
+
+        def colored(fusion: Fusion = fusion) -> NDArray[np.uint8]:
+            return fusion.colors(mesh.vertices, normals, images, depth, *cameras, truncation)
+
+        print(
+            f"recon on {device}: fuse {best_of(arguments.repeats, fused):.2f} s, "
+            f"colours {best_of(arguments.repeats, colored):.2f} s"
+        )
+        found[device] = fused(), colored()
+    if len(found) == 2:
+        compare(*found.values())
     if arguments.open3d is not None:
         open3d(arguments.open3d, prediction, voxel, arguments.repeats)
 

@@ -13,7 +13,7 @@ from recon.geometry.marching_cubes_table import triangle_table
 from recon.geometry.mesh import Mesh, vertex_normals, without_small_parts
 from recon.geometry.mesh_colors import colors_from_photos
 from recon.geometry.mesh_holes import boundary_loops, close_holes
-from recon.geometry.tsdf import Field, TooManyBlocks, fuse
+from recon.geometry.tsdf import CpuIntegrator, Field, TooManyBlocks, fuse
 from tests.geometry.test_tsdf import HEIGHT, INTRINSICS, WIDTH, sphere_views
 from tests.seeds import numpy_random
 
@@ -98,7 +98,7 @@ def test_voxels_that_do_not_fit_are_refused_with_a_size_that_does() -> None:
 def test_one_and_several_threads_give_the_same() -> None:
     depth, cameras = sphere_views()
     intrinsics = np.tile(INTRINSICS, (6, 1, 1))
-    fields = [fuse(depth, intrinsics, cameras, 0.03, 0.15, threads=threads) for threads in (1, 3)]
+    fields = [fuse(depth, intrinsics, cameras, 0.03, 0.15, integrator=CpuIntegrator(threads)) for threads in (1, 3)]
     np.testing.assert_array_equal(fields[0].values, fields[1].values)
     meshes = [extract_surface(fields[0], threads) for threads in (1, 3)]
     np.testing.assert_array_equal(meshes[0].vertices, meshes[1].vertices)
