@@ -151,11 +151,11 @@ def _call(
     import torch
 
     from recon.models.memory import reuse_freed_memory
-    from recon.models.precision import resolve_precision
+    from recon.models.precision import convolutions_as_precise_as, resolve_precision
 
     device = model.device
-
-    with torch.inference_mode(), reuse_freed_memory(device):
+    dtype = resolve_precision(model.precision, device)
+    with torch.inference_mode(), reuse_freed_memory(device), convolutions_as_precise_as(dtype):
         output = model.network(
             _batch(normalise(views.pixels), device),
             extrinsics=None if extrinsics is None else _batch(extrinsics, device),
@@ -164,7 +164,7 @@ def _call(
             infer_gs=wishes.gaussians and extras,
             use_ray_pose=wishes.use_ray_pose,
             ref_view_strategy=wishes.ref_view_strategy,
-            encoder_dtype=resolve_precision(model.precision, device),
+            encoder_dtype=dtype,
             seed=wishes.seed,
         )
     if device.type == "cuda":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from recon.errors import InputError
@@ -25,3 +28,20 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "fp16" and device.type == "cpu":
         raise InputError("precision fp16 does not run on a CPU; use fp32 or bf16")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+@contextlib.contextmanager
+def convolutions_as_precise_as(dtype: torch.dtype) -> Iterator[None]:
+    """Convolutions of float32 on CUDA keep all digits in this context where the encoder's `dtype` does.
+
+    By default, torch has cuDNN round their factors to TF32's 10 bits, which beside an encoder in half precision is
+    little, and beside one in float32 the larger part of the error.
+    """
+    cudnn = torch.backends.cudnn
+    if dtype != torch.float32:
+        yield
+        return
+    with cudnn.flags(
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    ):
+        yield

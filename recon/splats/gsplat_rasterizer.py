@@ -81,6 +81,7 @@ class GsplatRenderer:
                 backgrounds=self._backgrounds,
                 render_mode=self._settings.mode,
                 rasterize_mode="classic",
+                packed=False,  # backgrounds fail otherwise in gsplat 1.5
             )
         values = channels[0].cpu().numpy()  # (H, W, 3 or 4)
         depth = None if self._settings.mode == "RGB" else values[..., 3]

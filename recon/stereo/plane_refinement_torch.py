@@ -1,4 +1,4 @@
-"""The refinement of `plane_refinement` in torch: whole images, one tap of the window at a time."""
+"""The refinement of `plane_refinement` in torch: whole images, one source and many taps of the window at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recon.stereo.images import Matching
 from recon.stereo.plane_refinement import REACHES, Bounds, window_taps
 from recon.stereo.plane_refinement_kernels import COLOUR_SCALE, DAMPING, NEGLIGIBLE, SLOPE_DAMPING, WORTH_FITTING
 from recon.stereo.plane_sweep import NO_SCORE
-from recon.stereo.plane_sweep_torch import TorchViews
+from recon.stereo.plane_sweep_torch import AT_ONCE, TorchViews
 
 
 def refine(
@@ -40,13 +40,13 @@ class _Windows(TorchViews):
         super().__init__(matching, device)
         self.agreeing, self.noise = matching.agreeing, matching.noise**2
         taps, count = window_taps(window)
-        self.taps = [(int(x), int(y)) for x, y in taps.T[:count]]
+        self.taps = torch.from_numpy(taps.T[:count]).to(device).float()  # x and y
         self.radius = float(taps[0].max())
         self.wanted = None if matching.wanted is None else torch.from_numpy(matching.wanted).to(device)
         colours = torch.from_numpy(matching.colours).to(device).float()
         height, width = self.reference.shape
         values, weights = [], []
-        for x, y in self.taps:
+        for x, y in self.taps.int().tolist():
             rows = (torch.arange(height, device=device) + y).clamp(0, height - 1)[:, None]
             columns = (torch.arange(width, device=device) + x).clamp(0, width - 1)
             away = ((colours[rows, columns] - colours) ** 2).sum(dim=-1) / COLOUR_SCALE**2
@@ -73,29 +73,35 @@ class _Windows(TorchViews):
     def _moments(self, source: int, planes: torch.Tensor, unit: float, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         w, along_x, along_y = planes
         matrix, shift = self.matrix[source], self.shift[source]
-        u0, v0, z0 = self.homogeneous(source, w)
+        start = self.homogeneous(source, w)
         sums = torch.zeros((count, *w.shape), device=w.device)
-        for (x, y), weight, value in zip(self.taps, self.weights, self.values, strict=True):
+        taps_at_once = max(1, AT_ONCE // w.numel())
+        for first in range(0, len(self.taps), taps_at_once):
+            chunk = slice(first, first + taps_at_once)
+            x, y = self.taps[chunk].T[..., None, None]  # (K, 1, 1)
+            weight, value = self.weights[chunk], self.values[chunk]
             u, v, z = (
-                start + x * (matrix[k, 0] + shift[k] * along_x) + y * (matrix[k, 1] + shift[k] * along_y)
-                for k, start in enumerate((u0, v0, z0))
+                start[k] + x * (matrix[k, 0] + shift[k] * along_x) + y * (matrix[k, 1] + shift[k] * along_y)
+                for k in range(3)
             )
             u, v = u / z, v / z
-            sample, by_u, by_v = self.sample(source, u, v)
-            parts = [sample, sample**2, value * sample]
-            if count > 3:
+            if count == 3:
+                sample = self.sample(source, u, v)
+                parts = [sample, sample**2, value * sample]
+            else:
+                sample, by_u, by_v = self.sample_with_slopes(source, u, v)
                 height, width = self.sources.shape[1:]
                 u, v = u.nan_to_num().clamp(0, width - 1), v.nan_to_num().clamp(0, height - 1)
                 g = unit * (by_u * (shift[0] - u * shift[2]) + by_v * (shift[1] - v * shift[2])) / z
                 square = g * g
-                parts += [g, g * x, g * y]
+                parts = [sample, sample**2, value * sample, g, g * x, g * y]
                 parts += [square, square * x, square * y, square * x * x, square * x * y, square * y * y]
                 parts += [sample * g, sample * g * x, sample * g * y, value * g, value * g * x, value * g * y]
             for k, part in enumerate(parts):
-                sums[k] += weight * part
+                sums[k] += (weight * part).sum(dim=0)
         variance = (sums[1] - sums[0] ** 2).clamp(min=0) + self.noise
         correlation = (sums[2] - sums[0] * self.mean) / (self.deviation * variance.sqrt())
-        return torch.where(self.visible(source, u0, v0, z0), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
+        return torch.where(self.visible(source, *start), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
 
 
 def _spread(

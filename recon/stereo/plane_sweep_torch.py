@@ -1,4 +1,4 @@
-"""The plane sweep of `plane_sweep` in torch: whole images, one plane and one source at a time."""
+"""The plane sweep of `plane_sweep` in torch: whole images, many planes and one source at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from recon.stereo.images import Matching
 from recon.stereo.plane_sweep import NO_SCORE, Sweep
 
+AT_ONCE = 2**24
+"""Pixels that one operation is about, at most. A GPU needs as much to do to be worth more than its starts; the numbers
+alive at a time take about a gigabyte."""
+
 
 def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, device: torch.device) -> Sweep:
     """As `plane_sweep.sweep`, which describes the arguments."""
@@ -20,29 +24,31 @@ def sweep(matching: Matching, inverse_depths: NDArray[np.float32], window: int, 
     best = torch.full((2, *mean.shape), NO_SCORE, device=device)
     found = torch.zeros_like(best)
     before = peak = torch.zeros_like(mean)
-    for plane, inverse_depth in enumerate(inverse_depths):
-        w = torch.full_like(mean, float(inverse_depth))
+    count = max(1, AT_ONCE // (len(views.sources) * mean.numel()))
+    for first in range(0, len(inverse_depths), count):
+        chunk = torch.from_numpy(inverse_depths[first : first + count]).to(device)[:, None, None]
         correlations = []
         for source in range(len(views.sources)):
-            u, v, z = views.homogeneous(source, w)
-            sample = views.sample(source, u / z, v / z)[0]
+            u, v, z = views.homogeneous(source, chunk)  # (P, H, W)
+            sample = views.sample(source, u / z, v / z)
             average = _box(sample, window)
             variance = (_box(sample**2, window) - average**2).clamp(min=0) + noise
             covariance = _box(sample * views.reference, window) - average * mean
             correlation = covariance / (deviation * variance.sqrt())
             correlations.append(torch.where(views.visible(source, u, v, z), correlation.clamp(min=NO_SCORE), NO_SCORE))
-        after = torch.stack(correlations).topk(matching.agreeing, dim=0).values.mean(dim=0)
-        if plane >= 2:
-            bend = before - 2 * peak + after
-            step = float(inverse_depth - inverse_depths[plane - 1])
-            place = float(inverse_depths[plane - 1]) + step * 0.5 * (before - after) / bend
-            is_peak = (peak >= before) & (peak > after)
-            first = is_peak & (peak > best[0])
-            second = is_peak & ~first & (peak > best[1])
-            for values, new in ((best, peak), (found, place)):
-                values[1] = torch.where(first, values[0], torch.where(second, new, values[1]))
-                values[0] = torch.where(first, new, values[0])
-        before, peak = peak, after
+        scores = torch.stack(correlations).topk(matching.agreeing, dim=0).values.mean(dim=0)
+        for plane, after in enumerate(scores, first):
+            if plane >= 2:
+                bend = before - 2 * peak + after
+                step = float(inverse_depths[plane] - inverse_depths[plane - 1])
+                place = float(inverse_depths[plane - 1]) + step * 0.5 * (before - after) / bend
+                is_peak = (peak >= before) & (peak > after)
+                better = is_peak & (peak > best[0])
+                second = is_peak & ~better & (peak > best[1])
+                for values, new in ((best, peak), (found, place)):
+                    values[1] = torch.where(better, values[0], torch.where(second, new, values[1]))
+                    values[0] = torch.where(better, new, values[0])
+            before, peak = peak, after
     return Sweep(found.cpu().numpy(), best.cpu().numpy())
 
 
@@ -80,8 +86,19 @@ class TorchViews:
         row = (v / z + 0.5).nan_to_num().clamp(0, height - 1).long()
         return within & self._visible[source, row, column]
 
-    def sample(self, source: int, u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Bilinear samples at pixels (...,), and their derivatives by u and v; outside the image its border goes on."""
+    def sample(self, source: int, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Bilinear samples at pixels (..., H, W); outside the image its border goes on."""
+        height, width = self.sources.shape[1:]
+        grid = torch.stack([u / ((width - 1) / 2) - 1, v / ((height - 1) / 2) - 1], dim=-1)
+        grid = grid.nan_to_num().clamp(-1, 1).reshape(1, -1, *grid.shape[-2:])
+        image = self.sources[source][None, None]
+        found = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+        return found.reshape(u.shape)
+
+    def sample_with_slopes(
+        self, source: int, u: torch.Tensor, v: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As `sample`, and the derivatives of the samples by u and v."""
         height, width = self.sources.shape[1:]
         u = torch.where(u > 0, u, 0.0).clamp(max=width - 1)  # NaN goes to 0
         v = torch.where(v > 0, v, 0.0).clamp(max=height - 1)
@@ -97,7 +114,8 @@ class TorchViews:
 
 
 def _box(values: torch.Tensor, window: int) -> torch.Tensor:
-    """Mean (H, W) over a square window; the border goes on outside."""
+    """Means (..., H, W) over a square window; the border goes on outside."""
     radius = window // 2
-    padded = F.pad(values[None, None], (radius, radius, radius, radius), mode="replicate")
-    return F.avg_pool2d(padded, window, stride=1)[0, 0]
+    padded = F.pad(values.reshape(-1, 1, *values.shape[-2:]), (radius, radius, radius, radius), mode="replicate")
+    along_rows = F.avg_pool2d(padded, (1, window), stride=1)
+    return F.avg_pool2d(along_rows, (window, 1), stride=1).reshape(values.shape)

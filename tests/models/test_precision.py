@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recon.errors import InputError
-from recon.models.precision import resolve_precision
+from recon.models.precision import convolutions_as_precise_as, resolve_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -36,3 +36,12 @@ def test_named_precisions() -> None:
 def test_what_cannot_be(name: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         resolve_precision(name, CPU)
+
+
+@pytest.mark.parametrize(("dtype", "rounded"), [(torch.float32, False), (torch.bfloat16, True)])
+def test_convolutions_of_a_float32_network_are_not_rounded_to_tf32(dtype: torch.dtype, rounded: bool) -> None:
+    assert torch.backends.cudnn.allow_tf32  # torch's default
+    with convolutions_as_precise_as(dtype):
+        assert torch.backends.cudnn.allow_tf32 == rounded
+        assert torch.backends.cudnn.enabled
+    assert torch.backends.cudnn.allow_tf32

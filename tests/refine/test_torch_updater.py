@@ -96,7 +96,8 @@ def assert_like(found: Any, expected: Any, tolerance: float, name: str = "") -> 
 def compare(updater: SplatUpdater, mine: AdamSplats, room: Prediction, tolerance: float) -> None:
     """With the kernels: derivatives and moments of one step, and parameters after some.
 
-    Most are within `tolerance`, all together within 2 %: rounding decides signs of next to nothing.
+    Most are within `tolerance`, all together within 2 % or three times `tolerance`: rounding decides signs of next to nothing,
+    and which splats are too faint for a pixel.
     """
     kernels = splats_of(room)
     cpu = CpuUpdater(kernels)
@@ -107,7 +108,7 @@ def compare(updater: SplatUpdater, mine: AdamSplats, room: Prediction, tolerance
     assert_like(of_one.intrinsics, of_cpu.intrinsics, 0.02)  # what lies beyond the frame is treated in another way
     numbers = kernels.moments.shape[1] // 2
     for place in (slice(0, 3), slice(3, 6), slice(6, 10), slice(10, 11), slice(11, numbers)):
-        assert_like(mine.moments[:, place], kernels.moments[:, place], 0.02, str(place))
+        assert_like(mine.moments[:, place], kernels.moments[:, place], max(0.02, 3 * tolerance), str(place))
         error = np.abs(mine.moments[:, place] - kernels.moments[:, place])
         assert np.quantile(error, 0.9) <= tolerance * np.quantile(np.abs(kernels.moments[:, place]), 0.9), place
     moves = mine.steps != kernels.steps  # where masks hide a splat, its momentum moves it in one alone
@@ -159,7 +160,7 @@ def test_the_whole_loop_on_cuda_is_as_good_as_on_the_cpu(room: Prediction) -> No
     assert expected.after is not None
     assert found.after.psnr > found.before.psnr + 2
     assert found.after.psnr == pytest.approx(expected.after.psnr, abs=0.5)
-    assert len(found.gaussians) == len(expected.gaussians)
+    assert len(found.gaussians) == pytest.approx(len(expected.gaussians), rel=0.01)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")

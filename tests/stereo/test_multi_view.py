@@ -74,7 +74,8 @@ def test_cuda_finds_the_depth_that_the_cpu_finds():
     both = (here > 0) & (there > 0)
     assert ((here > 0) == (there > 0)).mean() > 0.98
     assert (np.abs(there[both] / here[both] - 1) < 0.005).mean() > 0.97
-    assert np.median(relative_errors(there, views.depth)) < FIFTEENTH
+    expected, found = (np.median(relative_errors(depth, views.depth)) for depth in (here, there))
+    assert found < 1.05 * expected
 
 
 def test_confidence_marks_what_is_kept_and_is_bounded_by_the_number_of_checking_views():
