@@ -96,8 +96,8 @@ def assert_like(found: Any, expected: Any, tolerance: float, name: str = "") -> 
 def compare(updater: SplatUpdater, mine: AdamSplats, room: Prediction, tolerance: float) -> None:
     """With the kernels: derivatives and moments of one step, and parameters after some.
 
-    Most are within `tolerance`, all together within 2 % or three times `tolerance`: rounding decides signs of next to nothing,
-    and which splats are too faint for a pixel.
+    Most are within `tolerance`, all together within 2 % or three times `tolerance`: rounding decides signs of next to
+    nothing, and which splats are too faint for a pixel.
     """
     kernels = splats_of(room)
     cpu = CpuUpdater(kernels)
