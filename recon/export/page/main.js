@@ -99,7 +99,8 @@ function leavePhoto() {
 
 function home() {
   leavePhoto();
-  camera.standAt(scene.views[scene.first], scene.views[scene.first].distance);
+  const view = scene.views[scene.first] ?? scene.start;
+  camera.standAt(view, view.distance);
   redraw();
 }
 
@@ -150,7 +151,7 @@ function click(x, y) {
   picked.push(point);
   const said = [point.map((value) => value.toPrecision(5)).join(", ")];
   if (cloud === layers.points) {
-    said.push(`from ${scene.views[cloud.views[index]].name}`);
+    if (cloud.views) said.push(`from ${scene.views[cloud.views[index]].name}`);
     if (cloud.ranks) said.push(`confidence ${cloud.levels[cloud.ranks[index]].toPrecision(3)}`);
   }
   if (picked.length === 2) said.push(`distance ${length(sub(...picked)).toPrecision(4)} ${scene.unit}`);
@@ -254,12 +255,31 @@ async function start() {
   drawNow();
 }
 
+/** What comes in pieces, once the first of them is shown. */
+async function loadMore() {
+  if (scene.splats?.more?.length) {
+    const whole = await Splats.read(gl, scene.splats, true);
+    await whole.sort(takeShot(), camera.centre, NEAR);
+    layers.splats.close();
+    layers.splats = whole;
+    whole.changed = redraw;
+    redraw();
+  }
+  await layers.points?.readMore((count) => say(`${count.toLocaleString()} of ${scene.points.count.toLocaleString()} points …`));
+  if (scene.points?.more?.length) say(scene.left_out.join(" "));
+}
+
+const fail = (error) => { say(`This cannot be shown: ${error.message}`); console.error(error); };
 const ready = start();
-ready.catch((error) => { say(`This cannot be shown: ${error.message}`); console.error(error); });
+const complete = ready.then(loadMore);
+ready.catch(fail);
+complete.catch(fail);
 
 /** For programs: the same page, driven from outside. */
 window.recon = {
   ready,
+  /** When all pieces are there. */
+  complete,
   scene,
   /** Layers by name, true or false. */
   show(which) { for (const [name, on] of Object.entries(which)) show(name, on); },

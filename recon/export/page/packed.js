@@ -1,21 +1,5 @@
-// The data of the page: blocks of text in its own document, and the numbers in them.
-
-/** The bytes of a block, as they were written. */
-function textToBytes(text) {
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
-}
-
-/** The bytes of the block of that name; its text is let go of. */
-export function takeBytes(name) {
-  const element = document.getElementById(name);
-  const bytes = textToBytes(element.textContent.trim());
-  element.remove();
-  return bytes;
-}
+// The data of the page: the numbers in its blocks.
+import { takeBytes } from "recon/stream.js";
 
 async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -24,7 +8,7 @@ async function inflate(bytes) {
 
 /** The integers of a quantised array: {codes: one Uint8Array, Uint16Array or Uint32Array per column}. */
 export async function readCodes(packed) {
-  const bytes = await inflate(takeBytes(packed.block));
+  const bytes = await inflate(await takeBytes(packed.block));
   const { count, bits } = packed;
   const columns = packed.low.length;
   const Type = bits === 8 ? Uint8Array : bits === 16 ? Uint16Array : Uint32Array;

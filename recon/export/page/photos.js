@@ -1,6 +1,6 @@
 // The photos where they were taken: each in its camera's frustum.
 import { CAMERA, makeProgram, setCamera } from "recon/gl.js";
-import { takeBytes } from "recon/packed.js";
+import { pictureUrl } from "recon/stream.js";
 import { add, cross, dot, length, scale, sub } from "recon/vectors.js";
 
 const VERTEX = `
@@ -117,7 +117,7 @@ export class Photos {
 }
 
 function urlOf(block) {
-  return block ? URL.createObjectURL(new Blob([takeBytes(block)], { type: "image/jpeg" })) : null;
+  return block ? pictureUrl(block) : null;
 }
 
 /** Centre and four corners of a view's image at a depth, in the world. */

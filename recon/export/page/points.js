@@ -40,21 +40,25 @@ void main() {
 }`;
 
 export class Points {
+  /** Of the first piece; `readMore` adds the others. */
   static async read(gl, packed, scene) {
-    const { position, color, view, confidence } = packed.blocks;
-    const [positions, colors, views, ranks] = await Promise.all([
-      readNumbers(position), readCodes(color), readCodes(view), confidence ? readCodes(confidence) : null,
-    ]);
-    return new Points(gl, positions, colors, views[0], ranks && ranks[0], packed, scene);
+    const points = new Points(gl, scene, { ...(await readPiece(packed)), levels: packed.confidence_levels }, packed.count);
+    points.more = packed.more ?? [];
+    return points;
   }
 
-  constructor(gl, positions, colors, views, ranks, packed, scene) {
+  /**
+   * `views` (of origin) and `ranks` (of confidence, from 0 to 255) of the points, where they are known; with room for
+   * `capacity` points.
+   */
+  constructor(gl, scene, { positions, colors, views, ranks, levels }, capacity = positions.length / 3) {
     this.gl = gl;
-    this.count = views.length;
-    this.positions = positions;
-    this.views = views;
-    this.ranks = ranks;
-    this.levels = packed.confidence_levels;
+    this.count = 0;
+    this.allPositions = new Float32Array(3 * capacity);
+    this.views = views ? new Uint16Array(capacity) : null;
+    this.ranks = ranks ? new Uint8Array(capacity) : null;
+    this.levels = levels;
+    this.more = [];
     this.scene = scene;
     this.pointSize = 2.5;
     this.leastRank = 0;
@@ -62,22 +66,54 @@ export class Points {
     this.shader = makeProgram(gl, VERTEX, FRAGMENT);
     this.vertices = gl.createVertexArray();
     gl.bindVertexArray(this.vertices);
-    const interleaved = new Uint8Array(this.count * 4);
-    colors.forEach((channel, c) => { for (let i = 0; i < this.count; i++) interleaved[4 * i + c] = channel[i]; });
-    if (ranks) for (let i = 0; i < this.count; i++) interleaved[4 * i + 3] = ranks[i];
-    const give = (data) => {
-      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
-      gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
+    const makeRoom = (bytesEach) => {
+      const buffer = gl.createBuffer();
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+      gl.bufferData(gl.ARRAY_BUFFER, bytesEach * capacity, gl.STATIC_DRAW);
+      return buffer;
     };
-    for (let i = 0; i < 4; i++) gl.enableVertexAttribArray(i);
-    give(positions);
+    for (let i = 0; i < (views ? 4 : 3); i++) gl.enableVertexAttribArray(i);
+    this.buffers = { positions: makeRoom(12) };
     gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0);
-    give(interleaved);
+    this.buffers.colors = makeRoom(4);
     gl.vertexAttribPointer(1, 3, gl.UNSIGNED_BYTE, true, 4, 0);
     gl.vertexAttribPointer(2, 1, gl.UNSIGNED_BYTE, true, 4, 3);
-    give(views);
-    gl.vertexAttribPointer(3, 1, gl.UNSIGNED_SHORT, false, 0, 0);
+    if (views) {
+      this.buffers.views = makeRoom(2);
+      gl.vertexAttribPointer(3, 1, gl.UNSIGNED_SHORT, false, 0, 0);
+    }
     gl.bindVertexArray(null);
+    this.append({ positions, colors, views, ranks });
+  }
+
+  /** (count, 3) of the pieces that are here. */
+  get positions() { return this.allPositions.subarray(0, 3 * this.count); }
+
+  /** The pieces that are not in the page, each drawn as it comes; `told` how many points are here. */
+  async readMore(told) {
+    for (const piece of this.more) {
+      this.append(await readPiece(piece));
+      told(this.count);
+      this.changed?.();
+    }
+  }
+
+  append({ positions, colors, views, ranks }) {
+    const gl = this.gl, first = this.count, count = positions.length / 3;
+    const interleaved = new Uint8Array(count * 4);
+    colors.forEach((channel, c) => { for (let i = 0; i < count; i++) interleaved[4 * i + c] = channel[i]; });
+    if (ranks) for (let i = 0; i < count; i++) interleaved[4 * i + 3] = ranks[i];
+    const give = (buffer, data, bytesEach) => {
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+      gl.bufferSubData(gl.ARRAY_BUFFER, first * bytesEach, data);
+    };
+    give(this.buffers.positions, positions, 12);
+    give(this.buffers.colors, interleaved, 4);
+    if (views) give(this.buffers.views, views, 2);
+    this.allPositions.set(positions, 3 * first);
+    if (views) this.views.set(views, first);
+    if (ranks) this.ranks.set(ranks, first);
+    this.count = first + count;
   }
 
   draw(shot, ratio) {
@@ -97,6 +133,13 @@ export class Points {
   }
 
   shown(i) { return !this.ranks || this.ranks[i] / 255 >= this.leastRank; }
+}
+
+async function readPiece({ blocks: { position, color, view, confidence } }) {
+  const [positions, colors, views, ranks] = await Promise.all([
+    readNumbers(position), readCodes(color), view && readCodes(view), confidence && readCodes(confidence),
+  ]);
+  return { positions, colors, views: views?.[0], ranks: ranks?.[0] };
 }
 
 /** Index of the nearest of `positions` within `radius` pixels of a pixel of the canvas; -1 where there is none. */

@@ -3,6 +3,7 @@
 import { CAMERA, makeProgram, makeTexture, setCamera } from "recon/gl.js";
 import { readCodes, readNumbers } from "recon/packed.js";
 import { sortProgram } from "recon/sort_worker.js";
+import { joined } from "recon/stream.js";
 
 const SPLATS_PER_ROW = 512, TEXELS = 4;
 
@@ -79,15 +80,29 @@ function semiAxes(vectors, logScales) {
 }
 
 export class Splats {
-  static async read(gl, packed) {
+  /** Of the first piece, or of all. */
+  static async read(gl, packed, whole = false) {
+    const pieces = [packed, ...(whole ? packed.more ?? [] : [])].map((piece) => piece.blocks);
+    const all = (read, name) => Promise.all(pieces.map((blocks) => read(blocks[name])));
     const names = ["position", "scale", "rotation", "color", "opacity"];
-    const read = await Promise.all(names.map((name) => readNumbers(packed.blocks[name])));
+    const read = await Promise.all(names.map(async (name) => joined(await all(readNumbers, name))));
     const harmonics = [];
     for (let degree = 1; degree <= packed.degree; degree++) {
-      const block = packed.blocks[`harmonics${degree}`];
-      harmonics.push({ codes: await readCodes(block), block, limit: packed.limits[degree - 1] });
+      const block = pieces[0][`harmonics${degree}`];
+      const columns = await all(readCodes, `harmonics${degree}`);
+      const codes = columns[0].map((_, column) => joined(columns.map((piece) => piece[column])));
+      harmonics.push({ codes, block, limit: packed.limits[degree - 1] });
     }
     return new Splats(gl, read, harmonics);
+  }
+
+  /** Let go of everything. */
+  close() {
+    this.worker.terminate();
+    for (const resolve of this.waiting) resolve();
+    for (const texture of [this.geometry, this.seen]) this.gl.deleteTexture(texture);
+    this.gl.deleteBuffer(this.buffer);
+    this.gl.deleteVertexArray(this.vertices);
   }
 
   constructor(gl, [means, logScales, vectors, base, opacities], harmonics) {
