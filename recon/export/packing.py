@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -46,29 +46,59 @@ class Packed:
         return {"block": block, "count": self.count, "bits": self.bits, "low": self.low, "high": self.high}
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """Between which numbers the integers of an array lie; arrays in pieces share them."""
+
+    bits: int
+    """8, 16 or 24."""
+    low: NDArray[np.float64]
+    """(C,) what 0 stands for."""
+    high: NDArray[np.float64]
+    """(C,) what the largest integer stands for; above `low`."""
+
+    @staticmethod
+    def of(
+        values: FloatArray | NDArray[np.integer[Any]],
+        bits: int,
+        low: ArrayLike | None = None,
+        high: ArrayLike | None = None,
+    ) -> Bounds:
+        """Of (R, C) finite numbers: `low` and `high` of all columns or of each [the least and largest]."""
+        if low is None:
+            low = values.min(axis=0) if len(values) else 0.0
+        if high is None:
+            high = values.max(axis=0) if len(values) else 1.0
+        lows = np.broadcast_to(np.asarray(low, np.float64), values.shape[1])
+        highs = np.broadcast_to(np.asarray(high, np.float64), values.shape[1])
+        return Bounds(bits, lows, lows + np.where(highs > lows, highs - lows, 1.0))
+
+    def described(self, block: str, count: int) -> dict[str, Any]:
+        """For the page, where `block` is to hold `count` rows."""
+        return Packed(b"", count, self.bits, tuple(self.low.tolist()), tuple(self.high.tolist())).described(block)
+
+    def quantise(self, values: FloatArray | NDArray[np.integer[Any]], level: int = LEVEL) -> Packed:
+        """Rows (R, C), compressed at that level of zlib.
+
+        Values are within half a step of (high - low) / (2^bits - 1), unless out of the bounds.
+        """
+        rows = np.asarray(values, np.float64)
+        largest = 2**self.bits - 1
+        codes = np.rint((rows - self.low) / (self.high - self.low) * largest).clip(0, largest).astype("<u4")
+        columns = rows.shape[1]
+        planes = np.ascontiguousarray(codes.T).view(np.uint8).reshape(columns, len(rows), 4)[:, :, : self.bits // 8]
+        data = zlib.compress(np.ascontiguousarray(planes.transpose(2, 0, 1)).tobytes(), level)
+        return Packed(data, len(rows), self.bits, tuple(self.low.tolist()), tuple(self.high.tolist()))
+
+
 def quantise(
     values: FloatArray | NDArray[np.integer[Any]],
     bits: int,
     low: ArrayLike | None = None,
     high: ArrayLike | None = None,
 ) -> Packed:
-    """(R, C) finite numbers as integers of `bits` between bounds, of all columns or of each [the least and largest].
-
-    Values are within half a step of (high - low) / (2^bits - 1), unless out of the bounds.
-    """
-    rows = np.asarray(values, np.float64)
-    if low is None:
-        low = rows.min(axis=0) if len(rows) else 0.0
-    if high is None:
-        high = rows.max(axis=0) if len(rows) else 1.0
-    columns = rows.shape[1]
-    lows = np.broadcast_to(np.asarray(low, np.float64), columns)
-    highs = np.broadcast_to(np.asarray(high, np.float64), columns)
-    width = np.where(highs > lows, highs - lows, 1.0)
-    codes = np.rint((rows - lows) / width * (2**bits - 1)).clip(0, 2**bits - 1).astype("<u4")
-    planes = np.ascontiguousarray(codes.T).view(np.uint8).reshape(columns, len(rows), 4)[:, :, : bits // 8]
-    data = zlib.compress(np.ascontiguousarray(planes.transpose(2, 0, 1)).tobytes(), LEVEL)
-    return Packed(data, len(rows), bits, tuple(lows.tolist()), tuple((lows + width).tolist()))
+    """(R, C) finite numbers as integers of `bits` between bounds, of all columns or of each [the least and largest]."""
+    return Bounds.of(values, bits, low, high).quantise(values)
 
 
 def dequantise(packed: Packed) -> NDArray[np.float64]:
@@ -105,27 +135,66 @@ class PackedSplats:
         return PackedSplats(kept, self.limits[:degree])
 
 
+class SplatPacking:
+    """Bounds of the parameters of Gaussians, which are finite, so that they can be packed as a whole or in pieces."""
+
+    def __init__(self, gaussians: Gaussians) -> None:
+        self._gaussians = gaussians
+        self.limits = tuple(
+            float(np.abs(_band(gaussians, degree)).max(initial=0)) or 1.0
+            for degree in range(1, gaussians.sh_degree + 1)
+        )
+        self.bounds: dict[str, Bounds] = {
+            "position": Bounds.of(gaussians.means, 24),
+            "scale": Bounds.of(_log_scales(gaussians), 16),
+            "rotation": Bounds.of(np.zeros((0, 3)), 16, -1, 1),
+            "color": Bounds.of(_colors(gaussians), 16),
+            "opacity": Bounds.of(np.zeros((0, 1)), 8, 0, 1),
+        }
+        for degree in range(1, gaussians.sh_degree + 1):
+            columns = 3 * (2 * degree + 1)
+            self.bounds[f"harmonics{degree}"] = Bounds.of(np.zeros((0, columns)), 8, -1, _ROOT_HIGH)
+
+    def packed(self, name: str, rows: slice = slice(None), level: int = LEVEL) -> Packed:
+        """The parameter of that name of some of the Gaussians."""
+        few = Gaussians(**{field.name: getattr(self._gaussians, field.name)[rows] for field in fields(Gaussians)})
+        return self.bounds[name].quantise(self._values(name, few), level)
+
+    def _values(self, name: str, gaussians: Gaussians) -> FloatArray:
+        if name == "position":
+            return gaussians.means
+        if name == "scale":
+            return _log_scales(gaussians)
+        if name == "rotation":
+            quaternions = normalise(gaussians.rotations.astype(np.float64))
+            quaternions = np.where(quaternions[:, :1] < 0, -quaternions, quaternions)
+            return quaternions[:, 1:] / (1 + quaternions[:, :1])
+        if name == "color":
+            return _colors(gaussians)
+        if name == "opacity":
+            return gaussians.opacities[:, None]
+        degree = int(name.removeprefix("harmonics"))
+        shares = _band(gaussians, degree).astype(np.float64) / self.limits[degree - 1]
+        return np.sign(shares) * np.sqrt(np.abs(shares))
+
+
+def _log_scales(gaussians: Gaussians) -> NDArray[np.float64]:
+    return np.log(np.maximum(gaussians.scales.astype(np.float64), _SMALLEST_SCALE))
+
+
+def _colors(gaussians: Gaussians) -> NDArray[np.float64]:
+    return 0.5 + _CONSTANT_BASIS * gaussians.harmonics[:, :, 0].astype(np.float64)
+
+
+def _band(gaussians: Gaussians, degree: int) -> FloatArray:
+    """(G, 3 (2 d + 1)) the spherical harmonics of one degree, of red, then green, then blue."""
+    return gaussians.harmonics[:, :, degree**2 : (degree + 1) ** 2].reshape(len(gaussians), 3 * (2 * degree + 1))
+
+
 def pack_splats(gaussians: Gaussians) -> PackedSplats:
     """Quantise Gaussians whose parameters are finite."""
-    quaternions = normalise(gaussians.rotations.astype(np.float64))
-    quaternions = np.where(quaternions[:, :1] < 0, -quaternions, quaternions)
-    harmonics = gaussians.harmonics
-    scales = np.maximum(gaussians.scales.astype(np.float64), _SMALLEST_SCALE)
-    blocks = {
-        "position": quantise(gaussians.means, 24),
-        "scale": quantise(np.log(scales), 16),
-        "rotation": quantise(quaternions[:, 1:] / (1 + quaternions[:, :1]), 16, -1, 1),
-        "color": quantise(0.5 + _CONSTANT_BASIS * harmonics[:, :, 0].astype(np.float64), 16),
-        "opacity": quantise(gaussians.opacities[:, None], 8, 0, 1),
-    }
-    limits: list[float] = []
-    for degree in range(1, gaussians.sh_degree + 1):
-        band = harmonics[:, :, degree**2 : (degree + 1) ** 2].reshape(len(gaussians), -1)  # (G, 3 (2 d + 1))
-        limit = float(np.abs(band).max(initial=0)) or 1.0
-        shares = band.astype(np.float64) / limit
-        blocks[f"harmonics{degree}"] = quantise(np.sign(shares) * np.sqrt(np.abs(shares)), 8, -1, _ROOT_HIGH)
-        limits.append(limit)
-    return PackedSplats(blocks, tuple(limits))
+    packing = SplatPacking(gaussians)
+    return PackedSplats({name: packing.packed(name) for name in packing.bounds}, packing.limits)
 
 
 def unpack_splats(packed: PackedSplats) -> Gaussians:

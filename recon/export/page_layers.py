@@ -117,9 +117,16 @@ def pack_depth(prediction: Prediction, view: int, step: int) -> tuple[Packed, di
     return packed, {"columns": depth.shape[1], "rows": depth.shape[0], "step": step}
 
 
-def depth_step(prediction: Prediction) -> int:
-    """Pixels from one to the next of those whose depth is put into the page."""
-    return -(-max(prediction.depth.shape[1:]) // _DEPTH_COLUMNS)
+def page_sparse(prediction: Prediction, room: int) -> dict[str, Packed] | None:
+    """The sparse points of a prediction with cameras; None where they take more than `room` bytes of the page."""
+    assert prediction.sparse is not None
+    packed = pack_sparse(prediction.sparse, sparse_colors(prediction))
+    return packed if layer_size(packed) <= room else None
+
+
+def depth_step(size: tuple[int, int]) -> int:
+    """Pixels from one to the next of those whose depth is put into the page, of a photo of that width and height."""
+    return -(-max(size) // _DEPTH_COLUMNS)
 
 
 def layer_size(packed: Mapping[str, Packed]) -> int:

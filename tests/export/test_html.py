@@ -12,8 +12,9 @@ import pytest
 
 from recon.errors import InputError
 from recon.export import check_options, html
-from recon.export.html import HtmlOptions, estimate_up
+from recon.export.html import HtmlOptions
 from recon.export.packing import Packed, PackedSplats, dequantise, pack_splats, quantise, unpack_splats
+from recon.export.page_content import estimate_up
 from recon.export.page_file import page_size
 from recon.export.points import PointOptions, select_points
 from recon.geometry.quaternions import to_matrix

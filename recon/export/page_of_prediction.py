@@ -1,0 +1,119 @@
+"""What the page of a prediction shows."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon.errors import InputError
+from recon.export.depth_vis import CLIPPED_PERCENT, SKY_COLOR, color_depth
+from recon.export.page_content import PageContent, PageLayer, PagePoints, PageView
+from recon.export.page_facts import facts_of, in_words
+from recon.export.page_layers import pack_depth, page_mesh, page_sparse
+from recon.export.points import PointCloud, PointOptions, select_points
+from recon.export.splats import SplatOptions, select_splats
+from recon.geometry.located_depth import with_cameras
+from recon.types import Prediction
+
+UNITS = {"relative": "units", "aligned": "units", "metric": "m"}
+"""How lengths are named, by `Prediction.units`."""
+MESH_SHARE = 0.2
+SPARSE_SHARE = 0.1
+"""Of the size of a page that photos leave."""
+_DEPTHS_OF = 100_000
+"""About so many pixels decide which depths colours tell apart."""
+
+
+def content_of(
+    prediction: Prediction, points: PointOptions, splats: SplatOptions, *, mesh: PageLayer | bool = True
+) -> PageContent:
+    """Points, splats, photos and whatever else there is of a prediction.
+
+    Args:
+        prediction: of one view or of several with cameras.
+        points, splats: which of them.
+        mesh: the layer, where there is one already; else whether it is made of the depth.
+
+    Raises:
+        InputError: neither a point nor a splat is there to show.
+    """
+    prediction = with_cameras(prediction)
+    cloud = _cloud(prediction, points)
+    gaussians = None if prediction.gaussians is None else select_splats(prediction, splats).gaussians
+    facts = facts_of(prediction, gaussians)
+    count = None if cloud is None else len(cloud.points)
+    layers = {}
+    if isinstance(mesh, PageLayer):
+        layers["mesh"] = mesh
+    elif mesh:
+        layers["mesh"] = PageLayer(partial(page_mesh, prediction, points), "face", MESH_SHARE, None)
+    if prediction.sparse is not None and len(prediction.sparse):
+        layers["sparse"] = PageLayer(partial(page_sparse, prediction), "position", SPARSE_SHARE, "no sparse points.")
+    views = len(prediction.depth)
+    return PageContent(
+        title=f"recon: {views} {'photo' if views == 1 else 'photos'}",
+        unit=UNITS[prediction.units],
+        facts=facts,
+        words=tuple(in_words(facts, count, None if cloud is None else cloud.conf_threshold)),
+        views=tuple(_view(prediction, view) for view in range(views)),
+        points=None if cloud is None else _points(prediction, cloud),
+        splats=gaussians,
+        layers=layers,
+        depths=_depths(prediction),
+    )
+
+
+def _cloud(prediction: Prediction, options: PointOptions) -> PointCloud | None:
+    """The points to show; None where there are none beside the splats."""
+    try:
+        return select_points(prediction, options)
+    except InputError:
+        if prediction.gaussians is None:
+            raise
+        return None
+
+
+def _points(prediction: Prediction, cloud: PointCloud) -> PagePoints:
+    pixels = prediction.depth.shape[1] * prediction.depth.shape[2]
+    confidence = None if prediction.conf is None else prediction.conf.reshape(-1)[cloud.pixels]
+    return PagePoints(cloud.points, cloud.colors, (cloud.pixels // pixels).astype(np.uint32), confidence)
+
+
+def _depths(prediction: Prediction) -> tuple[float, float]:
+    """Nearest and farthest, but for the most extreme ones."""
+    usable = prediction.depth[prediction.valid]
+    usable = usable[:: max(len(usable) // _DEPTHS_OF, 1)]
+    if not len(usable):
+        return 1.0, 2.0
+    near, far = np.percentile(usable, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
+    return float(near), float(far)
+
+
+def _view(prediction: Prediction, view: int) -> PageView:
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    rows, columns = prediction.photo_area(view)
+    k = prediction.intrinsics[view].astype(float)
+    depth = prediction.depth[view][prediction.valid_or_filled[view]]
+    return PageView(
+        name=prediction.image_names[view] if prediction.image_names else f"view {view}",
+        world_to_camera=prediction.extrinsics[view],
+        intrinsics=(k[0, 0], k[1, 1], k[0, 2] - columns.start, k[1, 2] - rows.start),
+        size=(columns.stop - columns.start, rows.stop - rows.start),
+        distance=float(np.median(depth)) if len(depth) else 1.0,
+        pictures=lambda: {
+            "photo": prediction.processed_images[view][rows, columns],
+            "depth": _depth_picture(prediction, view),
+        },
+        depths=partial(pack_depth, prediction, view),
+    )
+
+
+def _depth_picture(prediction: Prediction, view: int) -> NDArray[np.uint8]:
+    area = view, *prediction.photo_area(view)
+    colored = color_depth(prediction.depth[area], prediction.valid_or_filled[area])
+    if prediction.sky is not None:
+        colored[prediction.sky[area]] = SKY_COLOR
+    return colored
