@@ -43,6 +43,7 @@ __all__ = ["CameraModel", "SfmOptions", "SfmPhoto", "SfmResult", "prepare_photo"
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 
 _STILL_THINGS = "what stands still in the pictures (text or a logo over the photos, a frame, a background that stays)"
+_PARALLAX = "move it sideways from photo to photo, or take a network (as model da3-base), which needs no parallax"
 _USUAL_FOCALS = (0.4, 4.0)
 """In units of the longer side, 14 to 144 mm on 35 mm film: others are what a camera that hardly moves ends in too."""
 _FEWEST_FEATURES = 50
@@ -364,7 +365,12 @@ def _check_overlaps(overlaps: Overlaps, count: int, still_matches: float) -> Non
     if not overlaps.with_parallax:
         raise InputError(
             f"cameras cannot be found: the {count} photos overlap{beside}, but differ as if the camera had stood still "
-            "or only turned on the spot; move it sideways from photo to photo"
+            f"or only turned on the spot; {_PARALLAX}"
+        )
+    if not overlaps.beyond_zoom:
+        raise InputError(
+            f"cameras cannot be found: the {count} photos overlap{beside}, but differ as if the camera had only turned "
+            f"on the spot and zoomed; {_PARALLAX}"
         )
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 import recon.estimate.choice
 from recon.cli.main import main
 
-from .cards import SIZE, arc, photograph, stage, turned
+from .cards import INTRINSICS, SIZE, arc, photograph, stage, turned
 
 REPOSITORY = Path(__file__).parents[2]
 QUICK = ["--export", "mini_npz", "--process-res", "154"]
@@ -73,6 +73,12 @@ def a_turn_on_the_spot() -> list[np.ndarray]:
     return [*photograph(stage(), np.stack([turned(yaw) for yaw in np.linspace(-0.2, 0.2, 4)]))]
 
 
+def a_turn_with_a_zoom() -> list[np.ndarray]:
+    cameras = np.stack([turned(yaw, 0.02) for yaw in np.linspace(-0.1, 0.1, 4)])
+    lenses = [INTRINSICS * [[zoom, 1, 1], [1, zoom, 1], [1, 1, 1]] for zoom in (1.0, 1.05, 1.1, 1.2)]
+    return [photograph(stage(), cameras[[view]], lens)[0] for view, lens in enumerate(lenses)]
+
+
 def identical_photos() -> list[np.ndarray]:
     return views(1) * 3
 
@@ -87,6 +93,7 @@ def blank_photos() -> list[np.ndarray]:
         (one_photo, "photos: one photo shows no depth to multi-view stereo, it takes several or a network; "),
         (photos_without_overlap, "no two of the 2 photos show enough of the same things; give photos that overlap"),
         (a_turn_on_the_spot, "only turned on the spot; move it sideways from photo to photo"),
+        (a_turn_with_a_zoom, "only turned on the spot and zoomed; move it sideways from photo to photo, or take a net"),
         (identical_photos, "from the same picture 3 times: give photos of one scene from different places"),
         (blank_photos, "0 of 3 photos show enough texture; give sharp, well exposed photos"),
     ],
