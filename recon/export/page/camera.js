@@ -11,7 +11,6 @@ export class Camera {
     this.axes = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]; // right, down, forward in the world
     this.distance = 1; // of what it turns about
     this.lens = { fx: 1, fy: 1, cx: 0.5, cy: 0.5, width: 1, height: 1 }; // in pixels of width × height
-    this.exact = false; // lens and canvas have the same size
   }
 
   /** Stand where a view was taken, with its lens; turn about what is `distance` in front. */

@@ -2,7 +2,7 @@
 
 const CLICK = 5; // pixels that a click may move
 
-/** Call `moves` (orbit, pan, zoom, click, home, screenshot, fullScreen, leave) as a person asks for them. */
+/** Call `moves` (orbit, pan, zoom, click, middle, home, addKey, screenshot, fullScreen, escape) as a person asks. */
 export function watchControls(canvas, moves) {
   const fingers = new Map();
   let travelled = 0, many = false;
@@ -50,6 +50,7 @@ export function watchControls(canvas, moves) {
     ArrowUp: () => moves.orbit(0, 24), ArrowDown: () => moves.orbit(0, -24),
     "+": () => moves.zoom(1 / 1.1), "=": () => moves.zoom(1 / 1.1), "-": () => moves.zoom(1.1),
     w: () => moves.pan(0, 30), s: () => moves.pan(0, -30), a: () => moves.pan(30, 0), d: () => moves.pan(-30, 0),
+    Enter: () => moves.middle(),
   };
   canvas.addEventListener("keydown", (event) => {
     const action = keys[event.key] ?? keys[event.key.toLowerCase()];
@@ -57,7 +58,9 @@ export function watchControls(canvas, moves) {
     event.preventDefault();
     action();
   });
-  const anywhere = { f: moves.fullScreen, p: moves.screenshot, h: moves.home, Escape: moves.leave };
+  const anywhere = {
+    f: moves.fullScreen, p: moves.screenshot, h: moves.home, k: moves.addKey, Escape: moves.escape,
+  };
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, select, button, summary");
     if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;

@@ -43,11 +43,41 @@ vec4 clipOf(vec3 p) {
 }
 `;
 
+/** Shader part: whether a place in the world is outside of the crop box. */
+export const CROP = `
+uniform vec3 cropLow;
+uniform vec3 cropHigh;
+bool cropped(vec3 world) { return any(lessThan(world, cropLow)) || any(greaterThan(world, cropHigh)); }
+`;
+
+/** Shader part: colours of depth, near to far as pictures of depth have them. */
+export const DEPTH_COLOR = `
+uniform vec2 disparities; // of far and near
+uniform vec3 ramp[10];
+vec3 rampColor(float share) {
+  float t = clamp(share, 0.0, 1.0) * 9.0;
+  int i = min(int(t), 8);
+  return mix(ramp[i], ramp[i + 1], t - float(i));
+}
+vec3 depthColor(float z) { return rampColor((1.0 / z - disparities.x) / (disparities.y - disparities.x)); }
+`;
+
+export function setDepthColors(gl, at, scene) {
+  gl.uniform2fv(at.disparities, scene.disparities);
+  gl.uniform3fv(at.ramp, scene.depth_colors.flat());
+}
+
+const EVERYWHERE = { low: [-3e38, -3e38, -3e38], high: [3e38, 3e38, 3e38] };
+
 export function setCamera(gl, at, shot) {
   gl.uniform4fv(at.rows, shot.rows.flat());
   gl.uniform4f(at.lens, shot.lens.fx, shot.lens.fy, shot.lens.cx, shot.lens.cy);
   gl.uniform2f(at.size, shot.width, shot.height);
   gl.uniform2f(at.range, shot.near, shot.far);
+  if (!at.cropLow) return;
+  const { low, high } = shot.crop ?? EVERYWHERE;
+  gl.uniform3fv(at.cropLow, low);
+  gl.uniform3fv(at.cropHigh, high);
 }
 
 /** A texture of `rows` rows of `width` texels; `data` may end before the last row does. */
@@ -72,12 +102,15 @@ export class Target {
       out vec4 color;
       void main() { color = vec4(texelFetch(picture, ivec2(gl_FragCoord.xy), 0).rgb, 1); }`);
     this.nothing = gl.createVertexArray();
+    this.blank = makeTexture(gl, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, 1, 1, new Uint8Array(4));
   }
 
   begin(width, height, background) {
     const gl = this.gl;
     if (width !== this.width || height !== this.height) this.resize(width, height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, this.blank); // not what is drawn into
     gl.viewport(0, 0, width, height);
     gl.depthMask(true);
     gl.clearColor(...background, 1);

@@ -1,188 +1,33 @@
-// The page: what it holds, what is drawn, and what a person does.
-import { Camera, between } from "recon/camera.js";
+// The page: its layers, its controls, and what programs may call.
 import { watchControls } from "recon/controls.js";
-import { Target } from "recon/gl.js";
+import { CropPanel } from "recon/crop_panel.js";
+import { showFacts } from "recon/facts.js";
+import { Measure } from "recon/measure.js";
+import { Mesh } from "recon/mesh.js";
+import { byId, onInput, saveFile, say } from "recon/page.js";
+import { PathPanel } from "recon/path_panel.js";
 import { Photos } from "recon/photos.js";
-import { pick, Points } from "recon/points.js";
+import { COLORINGS, Points } from "recon/points.js";
+import { SparsePoints } from "recon/sparse.js";
 import { Splats } from "recon/splats.js";
-import { add, length, scale, sub } from "recon/vectors.js";
+import { Swipe } from "recon/swipe.js";
+import { NEAR, Viewer } from "recon/viewer.js";
 
-const NEAR = 0.01; // of splats, as recon's rasterizer has it
-const byId = (id) => document.getElementById(id);
-const scene = JSON.parse(byId("scene").textContent);
-const canvas = byId("canvas");
-const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, powerPreference: "high-performance" });
-const camera = new Camera(scene.up);
-const shown = { points: false, photos: false, splats: false };
-const layers = {};
-let target, fixedSize = null, background = "auto", atView = -1, flight = null, picked = [], drawing = false;
-
-const say = (text) => { byId("status").textContent = text; };
-
-function fitCanvas() {
-  const ratio = fixedSize ? 1 : Math.min(window.devicePixelRatio || 1, 2);
-  const [width, height] = fixedSize ?? [canvas.clientWidth * ratio, canvas.clientHeight * ratio].map(Math.round);
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  return ratio;
-}
-
-function backgroundColor() {
-  if (background !== "auto") return background.split(" ").map(Number);
-  const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).map(Number);
-  return [r / 255, g / 255, b / 255];
-}
-
-function takeShot() {
-  const { width, height } = canvas;
-  const far = Math.max(length(sub(camera.centre, scene.centre)) + 20 * scene.size, 10 * camera.distance);
-  const near = Math.min(camera.distance, scene.size) * 2e-3;
-  return { rows: camera.rows, lens: camera.fitted(width, height), width, height, near, far };
-}
-
-function drawNow() {
-  const ratio = fitCanvas();
-  if (!canvas.width || !canvas.height) return;
-  const shot = takeShot();
-  target.begin(canvas.width, canvas.height, backgroundColor());
-  if (shown.photos) layers.photos?.draw(shot, camera.centre);
-  if (shown.points) layers.points?.draw(shot, ratio);
-  if (shown.splats && layers.splats) {
-    layers.splats.draw(shot);
-    layers.splats.sort(shot, camera.centre, NEAR);
-  }
-  target.end();
-  placeMarks();
-  placeSwipe();
-}
-
-function redraw() {
-  if (drawing) return;
-  drawing = true;
-  requestAnimationFrame((now) => {
-    drawing = false;
-    if (flight) fly(now);
-    drawNow();
-  });
-}
-
-// --- moving ---
-
-function fly(now) {
-  flight.start ??= now;
-  const t = Math.min((now - flight.start) / 600, 1);
-  Object.assign(camera, between(flight.from, flight.to, t * t * (3 - 2 * t)));
-  if (t === 1) {
-    Object.assign(camera, flight.to.copy());
-    atView = flight.view;
-    flight = null;
-    showSwipe();
-  } else redraw();
-}
-
-function flyTo(view) {
-  const to = camera.copy();
-  to.standAt(scene.views[view], scene.views[view].distance);
-  leavePhoto();
-  const quick = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  flight = { from: camera.copy(), to, view, start: quick ? -Infinity : null };
-  byId("photo").value = view;
-  say(`${scene.views[view].name}: photo ${view + 1} of ${scene.views.length}`);
-  redraw();
-}
-
-function leavePhoto() {
-  atView = -1;
-  flight = null;
-  byId("photo").value = "";
-  showSwipe();
-}
-
-function home() {
-  leavePhoto();
-  const view = scene.views[scene.first] ?? scene.start;
-  camera.standAt(view, view.distance);
-  redraw();
-}
-
-const moves = {
-  orbit(dx, dy) { leavePhoto(); const size = Math.min(canvas.clientWidth, canvas.clientHeight) || 1;
-    camera.orbit(-dx / size * 3, -dy / size * 3); redraw(); },
-  pan(dx, dy) { leavePhoto(); camera.pan(dx, dy, canvas.clientWidth, canvas.clientHeight); redraw(); },
-  zoom(factor) { leavePhoto(); camera.zoom(factor); redraw(); },
-  click, home, screenshot, fullScreen, leave() { picked = []; leavePhoto(); say(""); redraw(); },
+/** What can be shown, in the order of their boxes; the first of `FIRST` that there is is shown at first. */
+const LAYERS = {
+  points: { label: "Points", read: (gl, packed, scene) => Points.read(gl, packed, scene) },
+  sparse: { label: "Sparse points", read: (gl, packed, scene) => SparsePoints.read(gl, packed, scene) },
+  mesh: { label: "Mesh", read: (gl, packed, scene) => Mesh.read(gl, packed, scene) },
+  splats: { label: "Splats", read: (gl, packed) => Splats.read(gl, packed) },
+  photos: { label: "Photos", read: (gl, packed) => new Photos(gl, packed) },
 };
-
-// --- photos beside the render ---
-
-function showSwipe() {
-  const urls = atView >= 0 ? layers.photos?.urls[atView] : null;
-  const source = urls?.[byId("swipe-what").value] ?? urls?.photo;
-  byId("of-swipe").hidden = byId("swipe").hidden = !source;
-  const image = byId("swipe").firstElementChild;
-  if (source && image.src !== source) image.src = source;
-  if (!source) image.removeAttribute("src");
-}
-
-function placeSwipe() {
-  const swipe = byId("swipe");
-  if (swipe.hidden) return;
-  const { width: w, height: h } = camera.lens;
-  const s = Math.min(canvas.clientWidth / w, canvas.clientHeight / h);
-  Object.assign(swipe.style, {
-    width: `${w * s}px`, height: `${h * s}px`,
-    left: `${(canvas.clientWidth - w * s) / 2}px`, top: `${(canvas.clientHeight - h * s) / 2}px`,
-    clipPath: `inset(0 ${100 - byId("swipe-at").value}% 0 0)`,
-  });
-}
-
-// --- coordinates and distances ---
-
-function click(x, y) {
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  const cloud = shown.splats && !shown.points ? layers.splats : layers.points ?? layers.splats;
-  const isShown = cloud === layers.points ? (i) => cloud.shown(i) : (i) => cloud.opacities[i] > 0.3;
-  const positions = cloud && (cloud.positions ?? cloud.means);
-  const index = cloud ? pick(positions, camera, x, y, width, height, 6, isShown) : -1;
-  const point = index < 0 ? null : [0, 1, 2].map((k) => positions[3 * index + k]);
-  const photo = shown.photos && atView < 0 ? layers.photos?.hit(camera.centre, camera.ray(x, y, width, height)) : null;
-  if (photo && (!point || photo.depth < camera.project(point, width, height)[2])) return flyTo(photo.view);
-  if (!point) return;
-  if (picked.length === 2) picked = [];
-  picked.push(point);
-  const said = [point.map((value) => value.toPrecision(5)).join(", ")];
-  if (cloud === layers.points) {
-    if (cloud.views) said.push(`from ${scene.views[cloud.views[index]].name}`);
-    if (cloud.ranks) said.push(`confidence ${cloud.levels[cloud.ranks[index]].toPrecision(3)}`);
-  }
-  if (picked.length === 2) said.push(`distance ${length(sub(...picked)).toPrecision(4)} ${scene.unit}`);
-  say(said.join(" · "));
-  redraw();
-}
-
-function placeMarks() {
-  const [line, ...circles] = byId("marks").children;
-  const places = picked.map((point) => camera.project(point, canvas.clientWidth, canvas.clientHeight));
-  circles.forEach((circle, i) => {
-    const place = places[i];
-    circle.style.visibility = place && place[2] > 0 ? "visible" : "hidden";
-    if (place) { circle.setAttribute("cx", place[0]); circle.setAttribute("cy", place[1]); }
-  });
-  const both = places.length === 2 && places.every((place) => place[2] > 0);
-  line.style.visibility = both ? "visible" : "hidden";
-  if (both) ["x1", "y1", "x2", "y2"].forEach((name, i) => line.setAttribute(name, places[i >> 1][i & 1]));
-}
-
-// --- what is kept ---
+const FIRST = ["splats", "points", "mesh", "sparse", "photos"];
+const scene = JSON.parse(byId("scene").textContent);
+let viewer, crop, path, measure;
 
 function screenshot() {
-  drawNow(); // what is on the canvas is gone once the browser has shown it
-  canvas.toBlob((blob) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = "recon.png";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  });
+  viewer.drawNow(); // what is on the canvas is gone once the browser has shown it
+  viewer.canvas.toBlob((blob) => saveFile(blob, "recon.png"));
 }
 
 function fullScreen() {
@@ -190,82 +35,136 @@ function fullScreen() {
   else document.documentElement.requestFullscreen?.();
 }
 
-// --- controls ---
-
-function show(name, on) {
-  shown[name] = on && Boolean(layers[name]);
-  byId(`show-${name}`).checked = shown[name];
-  byId("of-points").hidden = !shown.points;
-  redraw();
+function escape() {
+  measure.clear();
+  viewer.leave();
+  say("");
+  viewer.redraw();
 }
 
-function setUpControls() {
-  for (const name of Object.keys(shown)) {
+const moves = {
+  orbit: (dx, dy) => viewer.move((camera) => {
+    const side = Math.min(...viewer.size) || 1;
+    camera.orbit(-dx / side * 3, -dy / side * 3);
+  }),
+  pan: (dx, dy) => viewer.move((camera) => camera.pan(dx, dy, ...viewer.size)),
+  zoom: (factor) => viewer.move((camera) => camera.zoom(factor)),
+  click: (x, y) => measure.click(x, y),
+  middle: () => measure.click(...viewer.size.map((side) => side / 2)),
+  home: () => viewer.home(),
+  addKey: () => path.add(),
+  screenshot, fullScreen, escape,
+};
+
+// --- layers ---
+
+function addBox(name) {
+  const label = document.createElement("label"), box = document.createElement("input");
+  Object.assign(box, { type: "checkbox", id: `show-${name}` });
+  box.addEventListener("change", () => viewer.show(name, box.checked));
+  label.append(box, ` ${LAYERS[name].label}`);
+  byId("layers").append(label);
+}
+
+function showLayers() {
+  const { layers, shown } = viewer;
+  for (const name of Object.keys(LAYERS)) {
     const box = byId(`show-${name}`);
-    box.disabled = !layers[name];
+    box.checked = Boolean(shown[name]);
     box.closest("label").hidden = !layers[name];
-    box.addEventListener("change", () => show(name, box.checked));
   }
-  const on = (id, use) => byId(id).addEventListener("input", () => { use(byId(id).value); redraw(); });
-  on("point-size", (value) => { layers.points.pointSize = Number(value); });
-  on("point-colors", (value) => { layers.points.coloring = ["photo", "depth", "view"].indexOf(value); });
-  byId("of-confidence").hidden = !layers.points?.ranks;
-  on("confidence", (value) => {
-    layers.points.leastRank = value / 100;
-    const level = layers.points.levels[Math.round(value * 2.55)];
-    byId("confidence-said").textContent = value > 0 ? `${value} % (below ${level.toPrecision(3)})` : "";
+  byId("of-points").hidden = !shown.points && !shown.sparse;
+  byId("of-point-colors").hidden = !shown.points;
+  byId("of-confidence").hidden = !shown.points || !layers.points.ranks;
+  byId("of-mesh").hidden = !shown.mesh;
+  byId("of-photos").hidden = !layers.photos;
+}
+
+async function readLayer(name, packed) {
+  viewer.add(name, await LAYERS[name].read(viewer.gl, packed, scene));
+  viewer.tell("layers");
+}
+
+// --- controls ---
+
+function setUpPoints() {
+  const colors = byId("point-colors");
+  const without = { view: !viewer.layers.points?.views, confidence: !viewer.layers.points?.ranks };
+  for (const option of [...colors.options]) if (without[option.value]) option.remove();
+  onInput("point-colors", (value) => { viewer.layers.points.coloring = COLORINGS.indexOf(value); viewer.redraw(); });
+  onInput("point-size", (value) => {
+    if (viewer.layers.points) viewer.layers.points.pointSize = Number(value);
+    if (viewer.layers.sparse) viewer.layers.sparse.pointSize = 1.6 * value;
+    viewer.redraw();
   });
-  on("background", (value) => { background = value; });
-  const resize = () => layers.photos.resize(scene.size * 0.01 * 20 ** (byId("photo-size").value / 100));
-  if (layers.photos) resize();
-  on("photo-size", resize);
+  onInput("confidence", (value) => {
+    const { points } = viewer.layers, level = points.levels[Math.round(value * 2.55)];
+    points.leastRank = value / 100;
+    byId("confidence-said").textContent = value > 0 ? `${value} % (below ${level.toPrecision(3)})` : "";
+    viewer.redraw();
+  });
+}
+
+function setUpView() {
+  onInput("mesh-colors", (value) => {
+    viewer.layers.mesh.coloring = ["photo", "shaded", "depth"].indexOf(value);
+    viewer.redraw();
+  });
+  onInput("background", (value) => { viewer.background = value; viewer.redraw(); });
+  const resize = () => {
+    viewer.layers.photos?.resize(scene.size * 0.01 * 20 ** (byId("photo-size").value / 100));
+    viewer.redraw();
+  };
+  resize();
+  onInput("photo-size", resize);
   scene.views.forEach((view, i) => byId("photo").append(new Option(view.name, i)));
-  on("photo", (value) => (value === "" ? leavePhoto() : flyTo(Number(value))));
-  on("swipe-what", showSwipe);
-  on("swipe-at", () => {});
-  byId("home").addEventListener("click", home);
-  byId("screenshot").addEventListener("click", screenshot);
-  byId("full-screen").addEventListener("click", fullScreen);
-  for (const [name, value] of scene.facts) {
-    const dt = document.createElement("dt"), dd = document.createElement("dd");
-    [dt.textContent, dd.textContent] = [name, value];
-    byId("facts").append(dt, dd);
+  onInput("photo", (value) => (value === "" ? escape() : viewer.flyTo(Number(value))));
+  viewer.on("view", () => {
+    const view = scene.views[viewer.atView];
+    byId("photo").value = view ? viewer.atView : "";
+    say(view ? `${view.name}: photo ${viewer.atView + 1} of ${scene.views.length}` : "");
+  });
+  for (const [id, use] of [["home", moves.home], ["screenshot", screenshot], ["full-screen", fullScreen]]) {
+    byId(id).addEventListener("click", use);
   }
-  watchControls(canvas, moves);
-  new ResizeObserver(redraw).observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  if (matchMedia("(max-width: 600px)").matches) byId("panel").open = false;
 }
 
 async function start() {
-  if (!gl) throw new Error("this browser has no WebGL 2");
-  document.title = scene.title;
-  target = new Target(gl);
-  if (scene.views.length) layers.photos = new Photos(gl, scene.views);
-  home();
-  if (scene.points) layers.points = await Points.read(gl, scene.points, scene);
-  if (scene.splats) layers.splats = await Splats.read(gl, scene.splats);
-  for (const layer of Object.values(layers)) layer.changed = redraw;
-  setUpControls();
-  show("splats", true);
-  show("points", !layers.splats);
-  show("photos", false);
-  if (layers.splats) await layers.splats.sort(takeShot(), camera.centre, NEAR);
+  const canvas = byId("canvas");
+  document.title = byId("title").textContent = scene.title;
+  showFacts(scene.facts, byId("facts"));
+  if (matchMedia("(max-width: 600px)").matches) byId("panel").open = false;
+  viewer = new Viewer(canvas, scene);
+  canvas.addEventListener("webglcontextlost", () => say("The graphics were taken away: load the page again."));
+  viewer.on("layers", showLayers);
+  Object.keys(LAYERS).forEach(addBox);
+  viewer.home();
+  if (scene.views.length) await readLayer("photos", scene.views);
+  for (const name of Object.keys(LAYERS)) if (scene[name]) await readLayer(name, scene[name]);
+  setUpPoints();
+  setUpView();
+  crop = new CropPanel(viewer);
+  path = new PathPanel(viewer);
+  measure = new Measure(viewer);
+  new Swipe(viewer);
+  watchControls(canvas, moves);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => viewer.redraw());
+  viewer.show(FIRST.find((name) => viewer.layers[name]) ?? "photos", true);
+  await viewer.drawSorted();
   say(scene.left_out.join(" "));
-  drawNow();
 }
 
 /** What comes in pieces, once the first of them is shown. */
 async function loadMore() {
   if (scene.splats?.more?.length) {
-    const whole = await Splats.read(gl, scene.splats, true);
-    await whole.sort(takeShot(), camera.centre, NEAR);
-    layers.splats.close();
-    layers.splats = whole;
-    whole.changed = redraw;
-    redraw();
+    const first = viewer.layers.splats, whole = await Splats.read(viewer.gl, scene.splats, true);
+    await whole.sort(viewer.takeShot(), NEAR);
+    viewer.add("splats", whole);
+    first.close();
+    viewer.redraw();
   }
-  await layers.points?.readMore((count) => say(`${count.toLocaleString()} of ${scene.points.count.toLocaleString()} points …`));
+  const total = scene.points?.count.toLocaleString();
+  await viewer.layers.points?.readMore((count) => say(`${count.toLocaleString()} of ${total} points …`));
   if (scene.points?.more?.length) say(scene.left_out.join(" "));
 }
 
@@ -282,25 +181,29 @@ window.recon = {
   complete,
   scene,
   /** Layers by name, true or false. */
-  show(which) { for (const [name, on] of Object.entries(which)) show(name, on); },
+  show(which) { for (const [name, on] of Object.entries(which)) viewer.show(name, on); },
+  /** Put a layer in the place of what the page has; its blocks are in the document. */
+  async take(name, packed) { await readLayer(name, packed); },
   /** Pixels of the canvas, whatever the window; null for the window's own. */
-  setSize(width, height) { fixedSize = width ? [width, height] : null; redraw(); },
+  setSize(width, height) { viewer.fixedSize = width ? [width, height] : null; viewer.redraw(); },
   /** `"auto"` or [r, g, b] from 0 to 1. */
-  setBackground(color) { background = Array.isArray(color) ? color.join(" ") : color; redraw(); },
+  setBackground(color) { viewer.background = Array.isArray(color) ? color.join(" ") : color; viewer.redraw(); },
   /** 3×4 world-to-camera in OpenCV axes and [fx, fy, cx, cy], both row by row, of an image of `size` pixels. */
   setCamera(worldToCamera, intrinsics, size) {
-    leavePhoto();
-    camera.standAt({ world_to_camera: worldToCamera, intrinsics, size }, camera.distance);
-    redraw();
+    viewer.move((camera) => camera.standAt({ world_to_camera: worldToCamera, intrinsics, size }, camera.distance));
   },
-  get camera() { return { worldToCamera: camera.rows.flat(), target: add(camera.centre, scale(camera.axes[2], camera.distance)) }; },
-  flyTo,
+  get camera() { return { worldToCamera: viewer.camera.rows.flat(), target: viewer.camera.target }; },
+  flyTo(view) { viewer.flyTo(view); },
+  /** The least x, y and z and the largest, of what is shown; null for all. */
+  setCropBox(box) { if (box) crop.turn(true), crop.set({ low: box.slice(0, 3), high: box.slice(3) }); else crop.turn(false); },
+  /** Numbers of the views that see a point of the world. */
+  seeing(point) { return measure.visibility.seeing(point); },
+  /** Milliseconds that the last sorting of splats took. */
+  get sortMilliseconds() { return viewer.layers.splats?.milliseconds; },
   /** The picture that is drawn once the splats are in order, as a PNG in a data URL. */
   async picture() {
     await ready;
-    fitCanvas();
-    if (layers.splats) await layers.splats.sort(takeShot(), camera.centre, NEAR);
-    drawNow();
-    return canvas.toDataURL("image/png");
+    await viewer.drawSorted();
+    return viewer.canvas.toDataURL("image/png");
   },
 };

@@ -40,7 +40,7 @@ export class Photos {
     gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 20, 0);
     gl.vertexAttribPointer(1, 2, gl.FLOAT, false, 20, 12);
     gl.bindVertexArray(null);
-    this.highlighted = -1;
+    this.highlighted = new Set();
     this.resize(1);
     this.urls.forEach((urls, i) => urls.photo && this.load(urls.photo, i));
   }
@@ -74,8 +74,12 @@ export class Photos {
     this.gl.bufferData(this.gl.ARRAY_BUFFER, new Float32Array(numbers), this.gl.STATIC_DRAW);
   }
 
-  /** `centre`: of the camera, which stands in the way of no photo that it is inside of. */
-  draw(shot, centre) {
+  /** All frusta and their photos, but for one that the camera is inside of. */
+  draw(shot) { this.drawViews(shot, this.views.map((_, i) => i), true); }
+
+  drawHighlighted(shot) { if (this.highlighted.size) this.drawViews(shot, [...this.highlighted], false); }
+
+  drawViews(shot, views, filled) {
     const gl = this.gl, { program, at } = this.shader;
     gl.useProgram(program);
     setCamera(gl, at, shot);
@@ -83,17 +87,17 @@ export class Photos {
     gl.enable(gl.DEPTH_TEST);
     gl.uniform1i(at.picture, 0);
     const each = 6 + EDGES.length;
-    this.views.forEach((view, i) => {
-      if (this.isInside(i, centre)) return;
-      if (this.textures[i]) {
+    for (const i of views) {
+      if (this.isInside(i, shot.centre)) continue;
+      if (filled && this.textures[i]) {
         gl.bindTexture(gl.TEXTURE_2D, this.textures[i]);
         gl.uniform1i(at.textured, 1);
         gl.drawArrays(gl.TRIANGLES, i * each, 6);
       }
       gl.uniform1i(at.textured, 0);
-      gl.uniform3f(at.plain, ...(i === this.highlighted ? [1, 0.6, 0] : [0.2, 0.55, 0.95]));
+      gl.uniform3f(at.plain, ...(this.highlighted.has(i) ? [1, 0.6, 0] : [0.2, 0.55, 0.95]));
       gl.drawArrays(gl.LINES, i * each + 6, EDGES.length);
-    });
+    }
   }
 
   isInside(view, centre) {

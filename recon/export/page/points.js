@@ -1,15 +1,15 @@
-// The point cloud: coloured by the photos, by depth from here or by photo, without the least sure ones.
-import { CAMERA, makeProgram, setCamera } from "recon/gl.js";
+// Point clouds: coloured by the photos, by depth from here, by photo or by confidence, without the least sure ones.
+import { CAMERA, CROP, DEPTH_COLOR, makeProgram, setCamera, setDepthColors } from "recon/gl.js";
 import { readCodes, readNumbers } from "recon/packed.js";
 
 const VERTEX = `
 ${CAMERA}
+${CROP}
+${DEPTH_COLOR}
 uniform float pointSize;
 uniform float leastRank; // share of the points that are left out, the least confident ones
-uniform int coloring; // 0 photo, 1 depth, 2 view
+uniform int coloring; // 0 photo, 1 depth, 2 view, 3 confidence
 uniform float views;
-uniform vec2 disparities; // of far and near
-uniform vec3 ramp[10];
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec3 photoColor;
 layout(location = 2) in float rank;
@@ -17,17 +17,14 @@ layout(location = 3) in float view;
 flat out vec3 color;
 void main() {
   vec3 p = toCamera(position);
-  gl_Position = rank < leastRank || p.z <= 0.0 ? vec4(2, 2, 2, 1) : clipOf(p);
+  gl_Position = rank < leastRank || p.z <= 0.0 || cropped(position) ? vec4(2, 2, 2, 1) : clipOf(p);
   gl_PointSize = pointSize;
   color = photoColor;
-  if (coloring == 1) {
-    float t = clamp((1.0 / p.z - disparities.x) / (disparities.y - disparities.x), 0.0, 1.0) * 9.0;
-    int i = min(int(t), 8);
-    color = mix(ramp[i], ramp[i + 1], t - float(i));
-  } else if (coloring == 2) {
+  if (coloring == 1) color = depthColor(p.z);
+  else if (coloring == 2) {
     vec3 hue = abs(mod((view + 0.5) / views * 6.0 + vec3(0, 4, 2), 6.0) - 3.0) - 1.0;
     color = mix(vec3(0.14), vec3(0.95), clamp(hue, 0.0, 1.0));
-  }
+  } else if (coloring == 3) color = rampColor(rank);
 }`;
 
 const FRAGMENT = `
@@ -38,6 +35,8 @@ void main() {
   if (round && length(gl_PointCoord - 0.5) > 0.5) discard;
   result = vec4(color, 1);
 }`;
+
+export const COLORINGS = ["photo", "depth", "view", "confidence"];
 
 export class Points {
   /** Of the first piece; `readMore` adds the others. */
@@ -120,19 +119,25 @@ export class Points {
     const gl = this.gl, { program, at } = this.shader;
     gl.useProgram(program);
     setCamera(gl, at, shot);
+    setDepthColors(gl, at, this.scene);
     gl.uniform1f(at.pointSize, this.pointSize * ratio);
     gl.uniform1f(at.leastRank, this.ranks ? this.leastRank : -1);
     gl.uniform1i(at.coloring, this.coloring);
-    gl.uniform1f(at.views, this.scene.views.length);
-    gl.uniform2fv(at.disparities, this.scene.disparities);
-    gl.uniform3fv(at.ramp, this.scene.depth_colors.flat());
+    gl.uniform1f(at.views, Math.max(this.scene.views.length, 1));
     gl.uniform1i(at.round, this.pointSize * ratio >= 3 ? 1 : 0);
     gl.bindVertexArray(this.vertices);
     gl.enable(gl.DEPTH_TEST);
     gl.drawArrays(gl.POINTS, 0, this.count);
   }
 
-  shown(i) { return !this.ranks || this.ranks[i] / 255 >= this.leastRank; }
+  shows(i) { return !this.ranks || this.ranks[i] / 255 >= this.leastRank; }
+
+  pick(where) { return pickPoint(this.positions, where, (i) => this.shows(i)); }
+
+  /** What is known of a point beside its place. */
+  describe(i) {
+    return { from: this.views?.[i], confidence: this.ranks ? this.levels[this.ranks[i]] : null };
+  }
 }
 
 async function readPiece({ blocks: { position, color, view, confidence } }) {
@@ -142,8 +147,11 @@ async function readPiece({ blocks: { position, color, view, confidence } }) {
   return { positions, colors, views: views?.[0], ranks: ranks?.[0] };
 }
 
-/** Index of the nearest of `positions` within `radius` pixels of a pixel of the canvas; -1 where there is none. */
-export function pick(positions, camera, x, y, width, height, radius, shown) {
+/**
+ * The nearest of `positions` within a few pixels of a pixel of the canvas: {index, point, depth}, or null.
+ * `where`: {camera, x, y, width, height, isInside(x, y, z)}; `shows(i)`: whether a point is there at all.
+ */
+export function pickPoint(positions, { camera, x, y, width, height, isInside }, shows, radius = 6) {
   const { fx, fy, cx, cy } = camera.fitted(width, height);
   const [r, d, f] = camera.rows;
   let best = -1, nearest = Infinity;
@@ -154,9 +162,9 @@ export function pick(positions, camera, x, y, width, height, radius, shown) {
     const u = fx * (r[0] * px + r[1] * py + r[2] * pz + r[3]) / z + cx - x;
     if (u > radius || u < -radius) continue;
     const v = fy * (d[0] * px + d[1] * py + d[2] * pz + d[3]) / z + cy - y;
-    if (u * u + v * v > radius * radius || !shown(i)) continue;
+    if (u * u + v * v > radius * radius || !shows(i) || !isInside(px, py, pz)) continue;
     best = i;
     nearest = z;
   }
-  return best;
+  return best < 0 ? null : { index: best, point: [...positions.subarray(3 * best, 3 * best + 3)], depth: nearest };
 }

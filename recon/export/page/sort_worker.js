@@ -67,6 +67,7 @@ export function sortProgram() {
       count = means.length / 3;
       return;
     }
+    const start = performance.now();
     const sorted = order(data.row, data.near);
     const transfer = [sorted.buffer];
     let colors = null;
@@ -75,6 +76,6 @@ export function sortProgram() {
       colours(data.centre, colors);
       transfer.push(colors.buffer);
     }
-    postMessage({ sorted, colors, id: data.id }, transfer);
+    postMessage({ sorted, colors, milliseconds: performance.now() - start }, transfer);
   };
 }

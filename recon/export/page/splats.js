@@ -1,7 +1,8 @@
 // Gaussian splats, drawn as recon's own rasterizer does: the affine approximation of the projection (EWA splatting),
 // 0.3 pixels² added to the variance, alpha of at most 0.999 and nothing below 1/255, from back to front by z-depth.
-import { CAMERA, makeProgram, makeTexture, setCamera } from "recon/gl.js";
+import { CAMERA, CROP, makeProgram, makeTexture, setCamera } from "recon/gl.js";
 import { readCodes, readNumbers } from "recon/packed.js";
+import { pickPoint } from "recon/points.js";
 import { sortProgram } from "recon/sort_worker.js";
 import { joined } from "recon/stream.js";
 
@@ -9,6 +10,7 @@ const SPLATS_PER_ROW = 512, TEXELS = 4;
 
 const VERTEX = `
 ${CAMERA}
+${CROP}
 uniform highp sampler2D geometry; // centre and opacity; then the three semi-axes, each with a channel of the colour
 uniform highp sampler2D seen; // colours from here, where they depend on it
 uniform bool varied;
@@ -24,7 +26,7 @@ void main() {
   vec4 d = texelFetch(geometry, place + ivec2(3, 0), 0);
   gl_Position = vec4(2, 2, 2, 1);
   float opacity = a.w;
-  if (opacity < 1.0 / 255.0) return;
+  if (opacity < 1.0 / 255.0 || cropped(a.xyz)) return;
   vec3 p = toCamera(a.xyz);
   vec2 tangent = p.xy / p.z;
   vec2 centre = lens.xy * tangent + lens.zw;
@@ -172,7 +174,8 @@ export class Splats {
   }
 
   /** Ask for the order from this camera; resolves when it, or a later one, is there. */
-  sort(shot, centre, near) {
+  sort(shot, near) {
+    const centre = shot.centre;
     const key = shot.rows[2].join() + near;
     const place = centre.join();
     if (key === this.sortedFor && (!this.varied || place === this.coloredFor) && !this.busy) return Promise.resolve();
@@ -191,7 +194,8 @@ export class Splats {
     this.worker.postMessage({ row, centre, near, colors }, colors ? [colors.buffer] : []);
   }
 
-  take({ sorted, colors }) {
+  take({ sorted, colors, milliseconds }) {
+    this.milliseconds = milliseconds; // that the worker has taken
     const gl = this.gl;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
     gl.bufferData(gl.ARRAY_BUFFER, sorted, gl.DYNAMIC_DRAW);
@@ -208,6 +212,8 @@ export class Splats {
     for (const resolve of waiting) resolve();
     this.changed?.();
   }
+
+  pick(where) { return pickPoint(this.means, where, (i) => this.opacities[i] > 0.3); }
 
   draw(shot) {
     const gl = this.gl, { program, at } = this.shader;
