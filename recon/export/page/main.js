@@ -171,7 +171,6 @@ async function loadMore() {
 const fail = (error) => { say(`This cannot be shown: ${error.message}`); console.error(error); };
 const ready = start();
 const complete = ready.then(loadMore);
-ready.catch(fail);
 complete.catch(fail);
 
 /** For programs: the same page, driven from outside. */
