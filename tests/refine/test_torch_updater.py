@@ -96,7 +96,7 @@ def assert_like(found: Any, expected: Any, tolerance: float, name: str = "") -> 
 def compare(updater: SplatUpdater, mine: AdamSplats, room: Prediction, tolerance: float) -> None:
     """With the kernels: derivatives and moments of one step, and parameters after some.
 
-    Most are within `tolerance`, all together within 2 % or three times `tolerance`: rounding decides signs of next to
+    Most are within `tolerance`, all together within 2 % or ten times `tolerance`: rounding decides signs of next to
     nothing, and which splats are too faint for a pixel.
     """
     kernels = splats_of(room)
@@ -108,7 +108,7 @@ def compare(updater: SplatUpdater, mine: AdamSplats, room: Prediction, tolerance
     assert_like(of_one.intrinsics, of_cpu.intrinsics, 0.02)  # what lies beyond the frame is treated in another way
     numbers = kernels.moments.shape[1] // 2
     for place in (slice(0, 3), slice(3, 6), slice(6, 10), slice(10, 11), slice(11, numbers)):
-        assert_like(mine.moments[:, place], kernels.moments[:, place], max(0.02, 3 * tolerance), str(place))
+        assert_like(mine.moments[:, place], kernels.moments[:, place], max(0.02, 10 * tolerance), str(place))
         error = np.abs(mine.moments[:, place] - kernels.moments[:, place])
         assert np.quantile(error, 0.9) <= tolerance * np.quantile(np.abs(kernels.moments[:, place]), 0.9), place
     moves = mine.steps != kernels.steps  # where masks hide a splat, its momentum moves it in one alone

@@ -68,7 +68,7 @@ def test_cpu_agrees_with_brute_force(scene: Scene) -> None:
 @each_scene
 @pytest.mark.cuda("gsplat")
 def test_gsplat_agrees_with_brute_force(scene: Scene) -> None:
-    assert_like_brute_force(scene, "gsplat", tolerance=1e-3, close=1e-3)
+    assert_like_brute_force(scene, "gsplat", tolerance=2e-3, close=1e-3)
 
 
 def test_result_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
