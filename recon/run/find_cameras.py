@@ -69,6 +69,7 @@ class KnownCameras:
             "doubtful": result.doubtful,
             "assumed_lens": result.assumed_lens,
             "still_matches": result.still_matches,
+            "lenses": [choice.entry for choice in result.lens_choices],
         }
 
 
@@ -116,10 +117,11 @@ def take_cameras(source: Source, given: GivenCameras, file: Path | None, options
 def kept_classes() -> tuple[type, ...]:
     """What `FoundCameras` consists of, for the store."""
     from recon.geometry.sparse_points import SparsePoints
+    from recon.sfm.lens_choice import LensChoice, LensTrial
     from recon.sfm.lenses import Lenses
     from recon.sfm.structure_from_motion import SfmResult
 
-    return FoundCameras, SfmResult, Lenses, SparsePoints, Cameras
+    return FoundCameras, SfmResult, Lenses, LensChoice, LensTrial, SparsePoints, Cameras
 
 
 def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:

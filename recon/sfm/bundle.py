@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _LOSS_SCALE = 0.5
 """Pixels of the small pictures, from which on an error counts less (Cauchy): features are placed to within 0.3."""
-_LAST_LOSS_SCALE = 0.35
+LAST_LOSS_SCALE = 0.35
 """The same, for a model that is near the truth: then what is further off than most is better trusted less."""
 _TOLERANCE = 1e-6
 """Relative change of the cost at which adjustment ends; COLMAP's own takes three times as long for nothing."""
@@ -26,7 +26,8 @@ def adjust(
     model: pycolmap.Reconstruction,
     *,
     focal: bool = True,
-    centre: bool = False,
+    centre: bool | Collection[int] = False,
+    constant: Collection[int] = (),
     distortion: bool = True,
     placement: bool = True,
     iterations: int = 50,
@@ -39,7 +40,8 @@ def adjust(
     Args:
         model: with at least two photos.
         focal: refine focal lengths.
-        centre: refine principal points.
+        centre: refine principal points, or those of the cameras with these ids; other cameras are then as `constant`.
+        constant: ids of cameras whose lenses stay as they are.
         distortion: refine distortion.
         placement: refine where photos were taken from, and which way they look.
         iterations: at most.
@@ -55,7 +57,8 @@ def adjust(
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
     options.refine_focal_length = focal
-    options.refine_principal_point = centre
+    centres = set(model.cameras if centre is True else centre or ())
+    options.refine_principal_point = bool(centres)
     options.refine_extra_params = distortion
     options.refine_rig_from_world = placement
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
@@ -66,32 +69,70 @@ def adjust(
     config = pycolmap.BundleAdjustmentConfig()
     for image_id in model.reg_image_ids():
         config.add_image(image_id)
+    for camera_id in {*constant, *(set(model.cameras) - centres if centres else ())}:
+        config.set_constant_cam_intrinsics(camera_id)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     summary: Any = pycolmap.create_default_bundle_adjuster(options, config, model).solve()
     model.update_point_3d_errors()
     return float(summary.ceres_summary.final_cost)
 
 
-def refine(model: pycolmap.Reconstruction, *, lenses: bool, threads: int = 1) -> pycolmap.Reconstruction:
-    """A copy of `model` with cameras and points as the robust loss has them; `lenses` are refined too, or kept.
+def refine(
+    model: pycolmap.Reconstruction,
+    *,
+    lenses: bool,
+    start: pycolmap.Reconstruction | None = None,
+    centre: Collection[int] = (),
+    constant: Collection[int] = (),
+    threads: int = 1,
+) -> pycolmap.Reconstruction:
+    """A copy of `model` with cameras and points as the robust loss has them.
 
     Mapping minimises squared errors, by which the wrong matches that every model keeps weigh more than their number.
     In large sets the cameras come from part of the points, and all points from the cameras.
+
+    Args:
+        model: what mapping found.
+        lenses: refine these too, or keep them.
+        start: cameras to start from in place of those of `model`: a part of it, adjusted.
+        centre: ids of cameras whose principal points are refined too; others then keep their lenses.
+        constant: ids of cameras whose lenses are known.
+        threads: of the CPU.
     """
     import pycolmap
 
     refined = pycolmap.Reconstruction(model)
+    if start is not None:
+        _take_cameras(refined, start)
+
+    def finish(of: pycolmap.Reconstruction) -> None:
+        adjust(
+            of,
+            focal=lenses,
+            centre=centre if lenses else (),
+            constant=constant,
+            distortion=lenses,
+            loss_scale=LAST_LOSS_SCALE,
+            threads=threads,
+        )
+
     if model.num_reg_images() <= _ALL_POINTS_UP_TO:
-        adjust(refined, focal=lenses, distortion=lenses, loss_scale=_LAST_LOSS_SCALE, threads=threads)
+        finish(refined)
         return refined
-    part = with_points(model, enough_points(model, _ENOUGH_POINTS))
-    adjust(part, focal=lenses, distortion=lenses, loss_scale=_LAST_LOSS_SCALE, threads=threads)
-    for camera_id, camera in part.cameras.items():
-        refined.cameras[camera_id].params = camera.params
-    for image_id in part.reg_image_ids():
-        refined.frame(refined.images[image_id].frame_id).rig_from_world = part.images[image_id].cam_from_world()
-    adjust(refined, focal=False, distortion=False, placement=False, loss_scale=_LAST_LOSS_SCALE, threads=threads)
+    part = with_points(refined, enough_points(refined, _ENOUGH_POINTS))
+    finish(part)
+    _take_cameras(refined, part)
+    adjust(refined, focal=False, distortion=False, placement=False, loss_scale=LAST_LOSS_SCALE, threads=threads)
     return refined
+
+
+def _take_cameras(model: pycolmap.Reconstruction, source: pycolmap.Reconstruction) -> None:
+    """Give the photos of `model` the lenses and poses that they have in `source`."""
+    for camera_id, camera in source.cameras.items():
+        model.cameras[camera_id].model = camera.model
+        model.cameras[camera_id].params = camera.params
+    for image_id in source.reg_image_ids():
+        model.frame(model.images[image_id].frame_id).rig_from_world = source.images[image_id].cam_from_world()
 
 
 def enough_points(model: pycolmap.Reconstruction, per_photo: int) -> list[int]:
@@ -121,15 +162,17 @@ def with_own_cameras(model: pycolmap.Reconstruction, points: Iterable[int] | Non
     Only features that see points are copied, with `points` only those that see the points with these ids.
     """
     own = {image_id: image_id for image_id in model.reg_image_ids()}
-    return _copy(model, model.points3D if points is None else points, own)
+    return copy_model(model, model.points3D if points is None else points, own)
 
 
 def with_points(model: pycolmap.Reconstruction, points: Iterable[int]) -> pycolmap.Reconstruction:
     """A copy of `model` with only the points of these ids, and the features that see them."""
-    return _copy(model, points, {image_id: model.images[image_id].camera_id for image_id in model.reg_image_ids()})
+    return copy_model(model, points, {image_id: model.images[image_id].camera_id for image_id in model.reg_image_ids()})
 
 
-def _copy(model: pycolmap.Reconstruction, points: Iterable[int], camera_ids: dict[int, int]) -> pycolmap.Reconstruction:
+def copy_model(
+    model: pycolmap.Reconstruction, points: Iterable[int], camera_ids: dict[int, int]
+) -> pycolmap.Reconstruction:
     """With some points, and with the camera of each photo under the id that `camera_ids` gives."""
     import pycolmap
 

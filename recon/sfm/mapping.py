@@ -20,6 +20,7 @@ from recon.sfm.focal import (
     start_from,
 )
 from recon.sfm.global_mapping import global_models
+from recon.sfm.lens_choice import ChosenLenses, LensTrial, choose_lenses
 from recon.sfm.merit import Merit, explains_more, leave_out_contradicted, makes_sense, merit_of
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.separate_lenses import has_own_centres, lens_gains, with_own_centres
@@ -38,6 +39,17 @@ _INITIAL_FORWARD_MOTION = 1.0
 With COLMAP's own bounds, 16° and 0.95, videos that move forward start from pairs whose motion is estimated wrongly, for
 the others are refused, and end in models that are consistent and false.
 """
+
+
+class Mapped(NamedTuple):
+    """What mapping ends in."""
+
+    models: list[pycolmap.Reconstruction]
+    """Of at least two photos, from all ways, the best first and refined; none where no model makes sense."""
+    centres: frozenset[int] = frozenset()
+    """Cameras of the best whose principal points are estimated."""
+    trials: Mapping[int, Sequence[LensTrial]] = {}
+    """What was freed of the lenses of the best, or was not, by id of the camera."""
 
 
 class _Attempt(NamedTuple):
@@ -75,14 +87,15 @@ def build_models(
     seed: int,
     threads: int,
     report: Callable[[int], None],
-) -> list[pycolmap.Reconstruction]:
+    free_lenses: bool = True,
+) -> Mapped:
     """Place cameras and points; several models where photos fall into groups that do not connect.
 
     Mapping goes wrong where it begins with a wrong motion or focal length, and shows it by few photos, larger errors
     or an impossible lens. So it is done in more than one way, and the best model is taken.
 
-    Returns models of at least two photos, from all ways, the best first; none where no model makes sense. `report` is
-    told how many of the `count` photos are placed.
+    `report` is told how many of the `count` photos are placed. With `free_lenses`, what the photos determine of their
+    lenses is freed in the end; otherwise focal lengths and distortion alone are refined.
     """
     candidates = _Candidates(overlaps)
     lenses_tried = False
@@ -119,22 +132,43 @@ def build_models(
             break
     report(count)
     models = candidates.models
-    if models:
-        leave_out_contradicted(models[0], overlaps)
-        models[0] = _refined(models[0], overlaps, count, threads, lambda: report(count))
-    return models
+    if not models:
+        return Mapped([])
+    leave_out_contradicted(models[0], overlaps)
+    if has_own_centres(models[0]):
+        return Mapped(models, frozenset(models[0].cameras))
+    chosen = None
+    if free_lenses and count >= LENS_FROM:
+        chosen = run_cancellable(
+            lambda token: choose_lenses(models[0], _threads(count, threads)), lambda: report(count)
+        )
+    refined = _refined(models[0], chosen, overlaps, count, threads, lambda: report(count))
+    if refined is None:
+        return Mapped(models)
+    models[0] = refined
+    return Mapped(models) if chosen is None else Mapped(models, frozenset(chosen.centres), chosen.tried)
 
 
 def _refined(
-    model: pycolmap.Reconstruction, overlaps: Overlaps, count: int, threads: int, watch: Callable[[], None]
-) -> pycolmap.Reconstruction:
-    """`model` with what its few wrong matches have bent put right; as it is if that was done, or ends in nonsense."""
-    if has_own_centres(model):
-        return model
+    model: pycolmap.Reconstruction,
+    chosen: ChosenLenses | None,
+    overlaps: Overlaps,
+    count: int,
+    threads: int,
+    watch: Callable[[], None],
+) -> pycolmap.Reconstruction | None:
+    """`model` with what its few wrong matches have bent put right; None where that ends in nonsense."""
     refined = run_cancellable(
-        lambda token: refine(model, lenses=count >= LENS_FROM, threads=_threads(count, threads)), watch
+        lambda token: refine(
+            model,
+            lenses=count >= LENS_FROM,
+            start=chosen.part if chosen is not None and chosen.anything_freed else None,
+            centre=() if chosen is None else chosen.centres,
+            threads=_threads(count, threads),
+        ),
+        watch,
     )
-    return refined if makes_sense(refined, overlaps) else model
+    return refined if makes_sense(refined, overlaps) else None
 
 
 def _threads(count: int, threads: int) -> int:

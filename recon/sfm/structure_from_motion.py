@@ -26,9 +26,10 @@ from recon.progress import TellPart
 from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.focal import FAR_FROM_EXIF
+from recon.sfm.lens_choice import LensChoice
 from recon.sfm.lenses import Lenses
-from recon.sfm.mapping import LENS_FROM, build_models
-from recon.sfm.merit import groups_apart
+from recon.sfm.mapping import LENS_FROM, Mapped, build_models
+from recon.sfm.merit import groups_apart, photos_of
 from recon.sfm.model import SfmModel, read_model
 from recon.sfm.overlaps import Overlaps, read_overlaps
 from recon.sfm.pairs import choose_pairs, match_pairs, verify_pairs
@@ -105,6 +106,8 @@ class SfmResult:
     """(M,) focal lengths by EXIF, in pixels of the originals; NaN where it does not say. None: not known."""
     other_models: tuple[tuple[str, ...], ...] = ()
     """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
+    lens_choices: tuple[LensChoice, ...] = ()
+    """What was made of each lens, and why."""
 
     @property
     def registered_names(self) -> tuple[str, ...]:
@@ -256,9 +259,17 @@ def structure_from_motion(
         _check_overlaps(overlaps, count, still.share)
 
         tell("mapping", 0, count)
-        models = build_models(
-            database, folder, overlaps, count, seed, threads, lambda done: tell("mapping", done, count)
+        mapped = build_models(
+            database,
+            folder,
+            overlaps,
+            count,
+            seed,
+            threads,
+            lambda done: tell("mapping", done, count),
+            free_lenses=all(photo.rig is None for photo in photos),  # views of a rig are cut to measure
         )
+        models = mapped.models
         if not models:
             raise InputError(
                 f"cameras cannot be found: {len(overlaps.pairs)} pairs of the {count} photos overlap, but no model of "
@@ -267,11 +278,30 @@ def structure_from_motion(
             )
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
+        choices = _lens_choices(photos, mapped)
 
-    return _on_rigs(_result(photos, model, others), photos)
+    return _on_rigs(_result(photos, model, others, choices), photos)
 
 
-def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]) -> SfmResult:
+def _lens_choices(photos: Sequence[SfmPhoto], mapped: Mapped) -> tuple[LensChoice, ...]:
+    model, found = mapped.models[0], []
+    for camera_id, camera in sorted(model.cameras.items()):
+        own = [index for index in photos_of(model) if model.images[index + 1].camera_id == camera_id]
+        if own:
+            found.append(
+                LensChoice(
+                    tuple(photos[index].name for index in own),
+                    camera.model_name,
+                    "estimated" if camera_id in mapped.centres else "middle",
+                    tuple(one.magnified(1 / photos[own[0]].scale) for one in mapped.trials.get(camera_id, ())),
+                )
+            )
+    return tuple(found)
+
+
+def _result(
+    photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], choices: tuple[LensChoice, ...]
+) -> SfmResult:
     names = tuple(photo.name for photo in photos)
     exif = [
         np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
@@ -289,6 +319,7 @@ def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]
         exif_focals=np.array(exif),
         assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
+        lens_choices=choices,
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
 
