@@ -34,8 +34,8 @@ class PageView:
     """Width and height."""
     distance: float
     """Median depth of what it shows: what a person turns about who stands there."""
-    pictures: Callable[[], Mapping[str, NDArray[np.uint8]]] = dict
-    """RGB (H, W, 3) by name: `photo`, and `depth` in colours; those there are."""
+    pictures: Mapping[str, Callable[[], NDArray[np.uint8]]] = field(default_factory=dict)
+    """What gives RGB (H, W, 3), by name: `photo`, and `depth` in colours; those there are."""
     depths: Callable[[int], tuple[Packed, dict[str, Any]]] | None = None
     """Depth of every so many pixels, as `recon.export.page_layers.pack_depth` has it; None where there is none."""
 
@@ -101,6 +101,12 @@ class PageContent:
     """The nearest and farthest depth that colours tell apart; None: of the scene as a whole."""
     placed_by: FloatArray | None = None
     """(P, 3) positions that tell where the scene is, where there are neither points nor splats."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to see."""
+        shown = (self.views, self.points, self.splats, self.layers)
+        return not any(one is not None and len(one) for one in shown)
 
 
 def describe(content: PageContent) -> dict[str, Any]:

@@ -17,6 +17,13 @@ from urllib.parse import quote
 PAGE = Path(__file__).with_name("page")
 """Static files; nothing is imported from there."""
 _MAIN = "main.js"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data: blob:; style-src 'unsafe-inline'; img-src data: blob:; "
+    "worker-src blob:"
+)
+"""The content security policy: nothing is loaded."""
+SERVED_POLICY = POLICY.replace("img-src", "connect-src 'self'; img-src 'self'")
+"""Of a page whose data come from the server it comes from."""
 
 
 def page_size() -> int:
@@ -29,10 +36,17 @@ def text_size(data: bytes) -> int:
     return 4 * ((len(data) + 2) // 3) + 80
 
 
-def make_page(scene: Mapping[str, Any], blocks: Mapping[str, bytes], facts: Mapping[str, Any] | None = None) -> bytes:
-    """The file that shows `scene` (see `recon.export.html.describe`), whose data are `blocks` by name.
+def make_page(
+    scene: Mapping[str, Any],
+    blocks: Mapping[str, bytes],
+    facts: Mapping[str, Any] | None = None,
+    *,
+    from_server: bool = False,
+) -> bytes:
+    """The file that shows `scene` (see `recon.export.page_content.describe`), whose data are `blocks` by name.
 
-    `facts` are for programs that read the file; see `recon.export.page_facts`.
+    `facts` are for programs that read the file; see `recon.export.page_facts`. `from_server`: what is not among the
+    blocks comes from `data/NAME` beside the page.
     """
 
     def read(name: str) -> str:
@@ -50,6 +64,7 @@ def make_page(scene: Mapping[str, Any], blocks: Mapping[str, bytes], facts: Mapp
     parts += [_script("text/plain", name, base64.b64encode(data).decode()) for name, data in blocks.items()]
     parts.append(_script("module", None, read(_MAIN)))
     html = read("page.html").replace("/* page.css */", read("page.css"))
+    html = html.replace("<!-- policy -->", SERVED_POLICY if from_server else POLICY)
     return html.replace("<!-- scene -->", "\n".join(parts)).encode()
 
 

@@ -80,7 +80,7 @@ def fitted_page(content: PageContent, most_bytes: int, seed: int = 0) -> FittedP
 def _add_photos(into: _Blocks, views: tuple[PageView, ...], room: int) -> int:
     """Put in pictures of each view, smaller where they do not fit; returns the bytes taken."""
     for shrink in (1, 2, 4, 8):
-        pictures = [{name: jpeg(pixels, shrink) for name, pixels in view.pictures().items()} for view in views]
+        pictures = [{name: jpeg(pixels(), shrink) for name, pixels in view.pictures.items()} for view in views]
         taken = sum(text_size(data) for each in pictures for data in each.values())
         if taken <= room:
             break

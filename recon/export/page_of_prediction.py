@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -77,8 +78,16 @@ def _cloud(prediction: Prediction, options: PointOptions) -> PointCloud | None:
 
 def _points(prediction: Prediction, cloud: PointCloud) -> PagePoints:
     pixels = prediction.depth.shape[1] * prediction.depth.shape[2]
+    views = cloud.pixels // pixels
     confidence = None if prediction.conf is None else prediction.conf.reshape(-1)[cloud.pixels]
-    return PagePoints(cloud.points, cloud.colors, (cloud.pixels // pixels).astype(np.uint32), confidence)
+    colors = cloud.colors
+    if not prediction.processed_images.any():
+        colors = np.empty_like(colors)
+        for view in range(len(prediction.depth)):
+            of_view = views == view
+            shown = color_depth(prediction.depth[view], prediction.valid_or_filled[view]).reshape(-1, 3)
+            colors[of_view] = shown[cloud.pixels[of_view] % pixels]
+    return PagePoints(cloud.points, colors, views.astype(np.uint32), confidence)
 
 
 def _depths(prediction: Prediction) -> tuple[float, float]:
@@ -103,12 +112,16 @@ def _view(prediction: Prediction, view: int) -> PageView:
         intrinsics=(k[0, 0], k[1, 1], k[0, 2] - columns.start, k[1, 2] - rows.start),
         size=(columns.stop - columns.start, rows.stop - rows.start),
         distance=float(np.median(depth)) if len(depth) else 1.0,
-        pictures=lambda: {
-            "photo": prediction.processed_images[view][rows, columns],
-            "depth": _depth_picture(prediction, view),
-        },
+        pictures=_pictures(prediction, view),
         depths=partial(pack_depth, prediction, view),
     )
+
+
+def _pictures(prediction: Prediction, view: int) -> dict[str, Callable[[], NDArray[np.uint8]]]:
+    """The photo, unless photos are gone and black, and its depth."""
+    of_photo = prediction.processed_images[view, *prediction.photo_area(view)]
+    pictures: dict[str, Callable[[], NDArray[np.uint8]]] = {"depth": partial(_depth_picture, prediction, view)}
+    return {"photo": lambda: of_photo, **pictures} if prediction.processed_images.any() else pictures
 
 
 def _depth_picture(prediction: Prediction, view: int) -> NDArray[np.uint8]:

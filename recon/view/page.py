@@ -1,37 +1,37 @@
-"""What `recon view` shows: the page of one result."""
+"""What `recon view` shows: the page of one result, and the pieces that it asks for."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from recon.export import export
-from recon.export.html import FILE_NAME, HtmlOptions
-from recon.types import Prediction
+from recon.errors import InputError
+from recon.export.page_file import SERVED_POLICY
+from recon.export.page_stream import StreamedPage
 
-MAX_MB = 100.0
-"""Of the page. More than a file to pass on may have: it goes no further than to this machine."""
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' data: blob:; style-src 'unsafe-inline'; img-src data: blob:; "
-    "worker-src blob:; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
-)
-"""As the page says itself: all that it needs is inside."""
+CONTENT_SECURITY_POLICY = f"{SERVED_POLICY}; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+"""As the page says itself, and that no other page holds it."""
 
 
-def page_of(prediction: Prediction, folder: Path) -> bytes:
-    """The page of a result, of at most `MAX_MB`; written into `folder` on the way."""
-    (path,) = export(prediction, "html", folder, {"html": HtmlOptions(max_mb=MAX_MB)})["html"].files
-    assert path.name == FILE_NAME
-    return path.read_bytes()
+def page_routes(shown: StreamedPage) -> list[BaseRoute]:
+    """GET and HEAD of `/`: the page; of `/data/NAME`: a piece, made then."""
 
+    async def page(request: Request) -> Response:
+        return Response(
+            shown.page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        )
 
-def page_routes(page: bytes) -> list[BaseRoute]:
-    """GET and HEAD of `/`: the page."""
+    def piece(request: Request) -> Response:  # in a thread: it may take a while
+        make = shown.pieces.get(request.path_params["name"])
+        if make is None:
+            raise HTTPException(404)
+        try:
+            content = make()
+        except InputError as error:  # a photo that is gone
+            raise HTTPException(404) from error
+        is_picture = content.startswith(b"\xff\xd8")
+        return Response(content, media_type="image/jpeg" if is_picture else "application/octet-stream")
 
-    async def answer(request: Request) -> Response:
-        return Response(page, media_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
-
-    return [Route("/", answer)]
+    return [Route("/", page), Route("/data/{name}", piece)]

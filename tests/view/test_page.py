@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from recon.cli.main import main
 from recon.errors import InputError
+from recon.export.page_stream import StreamedPage
 from recon.view.app import make_app
 from recon.view.page import page_routes
 from recon.view.server import LOOPBACK, Address, Server
@@ -16,9 +16,16 @@ from recon.view.server import LOOPBACK, Address, Server
 PAGE = b"<!doctype html>page"
 
 
+def gone():
+    raise InputError("photo.jpg: no such file")
+
+
+SHOWN = StreamedPage(PAGE, {"points-0": lambda: b"abc", "photo-0": lambda: b"\xff\xd8\xff", "photo-1": gone})
+
+
 @pytest.fixture(scope="module")
 def address():
-    with Address(18080) as address, Server(make_app(page_routes(PAGE), address.hosts), address):
+    with Address(18080) as address, Server(make_app(page_routes(SHOWN), address.hosts), address):
         yield address
 
 
@@ -34,6 +41,11 @@ def test_the_page_and_nothing_else_is_there(address):
     assert ask(address, path="/?a=b") == (200, PAGE)
     assert ask(address, "HEAD") == (200, b"")
     assert ask(address, host=f"localhost:{address.port}") == (200, PAGE)
+    assert ask(address, path="/data/points-0") == (200, b"abc")
+    for path in ("/data/", "/data/points-1", "/data/photo-1", "/data/../run.json", "/data/%2e%2e%2frun.json"):
+        status, said = ask(address, path=path)
+        assert status == 404
+        assert b"photo.jpg" not in said
     for path in ("/view.html", "/../etc/passwd", "//etc/passwd", "/%2e%2e/run.json"):
         status, said = ask(address, path=path)
         assert status == 404
@@ -49,11 +61,21 @@ def test_only_this_machine_under_its_own_name_is_answered(address):
     assert ask(address, "POST", Origin=f"http://127.0.0.1:{address.port}")[0] == 405
 
 
-def test_the_page_loads_nothing_and_is_kept_nowhere(address):
+def test_pieces_say_what_they_are(address):
+    for name, kind in (("points-0", "application/octet-stream"), ("photo-0", "image/jpeg")):
+        connection = http.client.HTTPConnection(LOOPBACK, address.port, timeout=10)
+        connection.request("GET", f"/data/{name}")
+        assert dict(connection.getresponse().getheaders())["content-type"] == kind
+
+
+def test_the_page_loads_from_here_alone_and_is_kept_nowhere(address):
     connection = http.client.HTTPConnection(LOOPBACK, address.port, timeout=10)
     connection.request("GET", "/")
     headers = dict(connection.getresponse().getheaders())
-    assert "default-src 'none'" in headers["content-security-policy"]
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+    assert "http:" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert "server" not in headers
@@ -78,8 +100,3 @@ def test_no_port_left():
 def test_an_address_of_another_machine():
     with pytest.raises(InputError, match=r"198\.51\.100\.1"):
         Address(18080, "198.51.100.1")
-
-
-def test_a_folder_that_is_no_run(tmp_path, capsys):
-    assert main(["view", str(tmp_path), "--no-browser"]) == 2
-    assert str(tmp_path) in capsys.readouterr().err

@@ -129,6 +129,14 @@ function setUpView() {
   }
 }
 
+/** Draw one layer while the others are still being read. */
+async function showFirst(name) {
+  await readLayer(name, scene[name]);
+  viewer.show(name, true);
+  await viewer.drawSorted();
+  performance.mark("first picture");
+}
+
 async function start() {
   const canvas = byId("canvas");
   document.title = byId("title").textContent = scene.title;
@@ -139,8 +147,10 @@ async function start() {
   viewer.on("layers", showLayers);
   Object.keys(LAYERS).forEach(addBox);
   viewer.home();
+  const first = FIRST.find((name) => scene[name]) ?? "photos";
+  if (scene[first]) await showFirst(first);
   if (scene.views.length) await readLayer("photos", scene.views);
-  for (const name of Object.keys(LAYERS)) if (scene[name]) await readLayer(name, scene[name]);
+  for (const name of Object.keys(LAYERS)) if (scene[name] && name !== first) await readLayer(name, scene[name]);
   setUpPoints();
   setUpView();
   crop = new CropPanel(viewer);
@@ -149,7 +159,7 @@ async function start() {
   new Swipe(viewer);
   watchControls(canvas, moves);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => viewer.redraw());
-  viewer.show(FIRST.find((name) => viewer.layers[name]) ?? "photos", true);
+  if (!scene[first]) viewer.show(first, true);
   await viewer.drawSorted();
   say(scene.left_out.join(" "));
 }
