@@ -1,4 +1,4 @@
-"""A coloured triangle mesh: depth maps fused into one surface, as `mesh.ply`, `mesh.glb` or `mesh.obj`."""
+"""A coloured or textured triangle mesh: depth maps fused into one surface, as `mesh.ply`, `mesh.glb` or `mesh.obj`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from recon.choices import Device, DeviceOption
 from recon.errors import InputError, MissingExtraError
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.glb import place_in_gltf
-from recon.export.mesh_files import write_obj, write_ply
+from recon.export.mesh_files import write_mtl, write_obj, write_ply, write_textured_obj
 from recon.export.mesh_fusion import Fusion, choose_fusion
 from recon.export.mesh_gltf import write_mesh_glb
+from recon.export.mesh_texture import check_texture, make_texture
+from recon.export.pictures import write_png
 from recon.export.points import PixelOptions, check_cloud, kept_pixels
 from recon.files import atomic_write
 from recon.geometry.located_depth import with_cameras
 from recon.geometry.marching_cubes import extract_surface
-from recon.geometry.mesh import Mesh, vertex_normals, without_small_parts, without_unused_vertices
+from recon.geometry.mesh import Mesh, Texture, vertex_normals, without_small_parts, without_unused_vertices
 from recon.geometry.tsdf import Field, TooManyBlocks, blocks_that_fit, fuse
 from recon.geometry.view_agreement import depth_maps, typical_difference
 from recon.messages import warn
@@ -28,6 +30,8 @@ from recon.options import like, option
 from recon.types import Prediction
 from recon.version import __version__
 
+MATERIALS, PICTURE = "mesh.mtl", "mesh.png"
+"""Files beside a textured OBJ."""
 PIXELS = 2.0
 """Voxels are at least as large as this many pixels are wide at the median depth."""
 PRECISION = 2.0
@@ -55,6 +59,14 @@ class MeshOptions(PixelOptions):
     small_parts: int = option(
         300, help="Leave out connected parts of fewer triangles; 0 keeps all. Counted before simplifying.", least=0
     )
+    texture: bool = option(
+        False,
+        help="Of the photos at their own resolution, instead of a colour for each vertex: in a GLB, or with an OBJ as "
+        "mesh.mtl and mesh.png; needs the extra `mesh`.",
+    )
+    texture_size: int = option(
+        4096, help="Texels along a side of the texture at most; photos are reduced to fit.", least=64, most=16384
+    )
     device: Device = like(
         DeviceOption, "device", help="Where depth is fused. auto: cuda where torch has it, else the CPU, as for mps."
     )
@@ -65,6 +77,12 @@ def check(prediction: Prediction, options: MeshOptions) -> None:
     check_cloud(prediction, options)
     if options.triangles is not None:
         _simplifier()
+    if options.texture:
+        if options.format == "ply":
+            raise InputError(
+                "mesh.texture: a PLY has no texture that programs agree on; add mesh.format=glb or mesh.format=obj"
+            )
+        check_texture()
     choose_fusion(options.device)
 
 
@@ -77,10 +95,22 @@ def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exporte
     prediction = with_cameras(prediction)
     mesh, details = make_mesh(prediction, options)
     normals = vertex_normals(mesh)
+    beside: tuple[Path, ...] = ()
+    if options.texture:
+        texture, of_texture = make_texture(mesh, prediction, details["voxel"], options.texture_size)
+        mesh = replace(mesh, texture=texture)
+        details |= of_texture
+        if details["photos_enlarged"]:
+            warn(
+                f"mesh.texture: {details['photos_enlarged']} of {len(prediction.depth)} photos are not at hand; the "
+                "texture shows them at the resolution of the depth"
+            )
+        if options.format == "obj":
+            beside = _write_material(folder, texture)
     path = folder / f"mesh.{options.format}"
     with atomic_write(path) as temporary:
         details |= _write_file(temporary, mesh, normals, prediction, options.format)
-    return Exported((path,), details)
+    return Exported((path, *beside), details)
 
 
 def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[str, Any]]:
@@ -184,7 +214,9 @@ def _write_file(
 ) -> dict[str, Any]:
     """Returns what else a reader needs."""
     assert mesh.colors is not None
-    if kind == "ply":
+    if kind == "obj" and mesh.texture is not None:
+        write_textured_obj(path, mesh.vertices, mesh.texture, mesh.faces, prediction.units, MATERIALS)
+    elif kind == "ply":
         write_ply(path, mesh.vertices, normals, mesh.colors, mesh.faces, prediction.units)
     elif kind == "obj":
         write_obj(path, mesh.vertices, mesh.colors, mesh.faces, prediction.units)
@@ -193,10 +225,18 @@ def _write_file(
     return {}
 
 
+def _write_material(folder: Path, texture: Texture) -> tuple[Path, ...]:
+    """What a textured OBJ names."""
+    picture, materials = folder / PICTURE, folder / MATERIALS
+    write_png(picture, texture.pixels)
+    with atomic_write(materials) as temporary:
+        write_mtl(temporary, PICTURE)
+    return materials, picture
+
+
 def _write_glb(path: Path, mesh: Mesh, normals: NDArray[np.float32], prediction: Prediction) -> dict[str, Any]:
     """In the first camera's frame with glTF axes, as the points of the format glb."""
     assert prediction.extrinsics is not None
-    assert mesh.colors is not None
     positions, world_to_gltf, _ = place_in_gltf(mesh.vertices, prediction.extrinsics[0])
     extras = {
         "units": prediction.units,
@@ -204,8 +244,10 @@ def _write_glb(path: Path, mesh: Mesh, normals: NDArray[np.float32], prediction:
         "world_to_gltf_layout": "4x4, row-major, for column vectors",
     }
     turned = normals @ world_to_gltf[:3, :3].T.astype(np.float32)
-    write_mesh_glb(path, positions, turned, mesh.colors, mesh.faces, f"recon {__version__}", extras)
+    write_mesh_glb(path, replace(mesh, vertices=positions), turned, f"recon {__version__}", extras)
     return extras
 
 
-MESH = Exporter("mesh", MeshOptions, write, ("mesh.ply", "mesh.glb", "mesh.obj"), Needs(cameras=True), check)
+MESH = Exporter(
+    "mesh", MeshOptions, write, ("mesh.ply", "mesh.glb", "mesh.obj", MATERIALS, PICTURE), Needs(cameras=True), check
+)

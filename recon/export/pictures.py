@@ -14,24 +14,33 @@ from recon.files import atomic_write
 
 def write_jpeg(path: Path, pixels: NDArray[np.uint8], quality: int = 95) -> None:
     """Write an (H, W, 3) RGB picture, atomically; above quality 95, its colours at full resolution."""
-    _write_image(path, pixels, format="JPEG", quality=quality, subsampling=0 if quality > 95 else 2)
+    _write(path, encode_jpeg(pixels, quality))
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 95) -> bytes:
+    """The file that `write_jpeg` writes."""
+    return _encoded(pixels, format="JPEG", quality=quality, subsampling=0 if quality > 95 else 2)
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write an (H, W, 3) RGB or (H, W) grey picture without loss, atomically."""
-    _write_image(path, pixels, format="PNG", compress_level=3)
+    _write(path, _encoded(pixels, format="PNG", compress_level=3))
 
 
 def write_png16(path: Path, values: NDArray[np.uint16]) -> None:
     """Write (H, W) values as a 16-bit greyscale PNG, atomically; harder compression would not make depth smaller."""
-    _write_image(path, values, format="PNG", compress_level=1)
+    _write(path, _encoded(values, format="PNG", compress_level=1))
 
 
-def _write_image(path: Path, pixels: NDArray[Any], **encoding: Any) -> None:
-    """Encode in memory, then write: Pillow's own file output does not notice when a full disk takes only a part."""
+def _encoded(pixels: NDArray[Any], **encoding: Any) -> bytes:
+    """In memory: Pillow's own file output does not notice when a full disk takes only a part."""
     from PIL import Image
 
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, **encoding)
+    return encoded.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
     with atomic_write(path) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
+        temporary.write_bytes(content)

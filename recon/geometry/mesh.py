@@ -9,6 +9,24 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Texture:
+    """A picture on the F triangles of a mesh."""
+
+    uv: NDArray[np.float32]
+    """(U, 2) places in the picture from 0 to 1, from its top left: one for each vertex and chart that it is in."""
+    faces: NDArray[np.int32]
+    """(F, 3) which of these the corners of each triangle are at."""
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) sRGB."""
+
+    def vertices(self, faces: NDArray[np.int32]) -> NDArray[np.int32]:
+        """(U,) the vertex that each place belongs to, of a mesh whose triangles (F, 3) these are."""
+        found = np.zeros(len(self.uv), np.int32)
+        found[self.faces] = faces
+        return found
+
+
+@dataclass(frozen=True)
 class Mesh:
     """A surface of F triangles between V vertices, in the world frame."""
 
@@ -18,6 +36,8 @@ class Mesh:
     """(F, 3) indices of vertices, counter-clockwise as seen from outside."""
     colors: NDArray[np.uint8] | None = None
     """(V, 3) sRGB."""
+    texture: Texture | None = None
+    """In place of the colours."""
 
 
 def without_unused_vertices(mesh: Mesh) -> Mesh:
