@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon.geometry import quaternions
 from recon.geometry.unprojection import project_points
 from recon.splats.camera_path import CameraPath
+from recon.splats.cover_kernel import mark_hits
 from recon.types import FloatArray, Gaussians
 
 NEAR_PERCENT = 5
@@ -19,8 +19,6 @@ _LEAST_OPACITY = 0.1
 """Splats that hide less than this are no surface."""
 _RAYS = (12, 16)
 """Rows and columns of rays that sample a view."""
-_MOST_NEAR = 2000
-"""Of the splats in front of one camera that may block it, a sample of so many, enlarged, is looked at."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +62,8 @@ class SplatSample:
         """(F,) share of each frame, of height and width `size`, that splats nearer than `within` cover."""
         y, x = ((np.arange(count) + 0.5) / count * side for count, side in zip(_RAYS, size, strict=True))
         pixels = np.stack([*(side.ravel() for side in np.meshgrid(x, y)), np.ones(len(x) * len(y))])  # (3, R)
+        rays = np.linalg.solve(path.intrinsics, pixels)[:, :2].astype(np.float32)  # (F, 2, R) x and y at depth 1
         camera_to_world = quaternions.to_matrix(path.rotations).astype(np.float32)
-        shares = np.zeros(len(path))
-        for frame, centre in enumerate(path.centres.astype(np.float32)):
-            offsets = self.centres - centre
-            depth = offsets @ camera_to_world[frame, :, 2]
-            near = np.flatnonzero((depth > 0) & (depth < within))
-            rays = np.linalg.solve(path.intrinsics[frame], pixels)[:2].astype(np.float32)  # (2, R) x and y at depth 1
-            shares[frame] = _hit(rays, offsets[near] @ camera_to_world[frame], self.radii[near]).mean()
-        return shares
-
-
-def _hit(rays: FloatArray, balls: FloatArray, radii: FloatArray) -> NDArray[np.bool_]:
-    """(R,) True for rays (2, R), x and y at depth 1, that meet one of the balls at (K, 3) in camera axes."""
-    low, high = (balls[:, 2:] * end for end in (rays.min(axis=1), rays.max(axis=1)))  # (K, 2)
-    in_view = (balls[:, :2] > low - radii[:, None]) & (balls[:, :2] < high + radii[:, None])
-    seen = np.flatnonzero(in_view.all(axis=1))
-    chosen = seen[:_MOST_NEAR]
-    enlarged = radii[chosen] * np.sqrt(len(seen) / max(len(chosen), 1))
-    apart = balls[chosen, :2, None] - balls[chosen, 2:, None] * rays  # (K, 2, R)
-    hit: NDArray[np.bool_] = ((apart**2).sum(axis=1) < enlarged[:, None] ** 2).any(axis=0)
-    return hit
+        hits = np.zeros((len(path), pixels.shape[1]), bool)
+        mark_hits(self.centres, self.radii, path.centres.astype(np.float32), camera_to_world, rays, within, hits)
+        return hits.mean(axis=1)
