@@ -88,6 +88,10 @@ class CameraOptions(Options):
         "or both, as in c2w-opengl [as the file's format has it, else w2c-opencv].",
         metavar="CONVENTION",
     )
+    refine_intrinsics: bool = option(
+        False,
+        help="Where cameras are found in photos whose intrinsics are known: refine these; otherwise they are held.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

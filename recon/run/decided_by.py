@@ -35,7 +35,14 @@ def photo_contents(source: Source) -> dict[str, Any]:
 
 def cameras_decided_by(plan: Plan, photos: Mapping[str, Any]) -> dict[str, Any]:
     """Of structure from motion."""
-    return {"photos": photos, "strict": plan.options.strict, "seed": plan.options.seed}
+    options = plan.options
+    return {
+        "photos": photos,
+        "strict": options.strict,
+        "seed": options.seed,
+        "intrinsics": _content_of_intrinsics(plan.cameras.intrinsics),
+        "refine_intrinsics": options.refine_intrinsics,
+    }
 
 
 def depth_decided_by(

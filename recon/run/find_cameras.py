@@ -15,7 +15,7 @@ from recon.messages import warn
 from recon.run.given_cameras import GivenCameras
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.cameras_file import CameraReading, read_cameras_file
-from recon.sources.given_lens import read_lens
+from recon.sources.given_lens import check_size_of_lenses, read_lens
 from recon.sources.loading import load_each
 from recon.sources.matrix_convention import MatrixConvention
 from recon.sources.put_cameras import put_cameras
@@ -131,23 +131,65 @@ def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:
     return KnownCameras(calibrated, found.dropped, result)
 
 
-def find_cameras(source: Source, strict: bool = False, seed: int = 0, progress: TellPart | None = None) -> FoundCameras:
+def known_lenses(source: Source, given: GivenCameras) -> Cameras | None:
+    """Intrinsics and distortion of all photos of `source` that structure from motion is to begin with; None: unknown.
+
+    Those that the user gives; else those of a source that knows how its photos were taken, but not from where.
+    Raises InputError for intrinsics that are none, or not as many as the photos.
+    """
+    count = len(source.names)
+    if isinstance(given.intrinsics, str):
+        intrinsics, distortion = read_lens(given.intrinsics).for_images(count)
+        return Cameras(intrinsics=intrinsics, distortion=distortion)
+    if given.intrinsics is not None:
+        return Cameras.from_arrays(None, given.intrinsics, count=count)
+    own = source.cameras
+    return own if own is not None and own.world_to_camera is None and own.intrinsics is not None else None
+
+
+def find_cameras(
+    source: Source,
+    options: InferenceOptions = InferenceOptions(),  # noqa: B008 (frozen)
+    lenses: Cameras | None = None,
+    progress: TellPart | None = None,
+) -> FoundCameras:
     """Structure from motion of all usable photos.
 
     Args:
         source: the photos.
-        strict: stop at a photo that cannot be read, or whose camera is not found.
-        seed: of everything random.
+        options: `strict` stops at a photo that cannot be read, or whose camera is not found; `seed`;
+            `refine_intrinsics` refines `lenses`, which are held otherwise.
+        lenses: intrinsics and distortion of all photos of `source`; None: to be found.
         progress: told how far each of its stages is.
 
     Raises:
-        InputError: as `structure_from_motion`, or a photo that `strict` does not let pass.
+        InputError: as `structure_from_motion`, or a photo that `strict` does not let pass; intrinsics that are of
+            photos of another size.
     """
     from recon.sfm.structure_from_motion import SfmOptions, prepare_photo, structure_from_motion
 
+    strict = options.strict
+    if lenses is None and options.refine_intrinsics:
+        raise InputError("refine_intrinsics refines intrinsics that are known: give --intrinsics, or leave it out")
     loaded = load_each(source, prepare_photo, strict)
-    options = SfmOptions(ordered=source.ordered, seed=seed)
-    result = structure_from_motion(loaded.photos, options, progress=progress)
+    photos = loaded.photos
+    if lenses is not None:
+        assert lenses.intrinsics is not None
+        sizes = np.array([photo.original_size for photo in photos], np.int64)
+        check_size_of_lenses(lenses.intrinsics[list(loaded.kept)], sizes, [photo.name for photo in photos])
+        photos = [
+            replace(
+                photo,
+                intrinsics=lenses.intrinsics[index],
+                distortion=None if lenses.distortion is None else lenses.distortion[index],
+            )
+            for photo, index in zip(photos, loaded.kept, strict=True)
+        ]
+    result = structure_from_motion(
+        photos,
+        SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics),
+        progress=progress,
+    )
     if strict and result.unregistered_names:
         names = ", ".join(result.unregistered_names)
         raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")

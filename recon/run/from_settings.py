@@ -73,7 +73,7 @@ def reconstruct_as_set(
     with report() as progress, collect_warnings() as of_opening, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen
-    cameras = settings.cameras or (None if settings.intrinsics else usual_cameras(profile, source))
+    cameras = settings.cameras or usual_cameras(profile, source, settings.intrinsics is not None)
     in_file = {} if config is None else read_settings_file(config, type(settings))
     known = cameras_known(source, GivenCameras(source=cameras))
     parts = parts_of_run(profile, options, formats, count, known, start)

@@ -25,11 +25,12 @@ class GivenCameras:
     """(N, 3, 3) in pixels of the upright originals; or, as text, one lens for all photos or a file
     (`recon.sources.given_lens.read_lens`)."""
     source: str | Path | None = None
-    """Instead of the arrays: a file or folder, `sfm` or `exif`. Intrinsics as text go with one that has none."""
+    """Instead of the arrays: a file or folder, `sfm` or `exif`. Intrinsics as text go with one that has none, any with
+    `sfm`."""
 
     def __post_init__(self) -> None:
-        arrays = self.extrinsics is not None or (self.intrinsics is not None and not isinstance(self.intrinsics, str))
-        if self.source is not None and arrays:
+        array = self.intrinsics is not None and not isinstance(self.intrinsics, str)
+        if self.source is not None and (self.extrinsics is not None or (array and self.source != SFM)):
             raise InputError("give cameras either as arrays or by `cameras`, not both")
-        if self.source in (SFM, EXIF) and self.intrinsics is not None:
-            raise InputError(f"intrinsics go with cameras from a file, not with cameras '{self.source}'")
+        if self.source == EXIF and self.intrinsics is not None:
+            raise InputError("intrinsics go with cameras from a file, or 'sfm', not with cameras 'exif'")

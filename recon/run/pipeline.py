@@ -41,7 +41,15 @@ from recon.run.decided_by import (
     photo_contents,
     splats_decided_by,
 )
-from recon.run.find_cameras import FoundCameras, KnownCameras, find_cameras, kept_classes, known_cameras, take_cameras
+from recon.run.find_cameras import (
+    FoundCameras,
+    KnownCameras,
+    find_cameras,
+    kept_classes,
+    known_cameras,
+    known_lenses,
+    take_cameras,
+)
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
 from recon.run.load_views import load_views
@@ -114,7 +122,8 @@ def reconstruct(
         extrinsics: (N, 4, 4) or (N, 3, 4) world-to-camera of all images given, those left out included.
         intrinsics: (N, 3, 3) in pixels of the upright originals, likewise; or text: one lens for all, or a file of it.
         cameras: instead of the two arrays, a file or folder to read them from; `sfm` to find them by structure from
-            motion (photos whose camera is not found are left out unless `options.strict`); or `exif` for intrinsics by
+            motion (photos whose camera is not found are left out unless `options.strict`; `intrinsics` are then held,
+            or refined with `options.refine_intrinsics`); or `exif` for intrinsics by
             EXIF, which are assumed where an estimator that predicts no cameras gets photos without. None: those of a
             source that brings some.
         options: see `InferenceOptions`.
@@ -242,7 +251,8 @@ def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCame
     of_exports = [partial(each.prepare, options) for each, options in exporters]
     of_splats = [compile_optimisation] if plan.optimises else []
     with meanwhile([estimator.prepare, *of_splats, *of_exports]):
-        return stages.run("cameras", find_cameras, plan.source, plan.options.strict, plan.options.seed, tell)
+        lenses = known_lenses(plan.source, plan.cameras)
+        return stages.run("cameras", find_cameras, plan.source, plan.options, lenses, tell)
 
 
 SNAPSHOT_NAME = "optimise.npz"

@@ -30,13 +30,15 @@ KNOWN_CAMERAS = ("given", "sfm")
 """Origins of extrinsics that were measured, not guessed."""
 
 
-def usual_cameras(profile: Profile, source: Source) -> str | None:
-    """Where a command takes the cameras from when the user says nothing, for an estimator of this profile; None: from
-    the source where it brings some, else nowhere."""
-    if source.cameras is not None:
+def usual_cameras(profile: Profile, source: Source, intrinsics_given: bool = False) -> str | None:
+    """Where a command takes the cameras from when the user says no more than intrinsics, for an estimator of this
+    profile; None: from the source where it brings some, else nowhere."""
+    if source.cameras is not None and source.cameras.world_to_camera is not None:
         return None
     if profile.needs.cameras:
         return SFM
+    if source.cameras is not None or intrinsics_given:
+        return None
     return None if profile.abilities.cameras else EXIF
 
 
@@ -125,6 +127,8 @@ def plan_run(
     chosen = check_options(export_kwargs, options)
     check_together(formats, chosen)
     source = check_request(profile, image, options, formats, folder)
+    if options.refine_intrinsics and cameras.source != SFM:
+        raise InputError("refine_intrinsics is for cameras that are found in the photos: give cameras 'sfm' with it")
     splats_from = gaussian_source(profile, options, formats)
     known = cameras_known(source, cameras)
     reason = why_not(options, profile, formats, len(source.names), known, start)

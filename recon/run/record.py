@@ -20,7 +20,8 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | not_optimised | why splats were left as they were made; null where they were not, or there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
 | | under that name what structure from motion found, among it lenses: for each, the names of its images, its |
-| | COLMAP model, its principal_point (`estimated`, `middle` of the photo, or `given`), and what was tried: |
+| | COLMAP model, its principal_point (`estimated`, `middle` of the photo, or `given`), lens (`estimated`, |
+| | `held` as it is known, or `refined` from that), and what was tried: |
 | | freedom, gain (share of the robust cost of photos left out that goes with it), certainty (the gain in |
 | | standard errors), uncertainty (of the principal point, in pixels), taken, why |
 | quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth); shares of the |

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.sfm.colmap import run_cancellable
+from recon.sfm.lens_models import known_camera
 from recon.sfm.photos import SfmPhoto
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def file_name(index: int) -> str:
 def write_cameras(database_path: Path, photos: Sequence[SfmPhoto], camera_model: str, shared: bool) -> None:
     """Write photos and their cameras; with `shared`, photos that may be of one camera get one.
 
-    Cameras are in pixels of the photos' small grey pictures, with the principal point at the centre of the photo.
+    Cameras are in pixels of the photos' small grey pictures, with the principal point at the centre of the photo where
+    the lens is not known.
     """
     import pycolmap
 
@@ -60,6 +62,10 @@ def _camera(photo: SfmPhoto, camera_model: str) -> pycolmap.Camera:
     import pycolmap
 
     height, width = photo.gray.shape
+    if photo.intrinsics is not None:
+        camera = known_camera(photo.intrinsics, photo.distortion, (width, height), photo.scale)
+        camera.has_prior_focal_length = True
+        return camera
     camera = pycolmap.Camera.create_from_model_name(
         camera_id=1, model_name=camera_model, focal_length=photo.focal_guess, width=width, height=height
     )

@@ -20,11 +20,14 @@ _TRACKS_PER_PHOTO = 300
 better."""
 
 
-def global_models(database_path: Path, folder: Path, seed: int, threads: int) -> list[pycolmap.Reconstruction]:
+def global_models(
+    database_path: Path, folder: Path, seed: int, threads: int, hold_lenses: bool = False
+) -> list[pycolmap.Reconstruction]:
     """Models of the photos that connect; none where too few do.
 
     Rotations are averaged over the pairs, then positions and points are found together (Pan et al., Global
-    Structure-from-Motion Revisited, ECCV 2024). `folder` is for temporary files.
+    Structure-from-Motion Revisited, ECCV 2024). `folder` is for temporary files. With `hold_lenses`, all lenses are
+    known.
     """
     import pycolmap
 
@@ -36,12 +39,18 @@ def global_models(database_path: Path, folder: Path, seed: int, threads: int) ->
         calibration.random_seed = seed
         if not pycolmap.calibrate_view_graph(graph, calibration):
             return []
+        if hold_lenses:  # calibration makes one focal length of two
+            with pycolmap.Database.open(database_path) as database, pycolmap.Database.open(graph) as calibrated:
+                for camera in database.read_all_cameras():
+                    calibrated.update_camera(camera)
         options = pycolmap.GlobalPipelineOptions()
         options.random_seed = options.mapper.random_seed = seed
         options.num_threads = options.mapper.num_threads = threads
         options.mapper.track_required_tracks_per_view = _TRACKS_PER_PHOTO
         options.mapper.global_positioning.use_gpu = False
-        options.mapper.bundle_adjustment.ceres.use_gpu = False
+        adjustment = options.mapper.bundle_adjustment
+        adjustment.ceres.use_gpu = False
+        adjustment.refine_focal_length = adjustment.refine_extra_params = not hold_lenses
         pycolmap.set_random_seed(seed)
         return list(pycolmap.global_mapping(graph, folder, folder, options).values())
     finally:

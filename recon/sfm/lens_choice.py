@@ -85,6 +85,8 @@ class LensChoice:
     """COLMAP's name."""
     principal_point: str
     """`estimated`, `middle` of the photo, or `given`."""
+    lens: str
+    """`estimated`; `held` as it is known; or `refined` from that."""
     tried: tuple[LensTrial, ...] = ()
 
     @property

@@ -6,12 +6,20 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pycolmap
 
-RICHER = {"SIMPLE_RADIAL": ("RADIAL", "OPENCV"), "RADIAL": ("OPENCV",)}
+RICHER = {
+    "SIMPLE_PINHOLE": ("SIMPLE_RADIAL", "RADIAL", "OPENCV"),
+    "PINHOLE": ("OPENCV",),
+    "SIMPLE_RADIAL": ("RADIAL", "OPENCV"),
+    "RADIAL": ("OPENCV",),
+}
 """For each camera model, those that can say the same and more, the next first."""
+_SAME_FOCAL = 1e-9
+"""Relative difference of the two focal lengths of a lens with one."""
 
 
 def free_parameters(
@@ -39,6 +47,37 @@ def free_parameters(
     }
 
 
+def known_camera(
+    intrinsics: NDArray[np.float64], distortion: NDArray[np.float64] | None, size: tuple[int, int], scale: float
+) -> pycolmap.Camera:
+    """The COLMAP camera of a lens, of the model with the fewest parameters that say it.
+
+    Args:
+        intrinsics: (3, 3) in pixels of the original.
+        distortion: (8,) OpenCV's coefficients; None: none.
+        size: width and height of the camera's picture.
+        scale: its pixels per pixel of the original.
+    """
+    import pycolmap
+
+    fx, fy, cx, cy = (intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]] * scale).tolist()
+    k1, k2, p1, p2, *others = (np.zeros(8) if distortion is None else distortion).tolist()
+    one_focal = abs(fx - fy) <= _SAME_FOCAL * fx
+    if any(others):
+        name, params = "FULL_OPENCV", [fx, fy, cx, cy, k1, k2, p1, p2, *others]
+    elif p1 or p2 or ((k1 or k2) and not one_focal):
+        name, params = "OPENCV", [fx, fy, cx, cy, k1, k2, p1, p2]
+    elif k2:
+        name, params = "RADIAL", [fx, cx, cy, k1, k2]
+    elif k1:
+        name, params = "SIMPLE_RADIAL", [fx, cx, cy, k1]
+    elif one_focal:
+        name, params = "SIMPLE_PINHOLE", [fx, cx, cy]
+    else:
+        name, params = "PINHOLE", [fx, fy, cx, cy]
+    return pycolmap.Camera(model=name, width=size[0], height=size[1], params=params)
+
+
 def convert(camera: pycolmap.Camera, name: str) -> None:
     """Describe the lens of `camera` in place by the camera model `name`, one of those that say the same and more."""
     import pycolmap
@@ -47,7 +86,8 @@ def convert(camera: pycolmap.Camera, name: str) -> None:
         camera_id=1, model_name=name, focal_length=1.0, width=camera.width, height=camera.height
     )
     params = np.zeros(len(richer.params))
-    params[list(richer.focal_length_idxs())] = camera.mean_focal_length()
+    focal = np.array(camera.params)[list(camera.focal_length_idxs())]
+    params[list(richer.focal_length_idxs())] = focal if len(focal) == len(richer.focal_length_idxs()) else focal.mean()
     params[list(richer.principal_point_idxs())] = np.array(camera.params)[list(camera.principal_point_idxs())]
     extra = np.array(camera.params)[list(camera.extra_params_idxs())]
     params[list(richer.extra_params_idxs())[: len(extra)]] = extra

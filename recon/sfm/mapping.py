@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from recon.sfm.separate_lenses import has_own_centres, lens_gains, with_own_cent
 if TYPE_CHECKING:
     import pycolmap
 
+LensesAre = Literal["unknown", "start", "held"]
+"""What is known of the lenses in the database: nothing, where to start from, or all."""
 _ONE_THREAD_UP_TO = 32
 """Photos: sets of that size gain next to nothing from more threads, and one thread makes every run alike to the bit."""
 
@@ -59,6 +61,8 @@ class _Attempt(NamedTuple):
     """Refine lenses only after all photos are placed."""
     all_at_once: bool = False
     """Complete what global mapping finds, rather than grow from two photos."""
+    lenses_known: bool = False
+    """Refine no lens at all."""
 
 
 _ATTEMPTS = (
@@ -88,6 +92,7 @@ def build_models(
     threads: int,
     report: Callable[[int], None],
     free_lenses: bool = True,
+    lenses: LensesAre = "unknown",
 ) -> Mapped:
     """Place cameras and points; several models where photos fall into groups that do not connect.
 
@@ -95,12 +100,16 @@ def build_models(
     or an impossible lens. So it is done in more than one way, and the best model is taken.
 
     `report` is told how many of the `count` photos are placed. With `free_lenses`, what the photos determine of their
-    lenses is freed in the end; otherwise focal lengths and distortion alone are refined.
+    lenses is freed in the end; otherwise focal lengths and distortion alone are refined. `lenses` that are held stay as
+    they are in the database; those to start from are held while photos are placed.
     """
     candidates = _Candidates(overlaps)
     lenses_tried = False
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
-    if count < LENS_FROM:
+    known = lenses != "unknown"
+    if known:
+        attempts = [attempt._replace(lenses_known=True) for attempt in attempts if not attempt.focal]
+    elif count < LENS_FROM:
         correct_exif_of_pair(database_path, seed)
     exif = exif_focals(database_path)
     for number, attempt in enumerate(attempts):
@@ -112,7 +121,7 @@ def build_models(
         if not candidates.models:
             continue
         best = candidates.models[0]
-        if count >= LENS_FROM and _is_against_exif(best, exif):
+        if count >= LENS_FROM and not known and _is_against_exif(best, exif):
             exif.clear()
             forget_exif(database_path)
             estimate_focals(database_path, folder, seed)
@@ -122,7 +131,7 @@ def build_models(
                     break
             best = candidates.models[0]
         good = candidates.is_good(count, first_attempt=number == 0)
-        if count <= _PATIENCE and (good or not lenses_tried):
+        if count <= _PATIENCE and not known and (good or not lenses_tried):
             lenses_tried = True
             other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, best, good, seed, report)
             if other_lenses is not None:
@@ -135,14 +144,15 @@ def build_models(
     if not models:
         return Mapped([])
     leave_out_contradicted(models[0], overlaps)
-    if has_own_centres(models[0]):
+    if not known and has_own_centres(models[0]):
         return Mapped(models, frozenset(models[0].cameras))
     chosen = None
-    if free_lenses and count >= LENS_FROM:
+    if free_lenses and lenses != "held" and count >= LENS_FROM:
         chosen = run_cancellable(
             lambda token: choose_lenses(models[0], _threads(count, threads)), lambda: report(count)
         )
-    refined = _refined(models[0], chosen, overlaps, count, threads, lambda: report(count))
+    refine_lenses = lenses != "held" and count >= LENS_FROM
+    refined = _refined(models[0], chosen, refine_lenses, overlaps, _threads(count, threads), lambda: report(count))
     if refined is None:
         return Mapped(models)
     models[0] = refined
@@ -152,8 +162,8 @@ def build_models(
 def _refined(
     model: pycolmap.Reconstruction,
     chosen: ChosenLenses | None,
+    refine_lenses: bool,
     overlaps: Overlaps,
-    count: int,
     threads: int,
     watch: Callable[[], None],
 ) -> pycolmap.Reconstruction | None:
@@ -161,10 +171,10 @@ def _refined(
     refined = run_cancellable(
         lambda token: refine(
             model,
-            lenses=count >= LENS_FROM,
+            lenses=refine_lenses,
             start=chosen.part if chosen is not None and chosen.anything_freed else None,
             centre=() if chosen is None else chosen.centres,
-            threads=_threads(count, threads),
+            threads=threads,
         ),
         watch,
     )
@@ -305,14 +315,17 @@ def _map(
         return list(models.values())
 
     pycolmap.set_random_seed(seed)
+    if attempt.lenses_known:
+        _refine_lenses(options, False)
     if attempt.all_at_once:
         models = run_cancellable(
-            lambda token: global_models(database_path, folder, seed, options.num_threads), watch=lambda: report(placed)
+            lambda token: global_models(database_path, folder, seed, options.num_threads, attempt.lenses_known),
+            watch=lambda: report(placed),
         )
         return [completed for model in models for completed in run(_written(model, folder / "begun"))]
-    _refine_lenses(options, not attempt.hold_lenses)
+    _refine_lenses(options, not (attempt.hold_lenses or attempt.lenses_known))
     models = run(continued="")
-    if attempt.hold_lenses and count >= LENS_FROM:
+    if attempt.hold_lenses and count >= LENS_FROM and not attempt.lenses_known:
         _refine_lenses(options, True)
         models = [refined for model in models for refined in run(_written(model, folder / "begun"))]
     return models

@@ -101,7 +101,7 @@ def _unexplained(
 
     With `zooms`, the focal length may change, too, unless EXIF says both.
     """
-    known = first_photo.exif_focal_35mm is not None and second_photo.exif_focal_35mm is not None
+    known = first_photo.focal_is_known and second_photo.focal_is_known
     factors = second_factors = _KNOWN_FOCALS if known else _UNKNOWN_FOCALS
     if zooms and not known:
         shown = _spread(second) / _spread(first) * first_photo.focal_guess / second_photo.focal_guess

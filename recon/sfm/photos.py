@@ -38,20 +38,39 @@ class SfmPhoto:
     """(h, w) False where `gray` shows what is to have no features; None: nowhere."""
     rig: RigMount | None = None
     """As of the photo."""
+    intrinsics: NDArray[np.float64] | None = None
+    """(3, 3) known of the original, in its pixels (half-integer centres); None: to be found."""
+    distortion: NDArray[np.float64] | None = None
+    """(8,) OpenCV's coefficients that go with the intrinsics; None: none."""
 
     def __post_init__(self) -> None:
         if self.gray.ndim != 2 or self.gray.dtype != np.uint8:
             raise InputError(f"photo '{self.name}' must be (h, w) uint8 in grey, got {self.gray.shape}")
 
     @property
-    def camera_key(self) -> tuple[int, int, float | None]:
+    def camera_key(self) -> tuple[object, ...]:
         """Photos with equal keys were, as far as can be told, taken by one camera with one lens setting."""
-        return (*self.original_size, self.exif_focal_35mm)
+        known = [None if part is None else part.tobytes() for part in (self.intrinsics, self.distortion)]
+        return (*self.original_size, self.exif_focal_35mm, *known)
+
+    @property
+    def focal_is_known(self) -> bool:
+        """Whether EXIF or somebody says what the focal length is, about."""
+        return self.exif_focal_35mm is not None or self.intrinsics is not None
+
+    @property
+    def exif_focal(self) -> float:
+        """Focal length in pixels of the original by EXIF; NaN where it does not say, or the lens is known."""
+        if self.exif_focal_35mm is None or self.intrinsics is not None:
+            return float("nan")
+        return self.focal_guess / self.scale
 
     @property
     def focal_guess(self) -> float:
-        """Focal length in pixels of `gray`: by EXIF, else a common one."""
+        """Focal length in pixels of `gray`: as it is known, else by EXIF, else a common one."""
         width, height = self.original_size
+        if self.intrinsics is not None:
+            return float(self.intrinsics[[0, 1], [0, 1]].mean()) * self.scale
         if self.exif_focal_35mm is None:
             return ASSUMED_FOCAL * max(width, height) * self.scale
         return focal_in_pixels(self.exif_focal_35mm, width, height) * self.scale

@@ -28,7 +28,7 @@ from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.focal import FAR_FROM_EXIF
 from recon.sfm.lens_choice import LensChoice
 from recon.sfm.lenses import Lenses
-from recon.sfm.mapping import LENS_FROM, Mapped, build_models
+from recon.sfm.mapping import LENS_FROM, LensesAre, Mapped, build_models
 from recon.sfm.merit import groups_apart, photos_of
 from recon.sfm.model import SfmModel, read_model
 from recon.sfm.overlaps import Overlaps, read_overlaps
@@ -65,8 +65,9 @@ class SfmOptions(Options):
     )
     camera_model: CameraModel = option(
         "SIMPLE_RADIAL",
-        help="COLMAP's name; with any but the pinhole ones, photos are to be undistorted.",
+        help="COLMAP's name of the lens to begin with; with any but the pinhole ones, photos are to be undistorted.",
     )
+    refine_intrinsics: bool = option(False, help="Refine intrinsics that are known; otherwise they are held.")
     max_features: int = option(8192, help="Per photo; the largest ones stay.", least=_FEWEST_FEATURES)
     exhaustive_up_to: int = option(
         60,
@@ -221,6 +222,7 @@ def structure_from_motion(
             one place.
     """
     _check_photos(photos)
+    lenses = _lenses_are(photos, options)
     threads = options.threads or os.cpu_count() or 1
     tell = progress or (lambda stage, done, total: None)
     count = len(photos)
@@ -268,6 +270,7 @@ def structure_from_motion(
             threads,
             lambda done: tell("mapping", done, count),
             free_lenses=all(photo.rig is None for photo in photos),  # views of a rig are cut to measure
+            lenses=lenses,
         )
         models = mapped.models
         if not models:
@@ -278,12 +281,23 @@ def structure_from_motion(
             )
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
-        choices = _lens_choices(photos, mapped)
+        choices = _lens_choices(photos, mapped, lenses)
 
     return _on_rigs(_result(photos, model, others, choices), photos)
 
 
-def _lens_choices(photos: Sequence[SfmPhoto], mapped: Mapped) -> tuple[LensChoice, ...]:
+def _lenses_are(photos: Sequence[SfmPhoto], options: SfmOptions) -> LensesAre:
+    known = [photo.intrinsics is not None for photo in photos]
+    if any(known) and not all(known):
+        raise InputError(
+            f"intrinsics are known of {sum(known)} of {len(photos)} photos, but not of "
+            f"'{photos[known.index(False)].name}'; give them for all or none"
+        )
+    return "unknown" if not known[0] else "start" if options.refine_intrinsics else "held"
+
+
+def _lens_choices(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre) -> tuple[LensChoice, ...]:
+    of_start = "middle" if lenses == "unknown" else "given"
     model, found = mapped.models[0], []
     for camera_id, camera in sorted(model.cameras.items()):
         own = [index for index in photos_of(model) if model.images[index + 1].camera_id == camera_id]
@@ -292,7 +306,8 @@ def _lens_choices(photos: Sequence[SfmPhoto], mapped: Mapped) -> tuple[LensChoic
                 LensChoice(
                     tuple(photos[index].name for index in own),
                     camera.model_name,
-                    "estimated" if camera_id in mapped.centres else "middle",
+                    "estimated" if camera_id in mapped.centres else of_start,
+                    {"unknown": "estimated", "start": "refined", "held": "held"}[lenses],
                     tuple(one.magnified(1 / photos[own[0]].scale) for one in mapped.trials.get(camera_id, ())),
                 )
             )
@@ -303,10 +318,7 @@ def _result(
     photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], choices: tuple[LensChoice, ...]
 ) -> SfmResult:
     names = tuple(photo.name for photo in photos)
-    exif = [
-        np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
-        for photo in (photos[index] for index in model.registered.tolist())
-    ]
+    exif = [photo.exif_focal for photo in (photos[index] for index in model.registered.tolist())]
     result = SfmResult(
         image_names=names,
         registered=model.registered,
@@ -317,7 +329,7 @@ def _result(
         doubtful=model.doubtful,
         still_matches=model.still_matches,
         exif_focals=np.array(exif),
-        assumed_lens=len(photos) < LENS_FROM and all(photo.exif_focal_35mm is None for photo in photos),
+        assumed_lens=len(photos) < LENS_FROM and not any(photo.focal_is_known for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
         lens_choices=choices,
     )
@@ -338,10 +350,7 @@ def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
     observed = tuple(np.zeros(0, np.intp) if at is None else result.sparse.observed[at] for at in rows)
     places = result.sparse.pixels
     pixels = None if places is None else tuple(np.zeros((0, 2)) if at is None else places[at] for at in rows)
-    exif = [
-        np.nan if photo.exif_focal_35mm is None else photo.focal_guess / photo.scale
-        for photo in (photos[index] for index in chosen)
-    ]
+    exif = [photo.exif_focal for photo in (photos[index] for index in chosen)]
     placed = np.stack([poses[index] for index in chosen])
     unit = _spread(placed)  # mapping may have begun with two views of one place, and taken their distance for the unit
     placed[:, :3, 3] /= unit

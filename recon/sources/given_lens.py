@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from recon.types.lens import COEFFICIENTS
 
 _FORMS = "FX,FY,CX,CY, with K1,K2,P1,P2[,K3[,K4,K5,K6]] behind them for a lens that bends"
 _FILES = "a file with these numbers or a 3×3 matrix, KITTI's calib.txt, or .npy of shape (3, 3) or (N, 3, 3)"
+
+
+_SAME_SHAPE = 0.1
+"""Relative difference of the factors across and down that a photo and a resized one differ by."""
+_OWN_SIZE = (0.7, 1.4)
+"""Twice the principal point, in units of the photo's size: others are of another size."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,33 @@ def read_lens(text: str) -> GivenLens:
             raise InputError(f"{label}: a projection matrix has 12 numbers, not {len(array)}")
         return _of_matrices(array.reshape(3, 4)[:, :3], label)
     return _of_numbers(array, label)
+
+
+def check_size_of_lenses(intrinsics: NDArray[np.float64], sizes: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Refuse intrinsics (N, 3, 3) that are not of photos of `sizes` (N, 2), called `names`.
+
+    The principal point says what size they are of: it lies about in the middle.
+
+    Raises:
+        InputError: a principal point outside its photo, or in the middle of photos of another size.
+    """
+    for matrix, (width, height), name in zip(intrinsics, sizes.tolist(), names, strict=True):
+        across, down = 2 * matrix[0, 2] / width, 2 * matrix[1, 2] / height
+        factor = (across + down) / 2
+        inside = 0 < across < 2 and 0 < down < 2
+        if inside and not (abs(across - down) < _SAME_SHAPE * factor and not _OWN_SIZE[0] < factor < _OWN_SIZE[1]):
+            continue
+        fx, fy, cx, cy = matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+        meant = ""
+        if factor > 0 and abs(across - down) < _SAME_SHAPE * factor:
+            scaled = ",".join(f"{value / factor:.6g}" for value in (fx, fy, cx, cy))
+            meant = (
+                f"; if they are of the same photos at about {width * factor:.0f}×{height * factor:.0f}, give {scaled}"
+            )
+        raise InputError(
+            f"intrinsics of '{name}': the principal point ({cx:.6g}, {cy:.6g}) is not that of a photo of "
+            f"{width}×{height} pixels{meant}"
+        )
 
 
 def _numbers(text: str) -> list[float] | None:

@@ -162,3 +162,39 @@ class TestStereo:
         far = Similarity(1.0, np.eye(3), np.array([4.5e5, 5.4e6, 100])).apply_to_extrinsics(user_cameras(2))
         with pytest.warns(ReconWarning, match="subtract an offset"):
             reconstruct(self.model, photos(2), far, np.tile(ORIGINAL_INTRINSICS, (2, 1, 1)), options=OPTIONS)
+
+
+def test_known_intrinsics_are_what_structure_from_motion_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    seen: dict[str, Any] = {}
+
+    def fake(given, options, progress):
+        seen.update(photos=given, options=options)
+        return found(tuple(photo.name for photo in given), [0, 1, 2])
+
+    monkeypatch.setattr(recon.sfm.structure_from_motion, "structure_from_motion", fake)
+    fx, fy, cx, cy = ORIGINAL_INTRINSICS[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    text = f"{fx},{fy},{cx},{cy},0.01,0,0,0"
+    reconstruct(fake_model(), photos(3), intrinsics=text, cameras="sfm", options=OPTIONS)
+    for photo in seen["photos"]:
+        np.testing.assert_allclose(photo.intrinsics, ORIGINAL_INTRINSICS)
+        assert photo.distortion.tolist() == [0.01, 0, 0, 0, 0, 0, 0, 0]
+    assert not seen["options"].refine_intrinsics
+    refining = replace(OPTIONS, refine_intrinsics=True)
+    each = np.tile(ORIGINAL_INTRINSICS, (3, 1, 1))
+    reconstruct(fake_model(), photos(3), intrinsics=each, cameras="sfm", options=refining)
+    assert seen["photos"][2].distortion is None
+    assert seen["options"].refine_intrinsics
+
+
+def test_intrinsics_to_refine_are_wanted():
+    refining = replace(OPTIONS, refine_intrinsics=True)
+    with pytest.raises(InputError, match=r"refine_intrinsics .* give --intrinsics"):
+        reconstruct(fake_model(), photos(3), cameras="sfm", options=refining)
+    with pytest.raises(InputError, match=r"refine_intrinsics .* cameras 'sfm'"):
+        reconstruct(fake_model(), photos(3), options=refining)
+
+
+def test_intrinsics_of_another_size_are_refused():
+    half = np.diag([0.5, 0.5, 1]) @ ORIGINAL_INTRINSICS
+    with pytest.raises(InputError, match=r"intrinsics of '0000'.*not that of a photo"):
+        reconstruct(fake_model(), photos(3), intrinsics=np.tile(half, (3, 1, 1)), cameras="sfm", options=OPTIONS)
