@@ -25,6 +25,7 @@ from recon.cli.models import MODELS
 from recon.cli.mono import MONO
 from recon.cli.report import say
 from recon.cli.run import RUN
+from recon.cli.serve import SERVE
 from recon.cli.streams import guarded_streams
 from recon.cli.train_splats import TRAIN_SPLATS
 from recon.cli.view import VIEW
@@ -33,7 +34,7 @@ from recon.options import meant
 from recon.version import __version__
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for command in (RUN, TRAIN_SPLATS, MONO, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW)
+    command.name: command for command in (RUN, TRAIN_SPLATS, MONO, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW, SERVE)
 }
 DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 DONE, FAILED, WRONG_INPUT = 0, 1, 2

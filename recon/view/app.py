@@ -9,9 +9,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from recon.view.answers import refusal
 from recon.view.guard import Guard
 
 
@@ -33,10 +34,9 @@ def make_app(
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
-    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+    return refusal(error.status_code, error.detail, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     """What failed is for whoever runs the server, who sees it on stderr; a client is not told of files and code."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return PlainTextResponse(f"{status.phrase}\n", status)
+    return refusal(HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -11,8 +11,9 @@ from http import HTTPStatus
 from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from recon.view.answers import refusal
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEADERS: Mapping[str, str] = MappingProxyType(
@@ -53,18 +54,18 @@ class Guard:
         if said is None:
             await self._app(scope, receive, send_with_headers)
         else:
-            answer = PlainTextResponse(said, HTTPStatus.FORBIDDEN)
+            answer = refusal(HTTPStatus.FORBIDDEN, said)
             await answer(scope, receive, send_with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
         """Why a request is not answered; None where it is."""
         host = headers.get("host", "").lower()
         if self._hosts is not None and host not in self._hosts:
-            return "this address is not known here\n"
+            return "this address is not known here"
         if method in _CHANGING:
             origin = headers.get("origin")
             if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
-                return "pages from elsewhere may not do this\n"
+                return "pages from elsewhere may not do this"
             if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-                return "pages from elsewhere may not do this\n"
+                return "pages from elsewhere may not do this"
         return None

@@ -1,0 +1,117 @@
+"""What a client may ask of a run: the options of `recon run`, but for those that are for this machine alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from recon.choices import InferenceOptions, RunOptions
+from recon.errors import InputError
+from recon.estimate.choice import AUTO, MEASURED, MVS
+from recon.export import EXPORTERS, check_options, parse_formats
+from recon.export.html import HTML
+from recon.export.option_texts import parse_export_kwargs
+from recon.models.presets import preset_names
+from recon.options import Option, meant, options_of, part_of
+from recon.run.settings_file import read_settings_file, settings_names
+
+_A_WORD = re.compile(r"[\w.,+\- ]*")
+"""What an option may say that could also be a path: a name such as `sfm`, or numbers."""
+
+
+@cache
+def client_options() -> Mapping[str, Option]:
+    """By name."""
+    return {name: one for name, one in options_of(RunOptions).items() if not one.local and not one.positional}
+
+
+def takes_files(one: Option) -> bool:
+    """Whether its value is a file or a folder, or may be one."""
+    return one.may_be_path or Path in (one.type, *get_args(one.type))
+
+
+def model_names() -> tuple[str, ...]:
+    """What `model` may say."""
+    return (AUTO, *preset_names(), MVS, MEASURED)
+
+
+def check_asked(settings: Mapping[str, Any], preset: str | None, given: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a job, as JSON holds them and `RunOptions` takes them.
+
+    Args:
+        settings: by name of the option; its value is text that is read as on the command line, or of its type.
+        preset: name of the settings that others are those of, or None.
+        given: for options whose value was sent as files: where these are, seen from the job's folder.
+
+    Raises:
+        InputError: naming an unknown option, a value that it does not take, or a path.
+    """
+    known = client_options()
+    if preset is not None and preset not in settings_names():
+        raise InputError(f"preset {preset!r} is not known; {meant(preset, settings_names())}")
+    values = {} if preset is None else read_settings_file(preset, RunOptions)
+    for name, value in settings.items():
+        if name not in known:
+            raise InputError(f"{_described(name)}; {meant(name, known)}")
+        one = known[name]
+        if takes_files(one) and value is not None and not _is_a_word(value, one):
+            raise InputError(f"{name}: send its file, as a part of that name; a path here leads nowhere")
+        values[name] = _read(one, value)
+    for name, path in given.items():
+        if name not in known or not takes_files(known[name]):
+            raise InputError(f"files for {name!r}: {'this option takes none' if name in known else _described(name)}")
+        if name in settings:
+            raise InputError(f"{name}: given twice, as a value and as files")
+        values[name] = path
+    options = RunOptions(**values)
+    if options.model not in model_names():
+        raise InputError(f"unknown model {options.model!r}; {meant(options.model, model_names())}")
+    formats = parse_formats(options.export)
+    kwargs = parse_export_kwargs(options.export_kwargs)
+    for format_name, chosen in kwargs.items():
+        of_format = options_of(EXPORTERS[format_name].options) if format_name in EXPORTERS else {}
+        named = next((name for name in chosen if name in of_format and takes_files(of_format[name])), None)
+        if named is not None:
+            raise InputError(f"export_kwargs: {format_name}.{named} names a file, which leads nowhere here")
+    of_files = {name: None for name in given if name in options_of(InferenceOptions)}  # where they are is seen later
+    check_options(kwargs, replace(part_of(options, InferenceOptions), **of_files))
+    if HTML.name not in formats:
+        values["export"] = "-".join((*formats, HTML.name))  # what the result is looked at in
+    return {name: as_json(value) for name, value in values.items()}
+
+
+def _is_a_word(value: Any, one: Option) -> bool:
+    """Whether it says something that is no path."""
+    return one.may_be_path and isinstance(value, str) and _A_WORD.fullmatch(value) is not None
+
+
+def _described(name: str) -> str:
+    """Why an option is not known."""
+    local = options_of(RunOptions).get(name)
+    is_there = local is not None and local.local
+    return f"{name} is chosen by whoever runs the server" if is_there else f"there is no option {name!r}"
+
+
+def _read(one: Option, value: Any) -> Any:
+    """Text as on the command line; several numbers may stand in one text, with spaces or commas between them."""
+    if isinstance(value, str) and one.type is not str:
+        arguments = [kind for kind in (one.type, *get_args(one.type)) if getattr(kind, "__origin__", None) is tuple]
+        if arguments and not value.lstrip().startswith("["):
+            return one.read([part for part in re.split(r"[\s,]+", value.strip()) if part], text=True)
+        if value == "" and type(None) in get_args(one.type):
+            return None
+        return one.read(value, text=True)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return one.read(value, text=True)
+    return one.read(value)
+
+
+def as_json(value: Any) -> Any:
+    """The value of an option as JSON holds it."""
+    if isinstance(value, tuple):
+        return [as_json(item) for item in value]
+    return value.as_posix() if isinstance(value, Path) else value
