@@ -77,7 +77,9 @@ def check_asked(settings: Mapping[str, Any], preset: str | None, given: Mapping[
         named = next((name for name in chosen if name in of_format and takes_files(of_format[name])), None)
         if named is not None:
             raise InputError(f"export_kwargs: {format_name}.{named} names a file, which leads nowhere here")
-    of_files: dict[str, Any] = {name: None for name in given if name in options_of(InferenceOptions)}  # where they are is seen later
+    of_files: dict[str, Any] = {
+        name: None for name in given if name in options_of(InferenceOptions)
+    }  # where they are is seen later
     check_options(kwargs, replace(part_of(options, InferenceOptions), **of_files))
     if HTML.name not in formats:
         values["export"] = "-".join((*formats, HTML.name))  # what the result is looked at in

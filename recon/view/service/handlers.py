@@ -18,11 +18,11 @@ from recon.choices import RunOptions
 from recon.errors import InputError
 from recon.export import EXPORTERS
 from recon.export.html import FILE_NAME as VIEW_NAME
+from recon.export.page_file import POLICY
 from recon.files import read_json
 from recon.run.record import FILE_NAME as RECORD_NAME
 from recon.run.settings_file import read_settings_file, settings_names
 from recon.version import __version__
-from recon.view.page import CONTENT_SECURITY_POLICY
 from recon.view.service.asked import as_json, check_asked, model_names
 from recon.view.service.bodies import Asked, name_of, of_fields, read_json_body
 from recon.view.service.events import event_stream
@@ -37,7 +37,7 @@ from recon.view.service.uploads import Upload, Uploads
 JSON = "application/json"
 _SHOWN = ("image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4")
 """What a browser may show; everything else is to be saved."""
-_SANDBOX = "sandbox allow-scripts allow-downloads allow-pointer-lock; "
+_OF_PAGE = f"sandbox allow-scripts allow-downloads allow-pointer-lock; {POLICY}; frame-ancestors 'self'"
 """A page that holds what strangers sent can reach nothing of this server."""
 
 
@@ -126,7 +126,7 @@ class Handlers:
     def view(self, request: Request) -> Response:
         job = self._job(request)
         _require(any(file["path"] == VIEW_NAME for file in job.files), "the run has no page")
-        policy = {"Content-Security-Policy": _SANDBOX + CONTENT_SECURITY_POLICY}
+        policy = {"Content-Security-Policy": _OF_PAGE}
         return _sent(self._folder(job) / RESULT / VIEW_NAME, "text/html", policy)
 
     def picture(self, request: Request) -> Response:
