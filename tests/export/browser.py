@@ -68,9 +68,43 @@ class Page:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.go(address)
+
+    def go(self, address: str) -> None:
+        """Have the page show another address; what was told of the one before is forgotten."""
+        self.events.clear()
         self.call("Page.navigate", url=address)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
+
+    def resize(self, width: int, height: int, *, touch: bool = False) -> None:
+        """Give the window another size; that of a phone where `touch`."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
+
+    def prefer(self, scheme: str) -> None:
+        """`light` or `dark`, and no animation."""
+        features = [("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]
+        self.call("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features])
+
+    def click(self, x: float, y: float) -> None:
+        """Press and let go of the mouse's left button there."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def drag(self, *fingers: tuple[tuple[float, float], tuple[float, float]], steps: int = 4) -> None:
+        """Touch with each finger where it begins, move all at once to where they end, and let go."""
+        places = np.array(fingers, float)  # (F, 2, 2)
+        for step in range(steps + 1):
+            now = places[:, 0] + (places[:, 1] - places[:, 0]) * step / steps
+            points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(now.tolist())]
+            self.call("Input.dispatchTouchEvent", type="touchMove" if step else "touchStart", touchPoints=points)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def press(self, key: str, code: int = 0) -> None:
+        """Press and let go of a key; `code` is its virtual key code, where what it does depends on it."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
 
     def run(self, expression: str) -> Any:
         """The value of an expression of JavaScript, once it is settled."""

@@ -19,14 +19,11 @@ from recon.export.page_file import page_size
 from recon.export.points import PointOptions, select_points
 from recon.geometry.quaternions import to_matrix
 from recon.messages import ReconWarning
-from recon.splats.rendering import render
 from recon.types import MadeBy
-from tests.export.browser import browse, find_browser
 from tests.seeds import numpy_random
 from tests.splats.scenes import random_gaussians
 
 WHOLE = HtmlOptions(prune_border=False, prune_by_depth_percent=1.0)
-needs_browser = pytest.mark.skipif(find_browser() is None, reason="no chromium to open the page with")
 
 
 class Scripts(HTMLParser):
@@ -64,10 +61,6 @@ def read_page(path):
             data = base64.b64decode(scripts[one["block"]])
             blocks[layer, name] = Packed(data, one["count"], one["bits"], tuple(one["low"]), tuple(one["high"]))
     return scene, blocks
-
-
-def psnr(picture, truth):
-    return -10 * np.log10(np.mean((picture / 255.0 - np.clip(truth, 0, 1)) ** 2) + 1e-12)
 
 
 @pytest.mark.parametrize("bits", [8, 16, 24])
@@ -251,38 +244,3 @@ def test_up_is_how_cameras_were_held():
 def test_wrong_sizes(value):
     with pytest.raises(InputError, match=r"html\.max_mb"):
         check_options({"html": {"max_mb": value}})
-
-
-@needs_browser
-@pytest.mark.slow
-def test_a_browser_draws_what_the_rasterizer_draws(make_prediction, tmp_path):
-    height, width = 378, 504
-    focal = np.array([[400, 0, 250.5], [0, 410, 190], [0, 0, 1]], np.float32)
-    gaussians = random_gaussians(numpy_random(7), 800, 3, sharpness=2)
-    prediction = make_prediction(height=height // 9, width=width // 9)
-    prediction = replace(prediction, gaussians=gaussians, gaussian_source="depth")
-    path = html.write(prediction, tmp_path, HtmlOptions()).files[0]
-    cameras = prediction.cameras
-    world_to_camera = cameras.world_to_camera.copy()
-    world_to_camera[:, 2, 3] += 2.5
-    cameras = replace(cameras, world_to_camera=world_to_camera, intrinsics=np.tile(focal.astype(float), (3, 1, 1)))
-    background = (0.2, 0.4, 0.6)
-    truth = render(gaussians, cameras, (height, width), background=background, rasterizer="cpu").color
-    with browse(path.as_uri(), tmp_path / "profile", (600, 450)) as page:
-        page.run("recon.ready")
-        page.run(f"recon.setSize({width}, {height}), recon.setBackground({list(background)})")
-        page.run("recon.show({points: false, photos: false})")
-        lens = [400, 410, 250.5, 190]
-        for view in (0, 2):
-            rows = world_to_camera[view, :3].ravel().tolist()
-            page.run(f"recon.setCamera({rows}, {lens}, [{width}, {height}])")
-            picture = page.picture()
-            assert picture.shape == (height, width, 3)
-            assert psnr(picture, truth[view]) > 35
-        page.run("recon.show({points: true, photos: true, splats: false})")
-        page.run("recon.flyTo(0); new Promise((done) => setTimeout(done, 1000))")
-        assert np.ptp(page.picture()) > 50
-        unnamed = "[...document.querySelectorAll('input, select')].filter((e) => !e.labels.length && !e.ariaLabel)"
-        assert page.run(f"{unnamed}.map((e) => e.id)") == []
-        assert page.errors == []
-        assert [address for address in page.requests if not address.startswith(("file:", "data:", "blob:"))] == []

@@ -20,18 +20,21 @@ COURTYARD = Path(__file__).resolve().parents[2] / "scenes" / "courtyard"
 
 
 def true_prediction(
-    views: Sequence[int] = range(12), process_res: int = 252, method: str = "upper_bound_resize"
+    views: Sequence[int] = range(12),
+    process_res: int = 252,
+    method: str = "upper_bound_resize",
+    scene: Path = COURTYARD,
 ) -> Prediction:
-    """Of these photos of the courtyard; in metres, with the photos at hand."""
+    """Of these photos of a sample scene; in metres, with the photos at hand."""
     from recon.eval.layouts.sample import read
 
-    truth = read(COURTYARD)
+    truth = read(scene)
     source = open_source([truth.image_paths[view] for view in views])
     cameras = Cameras(
         truth.extrinsics[list(views)], truth.intrinsics[list(views)], truth.image_sizes[list(views)], scale="metric"
     )
     loaded = read_views(source, lambda photo: fit_photo(photo, process_res, method)).views.with_cameras(cameras)
-    depths = [np.asarray(Image.open(COURTYARD / "depth" / f"{view:04d}.png")) * 0.001 for view in views]
+    depths = [np.asarray(Image.open(scene / "depth" / f"{view:04d}.png")) * 0.001 for view in views]
     count, height, width = loaded.pixels.shape[:3]
     depth = np.empty((count, height, width), np.float32)
     for view, affine in enumerate(loaded.processed_to_original):

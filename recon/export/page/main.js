@@ -81,7 +81,9 @@ function showLayers() {
 }
 
 async function readLayer(name, packed) {
+  const before = viewer.layers[name];
   viewer.add(name, await LAYERS[name].read(viewer.gl, packed, scene));
+  before?.close?.();
   viewer.tell("layers");
 }
 
