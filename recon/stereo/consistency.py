@@ -153,15 +153,22 @@ def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-u
 
 
 @compiled()
-def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], tolerance: float) -> None:
+def extend(
+    inverse_depth: NDArray[np.float32],
+    candidates: NDArray[np.float32],
+    slopes: NDArray[np.float32],
+    tolerance: float,
+) -> None:
     """Add, in place, the candidates that go on with the surface beside them, and those beside them in turn.
 
-    A candidate must come within a share `tolerance` of three of its eight neighbours. As thresholds with hysteresis do
-    (Canny, PAMI 1986), this keeps weak pixels beside strong ones alone; the order of pixels does not matter.
+    A candidate's plane must come within a share `tolerance` of three of its eight neighbours. As thresholds with
+    hysteresis do (Canny, PAMI 1986), this keeps weak pixels beside strong ones alone; the order of pixels does not
+    matter.
 
     Args:
         inverse_depth: (H, W), 0 where unknown.
         candidates: (H, W) inverse depth, 0 where there is none.
+        slopes: (2, H, W) relative change of the candidates' inverse depth per column and row.
         tolerance: relative difference.
     """
     height, width = inverse_depth.shape
@@ -179,7 +186,8 @@ def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], 
         for row in range(max(y - 1, 0), min(y + 2, height)):
             for column in range(max(x - 1, 0), min(x + 2, width)):
                 there = inverse_depth[row, column]
-                near += there > 0 and abs(there - w) < tolerance * w
+                slope = np.float32(slopes[0, y, x]) * (column - x) + np.float32(slopes[1, y, x]) * (row - y)
+                near += there > 0 and abs(there - w - slope * w) < tolerance * w
         if near < 3:
             continue
         inverse_depth[y, x] = w
@@ -190,10 +198,19 @@ def extend(inverse_depth: NDArray[np.float32], candidates: NDArray[np.float32], 
 
 
 @compiled()
-def remove_speckles(inverse_depth: NDArray[np.float32], smallest: int, tolerance: float) -> None:
+def remove_speckles(
+    inverse_depth: NDArray[np.float32], slopes: NDArray[np.float32], smallest: int, tolerance: float
+) -> None:
     """Set to 0, in place, the connected patches of fewer than `smallest` pixels.
 
-    Neighbours are connected whose inverse depths differ by less than a share `tolerance`.
+    Neighbours are connected where the plane through either comes within a share `tolerance` of the other: on ground
+    seen at a slant, inverse depth itself changes by more from one row to the next.
+
+    Args:
+        inverse_depth: (H, W), 0 where unknown.
+        slopes: (2, H, W) its relative change per column and row, by the pixels' planes.
+        smallest: pixels.
+        tolerance: relative difference.
     """
     height, width = inverse_depth.shape
     labels = np.zeros((height, width), np.int32)
@@ -217,7 +234,13 @@ def remove_speckles(inverse_depth: NDArray[np.float32], smallest: int, tolerance
                     if not (0 <= next_row < height and 0 <= next_column < width):
                         continue
                     other = inverse_depth[next_row, next_column]
-                    if labels[next_row, next_column] == 0 and other > 0 and abs(other - w) < tolerance * w:
+                    if labels[next_row, next_column] != 0 or not other > 0:
+                        continue
+                    axis = 1 if k < 2 else 0
+                    step = (next_row - row) + (next_column - column)
+                    own = w * (1 + step * np.float32(slopes[axis, row, column]))
+                    back = other * (1 - step * np.float32(slopes[axis, next_row, next_column]))
+                    if min(abs(other - own), abs(w - back)) < tolerance * w:
                         labels[next_row, next_column] = label
                         stack[size, 0], stack[size, 1] = next_row, next_column
                         size += 1

@@ -32,6 +32,7 @@ def clear_contours(
     image: NDArray[np.uint8],
     smallest_hole: int,
     wanted: NDArray[np.bool_] | None = None,
+    slopes: NDArray[np.float32] | None = None,
 ) -> None:
     """Set to 0, in place, the pixels near a contour whose colour is that of the far side rather than of the inside.
 
@@ -40,11 +41,13 @@ def clear_contours(
         image: (H, W, 3) RGB.
         smallest_hole: unknown pixels count as beyond a contour if so many of them are connected.
         wanted: (H, W) False where depth is unknown because it is masked: no contour is there. None: nowhere.
+        slopes: (2, H, W) relative change of inverse depth per column and row, along which a surface goes on. None: 0.
     """
     hole = _large_holes(inverse_depth, smallest_hole)
     if wanted is not None:
         hole = hole & wanted
-    _clear(inverse_depth, hole, np.ascontiguousarray(image))
+    flat = np.zeros((2, *inverse_depth.shape), np.float32) if slopes is None else slopes
+    _clear(inverse_depth, flat, hole, np.ascontiguousarray(image))
 
 
 def _large_holes(inverse_depth: NDArray[np.float32], smallest: int) -> NDArray[np.bool_]:
@@ -56,7 +59,7 @@ def _large_holes(inverse_depth: NDArray[np.float32], smallest: int) -> NDArray[n
 
 
 @compiled()
-def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
+def _clear(inverse_depth, slopes, hole, image):  # type: ignore[no-untyped-def]
     height, width = inverse_depth.shape
     before = inverse_depth.copy()
     doubtful = np.zeros((height, width), np.bool_)
@@ -65,7 +68,7 @@ def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
             if before[y, x] > 0:
                 for row in range(max(y - _SWELLING, 0), min(y + _SWELLING + 1, height)):
                     for column in range(max(x - _SWELLING, 0), min(x + _SWELLING + 1, width)):
-                        if _beyond(before, hole, row, column, before[y, x]):
+                        if _beyond(before, slopes, hole, row, column, y, x):
                             doubtful[y, x] = True
     for y in range(height):
         for x in range(width):
@@ -76,10 +79,10 @@ def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
             beyond_count = inside_count = 0
             for row in range(max(y - _REACH, 0), min(y + _REACH + 1, height)):
                 for column in range(max(x - _REACH, 0), min(x + _REACH + 1, width)):
-                    if _beyond(before, hole, row, column, w):
+                    if _beyond(before, slopes, hole, row, column, y, x):
                         beyond += _likeness(image, y, x, row, column)
                         beyond_count += 1
-                    elif not doubtful[row, column] and abs(before[row, column] - w) < _SAME * w:
+                    elif not doubtful[row, column] and _off(before, slopes, row, column, y, x) < _SAME * w:
                         inside += _likeness(image, y, x, row, column)
                         inside_count += 1
             # On something too thin to have an inside, nothing can be told.
@@ -88,10 +91,19 @@ def _clear(inverse_depth, hole, image):  # type: ignore[no-untyped-def]
 
 
 @compiled(forceinline=True)
-def _beyond(inverse_depth, hole, row, column, w):  # type: ignore[no-untyped-def]
-    """Whether a pixel lies clearly farther than inverse depth w, or in a large hole."""
-    there = inverse_depth[row, column]
-    return hole[row, column] or 0 < there < (1 - _FARTHER) * w
+def _beyond(inverse_depth, slopes, hole, row, column, y, x):  # type: ignore[no-untyped-def]
+    """Whether a pixel lies clearly farther than pixel (y, x) and than its plane there, or in a large hole."""
+    there, w = inverse_depth[row, column], inverse_depth[y, x]
+    on_plane = w * (1 + slopes[0, y, x] * (column - x) + slopes[1, y, x] * (row - y))
+    return hole[row, column] or 0 < there < min((1 - _FARTHER) * w, on_plane - _FARTHER * w)
+
+
+@compiled(forceinline=True)
+def _off(inverse_depth, slopes, row, column, y, x):  # type: ignore[no-untyped-def]
+    """How far a pixel lies from pixel (y, x) or from its plane there, whichever is less."""
+    there, w = inverse_depth[row, column], inverse_depth[y, x]
+    on_plane = w * (1 + slopes[0, y, x] * (column - x) + slopes[1, y, x] * (row - y))
+    return min(abs(there - w), abs(there - on_plane))
 
 
 @compiled(forceinline=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 Refined = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Inverse depth and score, (H, W) each."""
+"""Planes (3, H, W), inverse depth and its slopes along columns and rows, and scores (H, W)."""
 
 
 class Matcher(Protocol):
@@ -26,7 +26,7 @@ class Matcher(Protocol):
     def sweep(self, matching: Matching, inverse_depths: NDArray[np.float32], window: int) -> Sweep: ...
 
     def refine(
-        self, matching: Matching, inverse_depth: NDArray[np.float32], bounds: Bounds, window: int, passes: int
+        self, matching: Matching, planes: NDArray[np.float32], bounds: Bounds, window: int, passes: int
     ) -> Refined: ...
 
 
@@ -40,9 +40,9 @@ class CpuMatcher:
         return plane_sweep.sweep(matching, inverse_depths, window, self.pool)
 
     def refine(
-        self, matching: Matching, inverse_depth: NDArray[np.float32], bounds: Bounds, window: int, passes: int
+        self, matching: Matching, planes: NDArray[np.float32], bounds: Bounds, window: int, passes: int
     ) -> Refined:
-        return plane_refinement.refine(matching, inverse_depth, bounds, window, passes, self.pool)
+        return plane_refinement.refine(matching, planes, bounds, window, passes, self.pool)
 
 
 class TorchMatcher:
@@ -57,8 +57,8 @@ class TorchMatcher:
         return plane_sweep_torch.sweep(matching, inverse_depths, window, self.device)
 
     def refine(
-        self, matching: Matching, inverse_depth: NDArray[np.float32], bounds: Bounds, window: int, passes: int
+        self, matching: Matching, planes: NDArray[np.float32], bounds: Bounds, window: int, passes: int
     ) -> Refined:
         from recon.stereo import plane_refinement_torch
 
-        return plane_refinement_torch.refine(matching, inverse_depth, bounds, window, passes, self.device)
+        return plane_refinement_torch.refine(matching, planes, bounds, window, passes, self.device)

@@ -45,7 +45,7 @@ class Bounds(NamedTuple):
 
 def refine(
     matching: Matching,
-    inverse_depth: NDArray[np.float32],
+    planes: NDArray[np.float32],
     bounds: Bounds,
     window: int,
     passes: int,
@@ -55,14 +55,14 @@ def refine(
 
     Args:
         matching: the views.
-        inverse_depth: (H, W) to start from.
+        planes: (3, H, W) to start from: inverse depth and its slopes along columns and rows.
         bounds: of the hypotheses.
         window: odd diameter of the correlation window in pixels.
         passes: after them, one more that only fits.
         pool: what the bands of rows are worked on by.
 
     Returns:
-        Inverse depth and score, (H, W) each.
+        Planes (3, H, W), inverse depth and its slopes along columns and rows, and scores (H, W).
     """
     reference, colours = matching.reference, matching.colours
     quads = pack_quads(matching.sources).reshape(-1)
@@ -78,9 +78,8 @@ def refine(
         agreeing=matching.agreeing,
     )
     taps, count = window_taps(window)
-    planes = np.zeros((3, *inverse_depth.shape), np.float32)
-    planes[0] = inverse_depth
-    scores = np.full(inverse_depth.shape, UNSCORED, np.float32)
+    planes = planes.astype(np.float32, order="C")  # a copy: written to in turn with `better`
+    scores = np.full(planes.shape[1:], UNSCORED, np.float32)
     better, better_scores = np.empty_like(planes), np.empty_like(scores)
     for number in range(passes + 1):
         # The first pass has no scores to choose neighbours by.
@@ -95,7 +94,7 @@ def refine(
         in_bands(pool, len(scores), _BAND, work)
         planes, better = better, planes
         scores, better_scores = better_scores, scores
-    return planes[0], scores
+    return planes, scores
 
 
 def window_taps(window: int) -> tuple[NDArray[np.float32], int]:

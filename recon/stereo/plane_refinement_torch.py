@@ -15,7 +15,7 @@ from recon.stereo.plane_sweep_torch import AT_ONCE, TorchViews
 
 def refine(
     matching: Matching,
-    inverse_depth: NDArray[np.float32],
+    planes: NDArray[np.float32],
     bounds: Bounds,
     window: int,
     passes: int,
@@ -23,14 +23,13 @@ def refine(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """As `plane_refinement.refine`, which describes the arguments."""
     views = _Windows(matching, window, device)
-    start = torch.from_numpy(inverse_depth).to(device)
-    planes = torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)])
-    scores = views.score(planes)
+    best = torch.from_numpy(planes).to(device)
+    scores = views.score(best)
     for number in range(passes + 1):
         if 0 < number < passes:
-            planes, scores = _spread(views, planes, scores, bounds)
-        planes, scores = _fit(views, planes, scores, bounds)
-    return planes[0].cpu().numpy(), scores.cpu().numpy()
+            best, scores = _spread(views, best, scores, bounds)
+        best, scores = _fit(views, best, scores, bounds)
+    return best.cpu().numpy(), scores.cpu().numpy()
 
 
 class _Windows(TorchViews):

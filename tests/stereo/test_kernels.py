@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -73,6 +73,11 @@ def sample(image: NDArray[np.uint8], u: NDArray[np.float64], v: NDArray[np.float
     upper = (1 - across) * values[top, left] + across * values[top, left + 1]
     lower = (1 - across) * values[top + 1, left] + across * values[top + 1, left + 1]
     return np.asarray((1 - down) * upper + down * lower)
+
+
+def upright(inverse_depth: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """(3, H, W) planes parallel to the image."""
+    return np.stack([inverse_depth, np.zeros(SIZE), np.zeros(SIZE)]).astype(np.float32)
 
 
 def seen(homogeneous: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -207,14 +212,14 @@ def _weighted(matching: Matching, plane: NDArray[np.float32], x: int, y: int) ->
 def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
     """From depth off by up to half a pixel; more passes match better."""
     truth = 1 / case.views.depth[1]
-    start = (truth + numpy_random(2).uniform(-0.012, 0.012, SIZE)).astype(np.float32)
+    start = upright(truth + numpy_random(2).uniform(-0.012, 0.012, SIZE))
     bounds = Bounds(unit=0.012, lowest=0.1, highest=0.4, focal=120.0)
     errors, scores = [], []
     for passes in (1, 2, 4):
         found, score = plane_refinement.refine(case.matching, start, bounds, WINDOW, passes, pool)
-        errors.append(np.median(np.abs(found / truth - 1)))
+        errors.append(np.median(np.abs(found[0] / truth - 1)))
         scores.append(score.mean())
-    assert errors[-1] < 0.125 * np.median(np.abs(start / truth - 1))
+    assert errors[-1] < 0.125 * np.median(np.abs(start[0] / truth - 1))
     assert errors[-1] <= errors[0]
     assert scores == sorted(scores)
 
@@ -238,9 +243,9 @@ def test_torch_sweeps_and_refines_alike(case, pool, device, masked):
     assert (np.abs(also.inverse_depth[0] - sweep.inverse_depth[0]) < 1e-4).mean() > 0.999
 
     bounds = Bounds(unit=0.006, lowest=0.1, highest=0.4, focal=120.0)
-    start = sweep.inverse_depth[0]
-    found, scores = plane_refinement.refine(matching, start, bounds, WINDOW, 3, pool)
-    also_found, also_scores = plane_refinement_torch.refine(matching, start, bounds, WINDOW, 3, device)
+    start = upright(sweep.inverse_depth[0])
+    (found, *_), scores = plane_refinement.refine(matching, start, bounds, WINDOW, 3, pool)
+    (also_found, *_), also_scores = plane_refinement_torch.refine(matching, start, bounds, WINDOW, 3, device)
     if masked:
         assert (scores[~wanted] == NO_SCORE).all()
         assert (also_scores[~wanted] == NO_SCORE).all()

@@ -29,7 +29,9 @@ warp = Warp(matrix.astype(np.float32), generator.normal(size=(4, 3), scale=(60, 
 matching = Matching(images[0, ..., 0], images[0], np.ascontiguousarray(images[1:, ..., 1]), warp, 2, 0.5)
 with ThreadPoolExecutor(1) as pool:
     peaks = sweep(matching, np.linspace(0.1, 0.4, 16, dtype=np.float32), 7, pool)
-    found = refine(matching, peaks.inverse_depth[0], Bounds(0.02, 0.1, 0.4, 50.0), 9, 2, pool)
+    start = np.zeros((3, *size), np.float32)
+    start[0] = peaks.inverse_depth[0]
+    found = refine(matching, start, Bounds(0.02, 0.1, 0.4, 50.0), 9, 2, pool)
 digest = hashlib.blake2b(b"".join(np.ascontiguousarray(part).tobytes() for part in (*peaks, *found))).hexdigest()
 print(digest, sum(sum(kernel.stats.cache_hits.values()) for kernel in (_sweep_band, refine_band)))
 """

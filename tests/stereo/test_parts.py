@@ -113,6 +113,10 @@ def test_agreement_counts_the_views_that_have_a_point_in_their_image(pool):
     assert set(np.unique(within)) == {0, 1, 2, 3}
 
 
+FLAT = np.zeros((2, 20, 40), np.float32)
+"""Slopes of planes parallel to the image."""
+
+
 def test_surfaces_go_on_over_candidates_that_continue_them():
     """Inverse depth rises by 0.2 % a pixel; candidates continue it, lie 3 % off it, or are on their own."""
     plane = (0.2 * 1.002 ** np.arange(40) * np.ones((20, 1))).astype(np.float32)
@@ -124,11 +128,11 @@ def test_surfaces_go_on_over_candidates_that_continue_them():
     expected[4:6, 18:25] = 0
     expected[:, 33:] = 0
     before = kept.copy()
-    extend(kept, candidates, 0.01)
+    extend(kept, candidates, FLAT, 0.01)
     np.testing.assert_array_equal(kept, expected)
     np.testing.assert_array_equal(kept[:, :15], before[:, :15])
     turned_kept = np.ascontiguousarray(before[::-1])
-    extend(turned_kept, np.ascontiguousarray(candidates[::-1]), 0.01)
+    extend(turned_kept, np.ascontiguousarray(candidates[::-1]), FLAT, 0.01)
     np.testing.assert_array_equal(turned_kept[::-1], kept)
 
 
@@ -186,7 +190,7 @@ def test_speckles_are_patches_smaller_than_asked_for():
     expected = inverse_depth.copy()
     expected[2:7, 2:7] = 0
     expected[12:18, 2:8] = 0
-    remove_speckles(inverse_depth, 30, 0.05)
+    remove_speckles(inverse_depth, np.zeros((2, 20, 30), np.float32), 30, 0.05)
     np.testing.assert_array_equal(inverse_depth, expected)
 
 

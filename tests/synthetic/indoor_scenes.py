@@ -113,13 +113,34 @@ def room(build: SceneBuilder) -> Scene:
     return build.finish(lamp, _NO_SKY, stage)
 
 
+def plain_room(build: SceneBuilder) -> Scene:
+    """A nearly empty room with walls and ceiling of one colour, a door, a picture, a carpet and three boxes."""
+    _shell(build, (2.6, 2.4), 2.6, "floor oak", ("paint", "paint", "paint", "paint"), "paint")
+    build.box("door", (-2.62, -0.9, 0), (-2.55, 0.0, 2.0), build.material("white wood", 0.2))
+    build.box("pictures", (0.5, 2.35, 1.1), (1.5, 2.4, 1.8), build.material("warm painting", 0.4))
+    build.box("pictures", (-1.5, 2.37, 1.6), (-1.1, 2.4, 2.0), build.material("cool painting", 0.3))
+    build.box("radiator", (1.2, 2.28, 0.15), (2.2, 2.4, 0.75), build.material("white wood", 0.12))
+    build.box("boxes", (-1.3, 1.2, 0), (-0.6, 1.8, 0.5), build.material("pine", 0.12), turn(20))
+    build.box("boxes", (-1.2, 1.3, 0.5), (-0.8, 1.7, 0.8), build.material("patchwork", 0.2), turn(-15))
+    build.box("boxes", (0.6, 0.9, 0), (1.3, 1.5, 0.9), build.material("sand plaster", 0.5), turn(35))
+    build.box("rug", (-0.9, -0.7, 0), (0.9, 0.7, 0.012), build.material("blue carpet", 0.6), turn(8))
+    lamp = Lamp((0.4, -0.6, 2.35), 0.2, (5.0, 4.6, 4.0), is_sun=False)
+    stage = Stage((0, 0.9, 1.0), 2.6, 1.4, -90, 62, ((0.1, -2.1, 1.4), (-0.1, -0.3, 1.3)), 70)
+    return build.finish(lamp, _NO_SKY, stage)
+
+
 def _shell(
-    build: SceneBuilder, half: tuple[float, float], height: float, floor: str, walls: tuple[str, str, str, str]
+    build: SceneBuilder,
+    half: tuple[float, float],
+    height: float,
+    floor: str,
+    walls: tuple[str, str, str, str],
+    ceiling: str = "white plaster",
 ) -> None:
     """Floor, ceiling and walls (at +x, -x, +y, -y) with skirting boards, around z."""
     x, y = half
     build.box("floor", (-x, -y, -0.1), (x, y, 0), build.material(floor, 0.15))
-    build.box("ceiling", (-x, -y, height), (x, y, height + 0.1), build.material("white plaster", 0.8))
+    build.box("ceiling", (-x, -y, height), (x, y, height + 0.1), build.material(ceiling, 0.8))
     skirting = build.material("white wood", _SKIRTING)
     for wall, low, high, inwards in (
         (walls[0], (x, -y), (x + 0.1, y), (-0.02, 0)),

@@ -1,10 +1,13 @@
-"""The synthetic scene with a sky."""
+"""The synthetic scenes with a sky."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from .meshes import boulder, knot, lathe
 from .scene_builder import SceneBuilder, turn
 from .scene_model import Lamp, Scene, Sky, Stage
+from .textures import Texture
 
 DAYLIGHT = Sky(
     zenith=(0.16, 0.32, 0.68), horizon=(0.62, 0.74, 0.86), ambient=0.75, ground=(0.22, 0.19, 0.15), clouds=0.7
@@ -84,3 +87,57 @@ def _potted_plant(build: SceneBuilder, x: float, y: float) -> None:
         place = build.random.normal((x, y, 0.78), (0.13, 0.13, 0.11))
         bush = boulder(0.19, int(build.random.integers(1 << 30)))
         build.mesh("plants", place, bush, build.material("leaves", 0.12))
+
+
+def street(build: SceneBuilder) -> Scene:
+    """A street between two rows of houses, to be driven through: little to see from the side, all at a slant."""
+    build.box("road", (-3.4, -6, -0.3), (3.4, 60, 0), build.material("asphalt", 0.25))
+    for y in np.arange(-4, 60, 4.0):
+        build.box("road", (-0.07, y, 0), (0.07, y + 2, 0.004), build.material("white plaster", 0.4))
+    for side in (-1, 1):
+        low, high = sorted((side * 3.4, side * 6.2))
+        build.box("pavement", (low, -6, -0.3), (high, 60, 0.14), build.material("pavement", 0.5))
+        _row_of_houses(build, side)
+        for y in np.arange(6.0 + 2 * side, 44, 8.0):
+            build.pillar("posts", (side * 3.8, y, 0.14), 0.07, 4.2, build.material("dark wood", 0.2))
+    for x, y, paint in ((2.5, 9, "red"), (2.5, 21, "silver"), (-2.5, 15, "silver"), (-2.5, 32, "red")):
+        _parked_car(build, x, y, build.material(f"{paint} lacquer", 1.0))
+    build.box("end", (-9, 48, 0), (9, 52, 7), build.material("yellow brick", 0.4))
+    build.box("end", (-9.3, 47.7, 7), (9.3, 52, 7.3), build.material("roof tiles", 0.32))
+    sun = Lamp((0.5, -0.6, 0.9), 0.03, (1.25, 1.14, 0.95))
+    stage = Stage((0, 12, 1.6), 5.0, 2.4, -90, 70, ((-0.5, -5.0, 1.6), (0.3, 12.0, 1.6)), 70)
+    return build.finish(sun, DAYLIGHT, stage, light_spacing=0.4)
+
+
+def _row_of_houses(build: SceneBuilder, side: int) -> None:
+    stone = build.material("sandstone", 0.9)
+    walls = ("red brick", "cream plaster", "yellow brick", "ochre plaster")
+    y = -6.0
+    for index in range(8):
+        length, height = build.random.uniform((6.0, 5.5), (10.0, 9.0)).tolist()
+        low, high = sorted((side * 6.2, side * 10.0))
+        wall = walls[(index + (side > 0)) % 4]
+        build.box(
+            "houses", (low, y, 0), (high, y + length, height), build.material(wall, 0.3 if "brick" in wall else 1.2)
+        )
+        low, high = sorted((side * 6.0, side * 10.0))
+        build.box("houses", (low, y, height), (high, y + length, height + 0.25), build.material("roof tiles", 0.32))
+        low, high = sorted((side * 6.13, side * 6.3))
+        for place in np.arange(y + 0.8, y + length - 1.4, 2.0):
+            for floor in (0.9, 3.4):
+                build.box(
+                    "windows", (low, place, floor), (high, place + 1.1, floor + 1.5), build.material("glass", 1.0)
+                )
+                outer = sorted((side * 6.08, side * 6.3))
+                build.box("windows", (outer[0], place - 0.1, floor - 0.1), (outer[1], place + 1.2, floor), stone)
+        y += length
+
+
+def _parked_car(build: SceneBuilder, x: float, y: float, paint: Texture) -> None:
+    build.box("cars", (x - 0.85, y - 2.0, 0.3), (x + 0.85, y + 2.0, 0.9), paint)
+    build.box("cars", (x - 0.75, y - 1.2, 0.9), (x + 0.75, y + 1.2, 1.45), build.material("glass", 1.0))
+    for wheel_x in (x - 0.8, x + 0.6):
+        for wheel_y in (y - 1.4, y + 1.1):
+            build.box(
+                "cars", (wheel_x, wheel_y, 0), (wheel_x + 0.2, wheel_y + 0.55, 0.55), build.material("dark wood", 0.1)
+            )
