@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return DepthAnything3
     if name == "Prediction":
-        from recon.types import Prediction
+        from recon.export import Prediction  # from there: with what shows predictions
 
         return Prediction
     if name == "load":

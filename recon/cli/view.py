@@ -25,6 +25,7 @@ class ViewSettings(CommandOptions):
 
 def view(settings: ViewSettings) -> None:
     """Print the address, open it, and answer until interrupted."""
+    import contextlib
     import webbrowser
 
     from recon.cli.report import ProgressReport, report_warnings, say
@@ -46,7 +47,8 @@ def view(settings: ViewSettings) -> None:
         say("Ctrl-C ends it")
         if settings.browser:
             webbrowser.open(address.url)
-        server.wait()
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it, so no failure
+            server.wait()
 
 
 VIEW = Command("view", ViewSettings, view)

@@ -29,6 +29,7 @@ from recon.export import (
     spz,
 )
 from recon.export.exporter import Exported, Exporter, Needs
+from recon.export.notebook import show
 from recon.export.npz import read_npz
 from recon.options import Options, build, options_of
 from recon.types import Prediction
@@ -49,6 +50,7 @@ __all__ = [
     "overrides_by_name",
     "parse_formats",
     "read_npz",
+    "show",
 ]
 
 EXPORTERS: dict[str, Exporter[Any]] = {

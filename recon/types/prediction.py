@@ -16,6 +16,7 @@ from recon.types.arrays import check_shape as _check
 from recon.types.cameras import CameraOrigin, Cameras, CameraScale
 from recon.types.gaussians import Gaussians
 from recon.types.originals import Originals
+from recon.types.showing import Shown, show
 from recon.types.sparse_points import SparsePoints
 
 Units = Literal["relative", "aligned", "metric"]
@@ -179,6 +180,13 @@ class Prediction:
             raise ValueError(f"units must be one of {', '.join(get_args(Units))}, got {self.units!r}")
         for layer, features in self.features.items():
             _check(features, f"{FEATURE_PREFIX}{layer}", (n, None, None, None))
+
+    def show(self, *, max_mb: float = 10.0, height: int = 600) -> Shown:
+        """The page of this result for a cell of a notebook, as the last value there; `recon.export.notebook.show`.
+
+        At most `max_mb` megabytes, in a frame `height` pixels high. Raises InputError where there is nothing to show.
+        """
+        return show(self, max_mb, height)
 
     def photo_area(self, view: int) -> tuple[slice, slice]:
         """Rows and columns of the photo in a view."""
