@@ -86,6 +86,11 @@ def _of_quality(quality: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Depth differs between views by", f"{100 * quality['depth_difference']:.2g} % (median)"
     if _is_number(quality.get("reprojection_error")):
         yield "Reprojection error", f"{quality['reprojection_error']:.2f} pixels"
+    if _is_number(quality.get("camera_degrees")):
+        yield "Cameras are sure to", f"{quality['camera_degrees']:.2g}° (median)"
+    weak = quality.get("weak_cameras")
+    if isinstance(weak, list) and weak:
+        yield "Cameras that are not sure", ", ".join(map(str, weak))
     apart = quality.get("views_apart")
     if isinstance(apart, list) and apart:
         yield "Apart from the rest", ", ".join(map(str, apart))

@@ -55,6 +55,13 @@ class KnownCameras:
         """Mean over the views, in pixels of the originals, of the points that structure from motion found."""
         return None if self.found is None else float(np.nanmean(self.found.reprojection_errors))
 
+    @property
+    def weak_cameras(self) -> tuple[str, ...]:
+        """Names of the photos whose cameras structure from motion is not sure of."""
+        if self.found is None or self.found.certainty is None:
+            return ()
+        return tuple(self.found.registered_names[view] for view in self.found.certainty.weak.tolist())
+
     def describe(self) -> dict[str, object]:
         """What `run.json` says of structure from motion; empty without."""
         result = self.found
@@ -69,8 +76,21 @@ class KnownCameras:
             "doubtful": result.doubtful,
             "assumed_lens": result.assumed_lens,
             "still_matches": result.still_matches,
+            "certainty": None if result.certainty is None else _certainty_entry(result),
             "lenses": [choice.entry for choice in result.lens_choices],
         }
+
+
+def _certainty_entry(result: SfmResult) -> list[dict[str, object]]:
+    assert result.certainty is not None
+    found = result.certainty
+    columns = zip(
+        result.registered_names, found.degrees.tolist(), found.distances.tolist(), found.points.tolist(), strict=True
+    )
+    return [
+        {"name": name, "degrees": degrees, "distance": distance, "points": points}
+        for name, degrees, distance, points in columns
+    ]
 
 
 def take_cameras(source: Source, given: GivenCameras, file: Path | None, options: InferenceOptions) -> KnownCameras:
@@ -117,11 +137,12 @@ def take_cameras(source: Source, given: GivenCameras, file: Path | None, options
 def kept_classes() -> tuple[type, ...]:
     """What `FoundCameras` consists of, for the store."""
     from recon.geometry.sparse_points import SparsePoints
+    from recon.sfm.certainty import Certainty
     from recon.sfm.lens_choice import LensChoice, LensTrial
     from recon.sfm.lenses import Lenses
     from recon.sfm.structure_from_motion import SfmResult
 
-    return FoundCameras, SfmResult, Lenses, LensChoice, LensTrial, SparsePoints, Cameras
+    return FoundCameras, SfmResult, Lenses, LensChoice, LensTrial, Certainty, SparsePoints, Cameras
 
 
 def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:

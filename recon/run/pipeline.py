@@ -212,7 +212,7 @@ def reconstruct(
         if record is not None and plan.folder is not None:
             result = digest(depth.prediction)
             with_photos = replace(prediction, originals=with_photos.originals)
-            quality = Quality.of(prediction, None if by_sfm is None else by_sfm.reprojection_error)
+            quality = Quality.of(prediction, by_sfm)
             entries = {
                 **describe_result(with_photos, by_sfm, quality),
                 "cleaning": cleaning.entry,

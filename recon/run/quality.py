@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.geometry.depth_agreement import WITHIN, depth_agreement
+from recon.run.find_cameras import KnownCameras
 from recon.types import MadeBy, Prediction
 
 _SHOWN = 3
@@ -38,13 +39,19 @@ class Quality:
     """Share of the pixels with depth that another view agrees on within 1 %, of those that another view sees."""
     reprojection_error: float | None
     """Mean over the views, in pixels of the originals, of the points that structure from motion found; None without."""
+    camera_degrees: float | None
+    """Median over the cameras that structure from motion found of the standard deviation of their turn."""
+    camera_distance: float | None
+    """The same of their centres, in the unit of the cameras."""
+    weak_cameras: tuple[str, ...]
+    """Names of the photos whose cameras are not sure."""
     views_apart: tuple[str, ...]
     """Names of views whose depth differs from that of the others far more than is usual, or that share nothing with
     them."""
 
     @staticmethod
-    def of(prediction: Prediction, reprojection_error: float | None = None) -> Quality:
-        """Of a prediction, over the pixels that cleaning has kept."""
+    def of(prediction: Prediction, known: KnownCameras | None = None) -> Quality:
+        """Of a prediction, over the pixels that cleaning has kept; `known` is what structure from motion found."""
 
         def share(mask: NDArray[np.bool_] | None) -> float | None:
             return None if mask is None else float(mask[prediction.photo_pixels].mean())
@@ -57,6 +64,7 @@ class Quality:
         if agreement is not None:
             names = prediction.image_names or tuple(f"view {view}" for view in range(len(prediction.depth)))
             apart = tuple(names[view] for view in agreement.apart)
+        certainty = None if known is None or known.found is None else known.found.certainty
         return Quality(
             made_by=prediction.made_by,
             valid=float(prediction.valid[prediction.photo_pixels].mean()),
@@ -66,14 +74,18 @@ class Quality:
             depth_difference=None if agreement is None else agreement.median_difference,
             depth_agreeing=None if agreement is None else agreement.agreeing,
             depth_confirmed=None if agreement is None else agreement.confirmed,
-            reprojection_error=reprojection_error,
+            reprojection_error=None if known is None else known.reprojection_error,
+            camera_degrees=_median(None if certainty is None else certainty.degrees),
+            camera_distance=_median(None if certainty is None else certainty.distances),
+            weak_cameras=() if known is None else known.weak_cameras,
             views_apart=apart,
         )
 
     @property
     def entry(self) -> dict[str, Any]:
         """What `run.json` says."""
-        return {**asdict(self), "views_apart": list(self.views_apart)}
+        names = {name: list(getattr(self, name)) for name in ("weak_cameras", "views_apart")}
+        return {**asdict(self), **names}
 
     @property
     def text(self) -> str:
@@ -86,8 +98,19 @@ class Quality:
             )
         if self.reprojection_error is not None:
             parts.append(f"points of structure from motion are off by {self.reprojection_error:.2f} pixels")
+        if self.weak_cameras:
+            parts.append(f"cameras that are not sure: {_shown(self.weak_cameras)}")
         if self.views_apart:
-            more = len(self.views_apart) - _SHOWN
-            names = ", ".join(self.views_apart[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-            parts.append(f"apart from the rest: {names}")
+            parts.append(f"apart from the rest: {_shown(self.views_apart)}")
         return "; ".join(parts)
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _median(values: NDArray[np.float64] | None) -> float | None:
+    """Of those that are known; None where none is."""
+    known = None if values is None else values[np.isfinite(values)]
+    return None if known is None or not len(known) else float(np.median(known))

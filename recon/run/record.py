@@ -19,14 +19,17 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | cameras found with them; null where they were not |
 | not_optimised | why splats were left as they were made; null where they were not, or there are none |
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
-| | under that name what structure from motion found, among it lenses: for each, the names of its images, its |
+| | under that name what structure from motion found, among it certainty: for each camera its standard |
+| | deviations, degrees of its turn and distance of its centre in the unit of the cameras, and the points that |
+| | hold it; and lenses: for each, the names of its images, its |
 | | COLMAP model, its principal_point (`estimated`, `middle` of the photo, or `given`), lens (`estimated`, |
 | | `held` as it is known, or `refined` from that), and what was tried: |
 | | freedom, gain (share of the robust cost of photos left out that goes with it), certainty (the gain in |
 | | standard errors), uncertainty (of the principal point, in pixels), taken, why |
 | quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth); shares of the |
 | | pixels: valid, filled, sky and masked; how well the depth of the views agrees: depth_difference, |
-| | depth_agreeing, depth_confirmed; reprojection_error; views_apart |
+| | depth_agreeing, depth_confirmed; of structure from motion: reprojection_error, the medians camera_degrees |
+| | and camera_distance (standard deviations of turn and centre), weak_cameras; views_apart |
 | cleaning | points: pixels with depth; removed: of those, how many each filter left out, by its name (edges, |
 | | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
 | | which views agreed |

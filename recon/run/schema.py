@@ -33,6 +33,9 @@ class QualityFacts(TypedDict):
     depth_agreeing: float | None
     depth_confirmed: float | None
     reprojection_error: float | None
+    camera_degrees: float | None
+    camera_distance: float | None
+    weak_cameras: list[str]
     views_apart: list[str]
 
 

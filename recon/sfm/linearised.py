@@ -146,6 +146,8 @@ class Linearised:
         for axis in range(3, POSE):
             scale[axis : POSE * len(self.image_ids) : POSE] = unit
         matrix = system.matrix * scale[:, None] * scale
+        unseen = np.flatnonzero(np.diag(matrix) <= 0)
+        matrix[unseen, unseen] = _DAMPING * np.median(np.diag(matrix))
         gauge = self._gauge() / scale[:, None]
         gauge = np.linalg.qr(gauge)[0]
         weight = float(np.median(np.diag(matrix)))

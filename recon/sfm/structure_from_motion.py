@@ -23,6 +23,7 @@ from recon.geometry.cameras import camera_centres
 from recon.geometry.sparse_points import SparsePoints
 from recon.options import Options, option
 from recon.progress import TellPart
+from recon.sfm.certainty import Certainty, certainty_of
 from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.focal import FAR_FROM_EXIF
@@ -109,6 +110,8 @@ class SfmResult:
     """Names of the unregistered photos of each further model: groups that do not connect with the one used."""
     lens_choices: tuple[LensChoice, ...] = ()
     """What was made of each lens, and why."""
+    certainty: Certainty | None = None
+    """Of each registered camera; None where there are too many to tell."""
 
     @property
     def registered_names(self) -> tuple[str, ...]:
@@ -282,8 +285,11 @@ def structure_from_motion(
         model = read_model(models[0], photos, still.share)
         others = groups_apart(models)
         choices = _lens_choices(photos, mapped, lenses)
+        known = models[0].cameras if lenses == "held" or count < LENS_FROM else ()
+        certainty = certainty_of(models[0], mapped.centres, set(known))
 
-    return _on_rigs(_result(photos, model, others, choices), photos)
+    result = replace(_result(photos, model, others), lens_choices=choices, certainty=certainty)
+    return _on_rigs(result, photos)
 
 
 def _lenses_are(photos: Sequence[SfmPhoto], options: SfmOptions) -> LensesAre:
@@ -314,9 +320,7 @@ def _lens_choices(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre)
     return tuple(found)
 
 
-def _result(
-    photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]], choices: tuple[LensChoice, ...]
-) -> SfmResult:
+def _result(photos: Sequence[SfmPhoto], model: SfmModel, others: list[list[int]]) -> SfmResult:
     names = tuple(photo.name for photo in photos)
     exif = [photo.exif_focal for photo in (photos[index] for index in model.registered.tolist())]
     result = SfmResult(
@@ -331,7 +335,6 @@ def _result(
         exif_focals=np.array(exif),
         assumed_lens=len(photos) < LENS_FROM and not any(photo.focal_is_known for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in others),
-        lens_choices=choices,
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
 
@@ -362,6 +365,7 @@ def _on_rigs(result: SfmResult, photos: Sequence[SfmPhoto]) -> SfmResult:
         sparse=SparsePoints(result.sparse.points / unit, observed, result.sparse.errors, pixels),
         reprojection_errors=np.array([np.nan if at is None else result.reprojection_errors[at] for at in rows]),
         exif_focals=np.array(exif),
+        certainty=None if result.certainty is None else result.certainty.rows(rows).scaled(1 / unit),
     )
 
 

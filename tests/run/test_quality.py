@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
+from recon.run.find_cameras import KnownCameras
 from recon.run.quality import Quality
 from recon.run.schema import check_record
+from recon.sfm.certainty import Certainty
 from tests.export.true_scene import true_prediction
 from tests.seeds import numpy_random
+
+from .test_find_cameras import found as sfm_result
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,13 @@ def courtyard():
 
 
 def test_true_depth_agrees(courtyard):
-    found = Quality.of(courtyard, 0.5)
+    sure = Certainty(np.array([0.01, 0.02, 0.5]), np.array([0.001, 0.003, 0.002]), np.array([90, 80, 9]), 1.0)
+    by_sfm = KnownCameras(None, (), sfm_result(("a", "b", "c"), [0, 1, 2], certainty=sure))  # type: ignore[arg-type]
+    found = Quality.of(courtyard, by_sfm)
+    assert (found.camera_degrees, found.camera_distance) == (0.02, 0.002)
+    assert found.weak_cameras == ("c",)
+    assert "not sure: c" in found.text
+    assert by_sfm.describe()["certainty"][2] == {"name": "c", "degrees": 0.5, "distance": 0.002, "points": 9}
     assert found.depth_difference < 0.004
     assert found.depth_agreeing > 0.85
     assert found.depth_confirmed > 0.85
