@@ -55,9 +55,9 @@ def test_a_lens_that_is_known_makes_cameras_surer():
 
 
 def test_distances_are_in_the_unit_of_the_cameras():
-    found = Certainty(np.array([0.1, 0.1]), np.array([0.01, 0.03]), np.array([9, 9]), 1.0)
+    found = Certainty(np.array([0.05, 0.05]), np.array([0.002, 0.03]), np.array([9, 9]), 1.0)
     larger = found.scaled(10)
-    assert larger.distances.tolist() == pytest.approx([0.1, 0.3])
+    assert larger.distances.tolist() == pytest.approx([0.02, 0.3])
     assert found.weak.tolist() == larger.weak.tolist() == [1]
     assert np.isnan(found.rows([1, None]).degrees[1])
     assert found.rows([1, None]).weak.tolist() == [0, 1]
