@@ -26,7 +26,7 @@ class ExportSettings(ExportChoices, FormatKwargs, CommandOptions):
 def export_again(settings: ExportSettings) -> None:
     """Formats from a result that holds everything, and a note in the run's `run.json`."""
     from recon.cli.report import ProgressReport, print_exports, report_warnings
-    from recon.export import check_options, export, formats_that_need, parse_formats
+    from recon.export import check_options, export, formats_with_gaussians, parse_formats
     from recon.export.option_texts import parse_export_kwargs
     from recon.files import only_writer
     from recon.refine.clean import clean_again, crop
@@ -49,7 +49,7 @@ def export_again(settings: ExportSettings) -> None:
         prediction = load(settings.result, needs_images=True)
         cleaning = clean_again(prediction, settings)
         prediction = replace(prediction, kept=cleaning.kept)
-        if formats_that_need("gaussians", formats):
+        if formats_with_gaussians(formats):
             prediction = with_gaussians(prediction, settings)
         prediction, cleaning = crop(prediction, cleaning, settings)
         progress.begin(f"export {settings.to}")

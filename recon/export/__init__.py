@@ -47,6 +47,7 @@ __all__ = [
     "export",
     "formats_taking",
     "formats_that_need",
+    "formats_with_gaussians",
     "overrides_by_name",
     "parse_formats",
     "read_npz",
@@ -97,6 +98,11 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def formats_that_need(need: str, formats: Sequence[str]) -> tuple[str, ...]:
     """Those of `formats` that cannot do without `need`, a field of `Needs`."""
     return tuple(name for name in formats if getattr(EXPORTERS[name].needs, need))
+
+
+def formats_with_gaussians(formats: Sequence[str]) -> tuple[str, ...]:
+    """Those of `formats` that hold Gaussians, or show them where there are some."""
+    return tuple(name for name in formats if EXPORTERS[name].needs.gaussians or EXPORTERS[name].shows_gaussians)
 
 
 def formats_taking(name: str) -> tuple[str, ...]:

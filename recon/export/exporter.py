@@ -80,6 +80,9 @@ class Exporter(Generic[FormatOptions]):
     """Do what takes time and needs no prediction, beside other work; else `write` does it."""
     shared: Callable[[FormatOptions], Mapping[str, object]] = lambda options: {}
     """For each output that another format writes as well: what decides, beside the prediction, what is in it."""
+    shows_gaussians: bool = False
+    """Whether it shows Gaussians where there are some and does without them otherwise: a run of such a format makes
+    those of depth, which take seconds, and does not fit them to the photos unless asked to."""
 
     def check(self, prediction: Prediction, options: FormatOptions) -> None:
         """Raise InputError where this prediction cannot be written in this format; write nothing."""

@@ -56,4 +56,4 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
     return Exported((path,), details)
 
 
-HTML = Exporter("html", HtmlOptions, write, (FILE_NAME,), Needs(cameras=True), check)
+HTML = Exporter("html", HtmlOptions, write, (FILE_NAME,), Needs(cameras=True), check, shows_gaussians=True)

@@ -11,7 +11,7 @@ from typing import Any
 from recon.choices import DEPTH_SPLATS, FORMATS, OPTIMISED_SPLATS, SPLATS, InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
-from recon.export import formats_taking, formats_that_need
+from recon.export import formats_taking, formats_with_gaussians
 from recon.options import Options, asked_for
 from recon.refine.splat_start import SplatStart
 from recon.run.optimisation import why_not
@@ -39,7 +39,7 @@ def parts_of_run(
 
 def parts_of_export(formats: Collection[str]) -> set[str]:
     """What a re-export consists of. Whether its splats are from depth depends on what was stored."""
-    return {*formats, *((SPLATS, DEPTH_SPLATS) if formats_that_need("gaussians", list(formats)) else ())}
+    return {*formats, *((SPLATS, DEPTH_SPLATS) if formats_with_gaussians(list(formats)) else ())}
 
 
 def check_use(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile, Wishes
-from recon.export import EXPORTERS, formats_that_need
+from recon.export import EXPORTERS, formats_that_need, formats_with_gaussians
 from recon.types import GaussianSource
 from recon.types.cameras import Cameras
 
@@ -44,10 +44,13 @@ def wishes_of(profile: Profile, options: InferenceOptions, formats: Sequence[str
 
 
 def gaussian_source(profile: Profile, options: InferenceOptions, formats: Sequence[str]) -> GaussianSource | None:
-    """Where the Gaussians of a run come from; None where neither a format nor an option asks for any."""
+    """Where the Gaussians of a run come from; None where neither a format nor an option asks for any.
+
+    A format that shows them where there are some asks for no more than those of depth.
+    """
     asked = options.infer_gs or options.gaussians != "auto"
     if not asked and not formats_that_need("gaussians", formats):
-        return None
+        return "depth" if profile.abilities.depth and formats_with_gaussians(formats) else None
     if options.gaussians == "auto":
         return "head" if options.infer_gs or profile.abilities.gaussians else "depth"
     return options.gaussians

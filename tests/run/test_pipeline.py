@@ -521,7 +521,9 @@ class TestBadPhotoAmongOthers:
             assert facts[name] == record[name], name
         assert facts["dropped_images"][0]["name"] == "1.png"
         assert facts["seconds"].items() <= record["seconds"].items()
-        assert {"load", "predict", "clean"} <= set(facts["seconds"])
+        assert {"load", "predict", "clean", "splat"} <= set(facts["seconds"])
+        assert facts["gaussians"]["source"] == record["gaussians"]["source"] == "depth"
+        assert record["optimised"] is None
 
     def test_sizes_of_the_others_are_still_checked(self, folder: Path, tmp_path: Path) -> None:
         path = tmp_path / "cameras.json"
