@@ -13,6 +13,7 @@ from recon.errors import InputError
 from recon.export.mesh import MeshOptions, make_mesh, voxel_size
 from recon.export.packing import Packed, quantise
 from recon.export.page_file import text_size
+from recon.export.pictures import encode_jpeg
 from recon.export.points import PixelOptions, kept_pixels
 from recon.geometry.mesh import Mesh
 from recon.geometry.sparse_points import SparsePoints
@@ -24,6 +25,8 @@ _MOST_TRIES = 3
 _DEPTH_COLUMNS = 128
 """Depth in numbers has at most this many columns, and rows."""
 _UNSEEN_COLOR = 128
+_TEXTURE_QUALITY = 85
+"""Of its JPEG."""
 
 
 def page_mesh(prediction: Prediction, options: PixelOptions, room: int) -> dict[str, Packed] | None:
@@ -48,13 +51,22 @@ def page_mesh(prediction: Prediction, options: PixelOptions, room: int) -> dict[
 
 
 def pack_mesh(mesh: Mesh) -> dict[str, Packed]:
-    """`position` of each vertex, `color` (sRGB), and `face`: three vertices of each triangle."""
-    colors = np.full((len(mesh.vertices), 3), _UNSEEN_COLOR, np.uint8) if mesh.colors is None else mesh.colors
-    return {
-        "position": quantise(mesh.vertices, 24),
-        "color": quantise(colors, 8, 0, 255),
-        "face": quantise(mesh.faces, 24, 0, 2**24 - 1),
-    }
+    """`position` of each vertex, `color` (sRGB), and `face`: three vertices of each triangle.
+
+    Of a mesh with a texture, `texture` (a JPEG file, byte by byte) and `place` in it instead of the colours; a vertex
+    is there once for each of its places.
+    """
+    if mesh.texture is None:
+        colors = np.full((len(mesh.vertices), 3), _UNSEEN_COLOR, np.uint8) if mesh.colors is None else mesh.colors
+        shown, faces, looks = mesh.vertices, mesh.faces, {"color": quantise(colors, 8, 0, 255)}
+    else:
+        shown, faces = mesh.vertices[mesh.texture.vertices(mesh.faces)], mesh.texture.faces
+        file = np.frombuffer(encode_jpeg(mesh.texture.pixels, _TEXTURE_QUALITY), np.uint8)
+        looks = {
+            "place": quantise(mesh.texture.uv, 16, 0, 1),
+            "texture": quantise(file[:, None], 8, 0, 255),
+        }
+    return {"position": quantise(shown, 24), "face": quantise(faces, 24, 0, 2**24 - 1), **looks}
 
 
 def pack_sparse(sparse: SparsePoints, colors: NDArray[np.uint8]) -> dict[str, Packed]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from recon.export.packing import pack_splats
+from recon.export.packing import Packed, pack_splats
+from recon.export.page_layers import pack_mesh
+from recon.geometry.mesh import Mesh
 from recon.refine import from_depth
 from recon.splats.rendering import render
 from recon.types import Gaussians
@@ -58,9 +62,18 @@ def give_splats(page: Page, gaussians: Gaussians) -> None:
 
 def _given(gaussians: Gaussians) -> str:
     packed = pack_splats(gaussians)
-    blocks = {name: one.described(f"given-{name}") for name, one in packed.blocks.items()}
-    described = {"count": len(gaussians), "degree": packed.degree, "limits": packed.limits, "blocks": blocks}
-    texts = {f"given-{name}": base64.b64encode(one.data).decode() for name, one in packed.blocks.items()}
+    more = {"count": len(gaussians), "degree": packed.degree, "limits": packed.limits}
+    return _given_layer("splats", packed.blocks, more)
+
+
+def give_mesh(page: Page, mesh: Mesh) -> None:
+    """Have the page show this mesh instead of its own."""
+    page.run(f"(async () => {{ {_given_layer('mesh', pack_mesh(mesh), {'count': len(mesh.faces)})} }})()")
+
+
+def _given_layer(layer: str, packed: Mapping[str, Packed], more: dict[str, Any]) -> str:
+    described = {**more, "blocks": {name: one.described(f"given-{name}") for name, one in packed.items()}}
+    texts = {f"given-{name}": base64.b64encode(one.data).decode() for name, one in packed.items()}
     return f"""
         for (const [id, text] of Object.entries({json.dumps(texts)})) {{
             const block = document.createElement("script");
@@ -68,8 +81,8 @@ def _given(gaussians: Gaussians) -> str:
             document.body.append(block);
         }}
         recon.show({{ points: false, sparse: false, mesh: false, photos: false, splats: false }});
-        await recon.take("splats", {json.dumps(described)});
-        recon.show({{ splats: true }});"""
+        await recon.take("{layer}", {json.dumps(described)});
+        recon.show({{ {layer}: true }});"""
 
 
 def _seen(scene: Scene) -> str:
@@ -85,4 +98,4 @@ def _seen(scene: Scene) -> str:
         recon.setCamera({rows}, {lens}, [{width}, {height}]);"""
 
 
-__all__ = ["compared", "give_splats", "psnr", "random_scenes", "sample_scenes"]
+__all__ = ["compared", "give_mesh", "give_splats", "psnr", "random_scenes", "sample_scenes"]

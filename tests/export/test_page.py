@@ -17,6 +17,7 @@ from recon.cli.arguments import parse
 from recon.cli.export import EXPORT
 from recon.export.html import HtmlOptions, write
 from recon.export.points import select_points
+from recon.geometry.mesh import Mesh, Texture
 from recon.geometry.region import Region
 from recon.refine import from_depth
 from recon.sources.render_cameras import read_render_cameras
@@ -25,7 +26,7 @@ from recon.types import Gaussians, Prediction
 from recon.types.cameras import Cameras
 from recon.types.sparse_points import SparsePoints
 from tests.export.browser import Page, browse, find_browser
-from tests.export.page_scenes import compared, psnr, random_scenes, sample_scenes
+from tests.export.page_scenes import compared, give_mesh, psnr, random_scenes, sample_scenes
 from tests.export.true_scene import true_prediction
 
 pytestmark = [
@@ -508,7 +509,7 @@ def test_one_finger_turns_and_two_pan_and_pinch(opened):
     page.run("document.getElementById('panel').open = true")
 
 
-CONTROLS = "[...document.querySelectorAll('button, input, select, summary, canvas')]"
+CONTROLS = "[...document.querySelectorAll('button, input, select, textarea, summary, canvas')]"
 VISIBLE = f"{CONTROLS}.filter((e) => e.checkVisibility() && !e.disabled)"
 
 
@@ -598,3 +599,19 @@ def test_sample_scenes_are_drawn_as_by_the_rasterizer(opened):
     found = {name: compared(opened.page, scene) for name, scene in sample_scenes(252, 1).items()}
     assert min(found.values()) > 35
     assert len(found) == 2
+
+
+def test_a_texture_lies_on_its_mesh(opened):
+    corners = np.array([[-1, -1, 4], [1, -1, 4], [1, 1, 4], [-1, 1, 4]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    colors = np.array([[[220, 30, 30], [30, 220, 30]], [[30, 30, 220], [220, 220, 30]]])
+    picture[:] = np.kron(colors, np.ones((32, 32, 1)))
+    give_mesh(opened.page, Mesh(corners, faces, texture=Texture(uv, faces, picture)))
+    opened.page.run("recon.setCamera([1,0,0,0, 0,1,0,0, 0,0,1,0], [126, 126, 126, 98], [252, 196])")
+    opened.page.run(f"recon.setSize{CANVAS}, recon.setBackground([0, 0, 0])")
+    drawn = opened.page.picture()
+    for row, column in np.ndindex(2, 2):  # the square is 63 pixels wide
+        found = drawn[98 + 30 * row - 15, 126 + 30 * column - 15].astype(int)
+        assert np.abs(found - colors[row, column]).max() < 12

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from recon.export.html import HtmlOptions, write
 from recon.export.packing import dequantise
 from recon.export.page_layers import layer_size, pack_depth, pack_mesh, pack_sparse, page_mesh, sparse_colors
-from recon.geometry.mesh import Mesh
+from recon.geometry.mesh import Mesh, Texture
 from recon.types.sparse_points import SparsePoints
 from tests.export.test_html import read_page
 from tests.seeds import numpy_random
@@ -38,6 +41,22 @@ def test_a_mesh_is_packed_whole():
     np.testing.assert_array_equal(dequantise(packed["face"]), mesh.faces)
     np.testing.assert_array_equal(dequantise(packed["color"]), mesh.colors)
     np.testing.assert_allclose(dequantise(packed["position"]), mesh.vertices, atol=1e-6)
+
+
+def test_a_texture_is_packed_with_its_places():
+    rng = numpy_random(1)
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    picture = np.full((16, 32, 3), (200, 40, 90), np.uint8)
+    uv = rng.random((6, 2)).astype(np.float32)
+    texture = Texture(uv, np.array([[0, 1, 2], [3, 4, 5]], np.int32), picture)
+    mesh = Mesh(rng.normal(size=(4, 3)).astype(np.float32), faces, texture=texture)
+    packed = pack_mesh(mesh)
+    position, face = dequantise(packed["position"]), dequantise(packed["face"]).astype(int)
+    np.testing.assert_allclose(position[face], mesh.vertices[faces], atol=1e-6)
+    np.testing.assert_allclose(dequantise(packed["place"]), uv, atol=1e-5)
+    file = dequantise(packed["texture"])[:, 0].astype(np.uint8).tobytes()
+    np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(file))), picture, atol=3)
+    assert "color" not in packed
 
 
 def test_sparse_points_say_which_views_see_them(make_prediction):

@@ -13,7 +13,10 @@ from PIL import Image
 from recon.cli.main import main
 from recon.errors import InputError
 from recon.export import export
+from recon.export.mesh_gltf import write_mesh_glb
+from recon.export.packing import dequantise
 from recon.export.points import PointOptions, select_points
+from recon.geometry.mesh import Mesh, Texture
 from recon.messages import ReconWarning
 from recon.splats.ply import write_ply
 from recon.splats.spz import write_spz
@@ -77,6 +80,17 @@ def test_meshes_of_files(files, name):
     assert meshes[name]["face"].count == meshes["mesh.ply"]["face"].count > 50
     colors = {one: np.frombuffer(zlib.decompress(packed["color"].data), np.uint8) for one, packed in meshes.items()}
     assert np.abs(colors[name].astype(int) - colors["mesh.ply"]).max() <= 2
+
+
+def test_a_texture_of_a_file_is_shown(tmp_path):
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    texture = Texture(vertices[:, :2].copy(), faces, np.full((16, 16, 3), (200, 40, 90), np.uint8))
+    mesh = Mesh(vertices, faces, texture=texture)
+    write_mesh_glb(tmp_path / "mesh.glb", mesh, np.zeros((4, 3), np.float32), "test", {})
+    packed = open_for_view(tmp_path / "mesh.glb").layers["mesh"].make(10**9)
+    assert packed["texture"].count > 100
+    np.testing.assert_allclose(dequantise(packed["place"]), vertices[:, :2], atol=1e-4)
 
 
 def test_splats_of_files(files, prediction, tmp_path):

@@ -62,7 +62,7 @@ export function watchControls(canvas, moves) {
     f: moves.fullScreen, p: moves.screenshot, h: moves.home, k: moves.addKey, Escape: moves.escape,
   };
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input, select, button, summary");
+    const typing = event.target.closest?.("input, select, textarea, button, summary");
     if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
     anywhere[event.key]?.();
   });

@@ -2,7 +2,7 @@
 
 /** `facts`: pairs of a name and a value, or groups of them, each with a `title`; a value may be several. */
 export function showFacts(facts, place) {
-  let list = null;
+  let list = null, before = null;
   const element = (parent, name, text) => {
     const made = document.createElement(name);
     made.textContent = text;
@@ -11,14 +11,15 @@ export function showFacts(facts, place) {
   };
   const showPair = ([name, value]) => {
     list ??= element(place, "dl", "");
-    element(list, "dt", String(name));
+    if (name !== before) element(list, "dt", String(name)); // as of several warnings
+    before = name;
     for (const one of Array.isArray(value) ? value : [value]) element(list, "dd", String(one));
   };
   for (const fact of facts) {
     if (Array.isArray(fact)) { showPair(fact); continue; }
     element(place, "h3", String(fact.title));
-    list = null;
+    list = before = null;
     fact.facts.forEach(showPair);
-    list = null;
+    list = before = null;
   }
 }

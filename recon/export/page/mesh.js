@@ -1,7 +1,6 @@
 // The surface: with the colours of the photos, shaded, or coloured by depth from here.
 import { CAMERA, CROP, DEPTH_COLOR, makeProgram, setCamera, setDepthColors } from "recon/gl.js";
 import { readCodes, readNumbers } from "recon/packed.js";
-import { takeBytes } from "recon/stream.js";
 import { cross, dot, sub } from "recon/vectors.js";
 
 const VERTEX = `
@@ -53,12 +52,13 @@ function interleave(columns) {
 
 export class Mesh {
   static async read(gl, packed, scene) {
-    const { position, color, face, place } = packed.blocks;
-    const [positions, colors, faces, places] = await Promise.all([
+    const { position, color, face, place, texture } = packed.blocks;
+    const [positions, colors, faces, places, picture] = await Promise.all([
       readNumbers(position), color && readCodes(color), readCodes(face), place && readNumbers(place),
+      texture && readCodes(texture),
     ]);
     const mesh = new Mesh(gl, positions, colors, interleave(faces), places, scene);
-    if (packed.texture) await mesh.loadTexture(await takeBytes(packed.texture));
+    if (picture) await mesh.loadTexture(picture[0]);
     return mesh;
   }
 

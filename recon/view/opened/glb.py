@@ -12,7 +12,7 @@ from recon.errors import InputError
 from recon.export.gs_glb import EXTENSION
 from recon.export.page_content import PageContent, PagePoints
 from recon.geometry.gaussians import transform_gaussians
-from recon.geometry.mesh import Mesh
+from recon.geometry.mesh import Mesh, Texture
 from recon.geometry.similarity import Similarity
 from recon.splats.parameters import usable_gaussians
 from recon.types import Gaussians
@@ -91,14 +91,33 @@ def _mesh(glb: Glb, primitives: list[Any], path: Path) -> Mesh | None:
         before += count
     if not parts:
         return None
-    return Mesh(np.concatenate(vertices), np.concatenate(faces), np.concatenate(colors))
+    texture = _texture(glb, parts[0][0], faces[0]) if len(parts) == 1 else None
+    return Mesh(np.concatenate(vertices), np.concatenate(faces), np.concatenate(colors), texture)
+
+
+def _texture(glb: Glb, primitive: dict[str, Any], faces: NDArray[np.int32]) -> Texture | None:
+    """The picture on a primitive, where it is shown as it is; None where colours change it, or it is repeated."""
+    material, attributes = _material(glb, primitive), primitive["attributes"]
+    texture = material.get("baseColorTexture")
+    if texture is None or "COLOR_0" in attributes or min(material.get("baseColorFactor", [1])) < 1:
+        return None
+    uv = glb.array(attributes[f"TEXCOORD_{texture.get('texCoord', 0)}"]).astype(np.float32)
+    if uv.min(initial=0) < 0 or uv.max(initial=0) > 1:
+        return None
+    return Texture(uv, faces, glb.picture(texture["index"]))
+
+
+def _material(glb: Glb, primitive: dict[str, Any]) -> dict[str, Any]:
+    """How glTF says that a primitive looks; empty where it does not."""
+    materials = glb.document.get("materials", [])
+    material = materials[primitive["material"]] if "material" in primitive else {}
+    return dict(material.get("pbrMetallicRoughness", {}))
 
 
 def _surface_colors(glb: Glb, primitive: dict[str, Any], count: int) -> NDArray[np.uint8]:
     """(V, 3) sRGB of each vertex: of the texture there, times its own colour, or of the material as a whole."""
     attributes = primitive["attributes"]
-    materials = glb.document.get("materials", [])
-    material = materials[primitive["material"]].get("pbrMetallicRoughness", {}) if "material" in primitive else {}
+    material = _material(glb, primitive)
     linear = np.tile(np.array(material.get("baseColorFactor", (1, 1, 1, 1))[:3], np.float32), (count, 1))
     texture = material.get("baseColorTexture")
     if texture is not None:
