@@ -242,7 +242,7 @@ def _described(files: Sequence[Path], folder: Path) -> tuple[str, str]:
         common = os.path.commonpath(names)
         places = [common] if common else dict.fromkeys(f"{Path(name).parts[0]}" for name in names)
         names = [f"{', '.join(_as_place(place, names) for place in places)} ({len(names)} files)"]
-    return ", ".join(names), _readable(sum(path.stat().st_size for path in files))
+    return ", ".join(names), readable(sum(path.stat().st_size for path in files))
 
 
 def _as_place(place: str, names: Sequence[str]) -> str:
@@ -250,7 +250,8 @@ def _as_place(place: str, names: Sequence[str]) -> str:
     return place if place in names else f"{Path(place).as_posix()}/"
 
 
-def _readable(size: float) -> str:
+def readable(size: float) -> str:
+    """Bytes, with a unit."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

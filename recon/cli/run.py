@@ -38,10 +38,22 @@ class RunSettings(RunOptions, CommandOptions):
         metavar="FILE",
         local=True,
     )
+    server: str | None = option(
+        None,
+        help="Address of a `recon serve` that does it: what is given is sent there, and what comes of it fetched. Its "
+        "token is RECON_TOKEN of the environment.",
+        metavar="URL",
+        local=True,
+    )
 
 
 def run(settings: RunSettings) -> None:
     """Reconstruct, and show a table of what was written."""
+    if settings.server is not None:
+        from recon.cli.remote_run import run_there
+
+        run_there(settings, _folder("run", settings, ""))
+        return
     from recon.estimate.choice import choose
 
     carry_out("run", settings, choose)
@@ -68,11 +80,18 @@ def carry_out(
     from recon.cli.report import print_summary
     from recon.run.from_settings import reconstruct_as_set
 
-    if not settings.inputs:
-        raise InputError(f"no photos given: recon {name} FOLDER, or recon {name} PHOTO...")
-    out = settings.out if settings.out is not None else default_folder(settings.inputs, ending)
+    if settings.server is not None:
+        raise InputError(f"server: {name} works on this machine alone; recon run goes there")
+    out = _folder(name, settings, ending)
     result = reconstruct_as_set(settings, out, choose, _shown, config=settings.config, start=start, said=said)
     print_summary(out, result)
+
+
+def _folder(name: str, settings: RunSettings, ending: str) -> Path:
+    """For the results. Raises InputError where nothing is given to make any of."""
+    if not settings.inputs:
+        raise InputError(f"no photos given: recon {name} FOLDER, or recon {name} PHOTO...")
+    return settings.out if settings.out is not None else default_folder(settings.inputs, ending)
 
 
 @contextlib.contextmanager

@@ -188,7 +188,7 @@ class TestRun:
     ) -> None:
         of_videos = {"fps": None, "frames": None, "start": None, "end": None, "sharpest": True}
         apart = {"inputs", "images", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
-        apart |= {"every", *of_videos}
+        apart |= {"every", "server", *of_videos}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
         write_cameras(folder / "cameras.json", ["0.png", "1.png"], cameras_of([[140, 112]] * 2, user_cameras(2), None))

@@ -140,12 +140,16 @@ class Worker:
 
 
 def _inputs(folder: Path) -> tuple[Path, ...]:
-    """What was sent: one file by itself, else the folder of all; several archives one by one."""
-    entries = sorted((folder / INPUT).iterdir())
+    """What was sent: one file by itself, several archives one by one, else the folder that all are in."""
+    place = folder / INPUT
+    entries = sorted(place.iterdir())
+    while len(entries) == 1 and entries[0].is_dir():
+        place = entries[0]
+        entries = sorted(place.iterdir())
     relative = tuple(path.relative_to(folder) for path in entries)
     if all(path.is_file() for path in entries) and (len(entries) == 1 or all(_is_archive(path) for path in entries)):
         return relative
-    return (Path(INPUT),)
+    return (place.relative_to(folder),)
 
 
 def _is_archive(path: Path) -> bool:

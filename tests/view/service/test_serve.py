@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from recon.cli.main import main
+from recon.run.load import load
 from tests.fake_network import save_photos
+from tests.test_readme import blocks
 from tests.view.service.client import Client
 
 SMALL = {"model": "da3-small", "process_res": "56", "export": "mini_npz-depth_vis"}
@@ -37,13 +39,20 @@ def served(runs: Path, *more: str):
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def of_photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("of") / "photos"
     save_photos(folder, 2)
-    return [("files", f"yard/{path.name}", path.read_bytes()) for path in sorted(folder.iterdir())]
+    return folder
 
 
-def test_a_run_and_a_waiting_one_survive_the_server_and_a_model_stays_loaded(tmp_path, photos):
+@pytest.fixture(scope="module")
+def photos(of_photos):
+    return [("files", f"yard/{path.name}", path.read_bytes()) for path in sorted(of_photos.iterdir())]
+
+
+def test_a_run_and_a_waiting_one_survive_the_server_and_a_model_stays_loaded(
+    tmp_path, photos, of_photos, capsys, monkeypatch
+):
     """One after the other: processes that load torch are slow to start."""
     runs = tmp_path / "runs"
     with served(runs, "--weights", "none") as (server, client):
@@ -69,6 +78,29 @@ def test_a_run_and_a_waiting_one_survive_the_server_and_a_model_stays_loaded(tmp
         page = client.ask("GET", shown["view"])
         assert "sandbox" in page.headers["content-security-policy"]
         assert client.ask("GET", shown["picture"]).body[:2] == b"\xff\xd8"
+
+        there = f"http://127.0.0.1:{client.port}"
+        arguments = ["run", str(of_photos), "--server", there, "--out", str(tmp_path / "out")]
+        arguments += ["--model", "da3-small", "--process-res", "56", "--masks", str(of_photos / "0.png")]
+        assert main([*arguments, "--export", "ply-gs_ply", "--gs-iterations", "0"]) == 0
+        assert "points.ply" in capsys.readouterr().out
+        assert main([*arguments, "--export", "mini_npz-glb"]) == 0
+        shown = capsys.readouterr()
+        assert "2 views at" in shown.out
+        assert "export html" in shown.err
+        assert not (tmp_path / "out" / "points.ply").exists()
+        prediction = load(tmp_path / "out")
+        assert prediction.originals.paths[1] == of_photos / "1.png"
+        record = json.loads((tmp_path / "out" / "run.json").read_text())
+        assert record["settings"]["inputs"] == [str(of_photos)]
+        assert {path.name for path in (tmp_path / "out").iterdir()} >= {"run.json", "scene.glb", "exports", "view.html"}
+
+        (example,) = (block for block in blocks("python") if "urlopen" in block)
+        monkeypatch.chdir(tmp_path)
+        example = example.replace("http://127.0.0.1:8080", there).replace('"PHOTOS"', repr(str(of_photos)))
+        exec(example.replace("parts = [", "parts = [('name=\"process_res\"', b'56'), "), {})
+        assert capsys.readouterr().out.splitlines()[-1].startswith("done")
+        assert (tmp_path / "points.ply").is_file()
 
         secret = tmp_path / "secret.png"
         secret.write_bytes(photos[0][2])
