@@ -16,7 +16,6 @@ from recon.export.glb import place_in_gltf
 from recon.export.mesh_files import write_mtl, write_obj, write_ply, write_textured_obj
 from recon.export.mesh_fusion import Fusion, choose_fusion
 from recon.export.mesh_gltf import write_mesh_glb
-from recon.export.mesh_texture import check_texture, make_texture
 from recon.export.pictures import write_png
 from recon.export.points import PixelOptions, check_cloud, kept_pixels
 from recon.files import atomic_write
@@ -82,6 +81,8 @@ def check(prediction: Prediction, options: MeshOptions) -> None:
             raise InputError(
                 "mesh.texture: a PLY has no texture that programs agree on; add mesh.format=glb or mesh.format=obj"
             )
+        from recon.export.mesh_texture import check_texture
+
         check_texture()
     choose_fusion(options.device)
 
@@ -97,6 +98,8 @@ def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exporte
     normals = vertex_normals(mesh)
     beside: tuple[Path, ...] = ()
     if options.texture:
+        from recon.export.mesh_texture import make_texture  # compiled: the command line is to answer at once
+
         texture, of_texture = make_texture(mesh, prediction, details["voxel"], options.texture_size)
         mesh = replace(mesh, texture=texture)
         details |= of_texture

@@ -9,7 +9,6 @@ import numpy as np
 from recon.geometry import quaternions
 from recon.geometry.unprojection import project_points
 from recon.splats.camera_path import CameraPath
-from recon.splats.cover_kernel import mark_hits
 from recon.types import FloatArray, Gaussians
 
 NEAR_PERCENT = 5
@@ -60,6 +59,8 @@ class SplatSample:
 
     def covered(self, path: CameraPath, size: tuple[int, int], within: float) -> FloatArray:
         """(F,) share of each frame, of height and width `size`, that splats nearer than `within` cover."""
+        from recon.splats.cover_kernel import mark_hits  # compiled: the command line is to answer at once
+
         y, x = ((np.arange(count) + 0.5) / count * side for count, side in zip(_RAYS, size, strict=True))
         pixels = np.stack([*(side.ravel() for side in np.meshgrid(x, y)), np.ones(len(x) * len(y))])  # (3, R)
         rays = np.linalg.solve(path.intrinsics, pixels)[:, :2].astype(np.float32)  # (F, 2, R) x and y at depth 1
