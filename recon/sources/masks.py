@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +12,9 @@ from PIL import Image
 
 from recon.digests import digest, file_content
 from recon.errors import InputError
-from recon.messages import warn
 from recon.sources.formats import PHOTO_SUFFIXES
 from recon.sources.mask_resize import resize_mask
-from recon.sources.names import normalise_name
+from recon.sources.named_files import FileKind, find_named_files
 from recon.sources.photo import Photo
 from recon.sources.pixels import read_picture
 
@@ -34,8 +31,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture of each EXIF orientation upright (EXIF 2.32, 4.6.4; as Pillow has it)."""
-_NAMED = 3
-"""Names that a message lists at most."""
+_MASKS = FileKind("masks", "mask", "picture", "pictures", PHOTO_SUFFIXES, ".png", "used whole")
 
 
 @dataclass(frozen=True)
@@ -62,21 +58,7 @@ class PhotoMasks:
         """
         if given.is_file():
             return PhotoMasks((given,) * len(names), invert)
-        masks = _list_masks(given)
-        found = [_mask_of(name, masks) for name in names]
-        _refuse_shared(found, names)
-        without = [name for name, path in zip(names, found, strict=True) if path is None]
-        if len(without) == len(names):
-            example = PurePosixPath(names[0])
-            raise InputError(
-                f"masks: no picture in '{given}' is named like a photo; that of '{example}' would be "
-                f"{example.name}.png or {example.stem}.png"
-            )
-        if without:
-            unused = sorted({path.name for paths in masks.values() for path in paths} - {p.name for p in found if p})
-            for_none = f"; masks of no photo: {_listed(unused)}" if unused else ""
-            warn(f"no mask for {_listed(without)}, used whole{for_none}")
-        return PhotoMasks(tuple(found), invert)
+        return PhotoMasks(find_named_files(given, names, _MASKS), invert)
 
     def content(self, index: int) -> str:
         """Hash of what decides the mask of photo number `index`."""
@@ -139,44 +121,3 @@ def _turned(mask: NDArray[np.bool_], photo: Photo, path: Path) -> NDArray[np.boo
 def _is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether one is the other scaled, up to a pixel's rounding of the smaller one."""
     return abs(size[0] * other[1] - size[1] * other[0]) <= max(*size, *other)
-
-
-def _list_masks(folder: Path) -> dict[str, list[Path]]:
-    """The pictures in a folder and its sub-folders, by their path in it without the suffix."""
-    if not folder.is_dir():
-        raise InputError(f"masks: '{folder}' does not exist; give a folder of pictures named like the photos")
-    found: dict[str, list[Path]] = defaultdict(list)
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(place) / name for name in sorted(files) if not name.startswith(".")):
-            if path.suffix.lower() in PHOTO_SUFFIXES:
-                found[normalise_name(path.relative_to(folder).with_suffix("").as_posix())].append(path)
-    return found
-
-
-def _mask_of(name: str, masks: dict[str, list[Path]]) -> Path | None:
-    parts = PurePosixPath(name).parts
-    for tail in (PurePosixPath(*parts[first:]) for first in range(len(parts))):
-        for key in (tail.as_posix(), tail.with_suffix("").as_posix()):
-            paths = masks.get(key, [])
-            if len(paths) > 1:
-                raise InputError(f"masks: '{paths[0]}' and '{paths[1]}' are both named like '{name}'; leave one there")
-            if paths:
-                return paths[0]
-    return None
-
-
-def _refuse_shared(found: Sequence[Path | None], names: Sequence[str]) -> None:
-    owners: dict[Path, str] = {}
-    for path, name in zip(found, names, strict=True):
-        if path is not None and owners.setdefault(path, name) != name:
-            raise InputError(
-                f"masks: '{path}' is named like '{owners[path]}' and like '{name}'; name it {PurePosixPath(name).name}"
-                f"{path.suffix}, or put it into a sub-folder as the photo is"
-            )
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - _NAMED
-    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
