@@ -7,10 +7,14 @@ or a function takes is put together from these.
 from recon.choices.files import CleanChoices, ExportChoices, FormatKwargs, FormatsOption
 from recon.choices.inference import InferenceOptions
 from recon.choices.models import (
+    MEASURED,
+    MVS,
+    POINTS,
     DeviceOption,
     EstimatorOptions,
     NetworkOptions,
     OnnxFileOptions,
+    PriorOptions,
     SeedOption,
     WeightsOptions,
 )
@@ -54,9 +58,12 @@ __all__ = [
     "ANY_VIEW",
     "DEPTH_SPLATS",
     "FORMATS",
+    "MEASURED",
+    "MVS",
     "NETWORK",
     "ONNX_FILE",
     "OPTIMISED_SPLATS",
+    "POINTS",
     "SPLATS",
     "STEREO",
     "CameraOptions",
@@ -80,6 +87,7 @@ __all__ = [
     "OnnxNormalise",
     "OutputKind",
     "Precision",
+    "PriorOptions",
     "ProcessResMethod",
     "Provider",
     "RasterizerName",

@@ -17,7 +17,13 @@ from recon.choices.words import (
     Precision,
     Provider,
 )
+from recon.errors import InputError
 from recon.options import Options, option
+
+MVS = "mvs"
+MEASURED = "measured"
+POINTS = "points"
+"""Depth that no network gives: of multi-view stereo, what the input brings, and that of sparse points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +112,36 @@ class OnnxFileOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriorOptions(Options):
+    """Depth that is known."""
+
+    depth_prior: tuple[str, ...] = option(
+        (),
+        help="Depth that is sure where it is, which that of the model is fitted to and completes: a folder of depth "
+        "images named like the photos (PNG or TIFF of 16 bits, TIFF, EXR, .npy or .npz with depth along the camera's "
+        "axis; 0 or NaN where there is none), 'measured' for the depth that the input brings, or 'points' for its "
+        "sparse points, or those of structure from motion. May be given several times; the first counts most.",
+        may_be_path=True,
+        metavar="FOLDER",
+    )
+    depth_prior_unit: float | None = option(
+        None,
+        help="Metres of a value 1 in the depth images: 0.001 for millimetres [found by comparison].",
+        above=0,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.depth_prior_unit is not None and not self.prior_folders:
+            raise InputError("depth_prior_unit is for folders of depth_prior, and none is given")
+
+    @property
+    def prior_folders(self) -> tuple[Path, ...]:
+        """Those of `depth_prior` that are folders."""
+        return tuple(Path(one).expanduser() for one in self.depth_prior if one not in (MEASURED, POINTS))
+
+
+@dataclass(frozen=True, kw_only=True)
 class EstimatorOptions(NetworkOptions, OnnxFileOptions, SeedOption):
     """What finds depth."""
 
@@ -113,7 +149,9 @@ class EstimatorOptions(NetworkOptions, OnnxFileOptions, SeedOption):
         "auto",
         help="Preset (`recon models` lists them), 'mvs' for multi-view stereo without weights, 'measured' for the "
         "depth that a capture with LiDAR brings, or auto: da3-large or another any-view preset whose weights are there "
-        "or can be downloaded, else mvs. With an ONNX file, the preset it holds where it does not say so itself.",
+        "or can be downloaded, else mvs. With an ONNX file, the preset it holds where it does not say so itself. "
+        "With '+mvs' behind it ('da3-large+mvs', 'auto+mvs'), depth of stereo where that is sure, and that of the "
+        "network, fitted to it, elsewhere; '+measured' and '+points' likewise.",
     )
     engine: Engine = option(
         "recon",

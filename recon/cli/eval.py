@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.choices import SplatOptimisation, WeightsOptions
+from recon.choices import MVS, SplatOptimisation, WeightsOptions
 from recon.cli.command import Command, CommandOptions
 from recon.cli.run import RunSettings, run
 from recon.errors import InputError
@@ -66,7 +66,6 @@ def evaluate(settings: EvalSettings) -> None:
 
 def _run_on_scene(scene: Path, settings: EvalSettings, out: Path) -> dict[str, Path]:
     """The results of each model on the photos of a scene with ground truth, by model, in folders under `out`."""
-    from recon.estimate.choice import MVS
     from recon.eval.ground_truth import read_ground_truth
 
     paths = read_ground_truth(scene).image_paths

@@ -31,6 +31,7 @@ def list_models(settings: ModelsSettings) -> None:
     ]
     rows.append(("mvs", "", "depth and confidence of several views, without a network", "no weights", "yes"))
     rows.append(("measured", "", "the depth that a capture with LiDAR brings", "no weights", "yes"))
+    rows.append(("NAME+mvs", "", "depth of stereo where that is sure, the network's, fitted to it, elsewhere", "", ""))
     print_table(("model", "parameters", "abilities", "licence", "cached"), rows, right_aligned=("parameters",))
 
 

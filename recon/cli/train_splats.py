@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recon.choices import EstimatorOptions, ExportChoices, FormatsOption, SplatSource
+from recon.choices import MVS, EstimatorOptions, ExportChoices, FormatsOption, SplatSource
 from recon.cli.command import Command
 from recon.cli.run import RunSettings, carry_out
 from recon.options import like, option
@@ -46,7 +46,7 @@ def train_splats(settings: TrainSplatsSettings) -> None:
         start = SplatStart.of(settings.start_from)
 
     def choose_for_start(settings: RunSettings) -> Choice:
-        from recon.estimate.choice import AUTO, MVS, choose, without_depth
+        from recon.estimate.choice import AUTO, choose, without_depth
 
         if settings.model != AUTO or settings.onnx is not None:
             return choose(settings)

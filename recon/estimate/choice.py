@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from recon.choices import EstimatorOptions
+from recon.choices import MEASURED, MVS, POINTS, EstimatorOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator, Profile
+from recon.estimate.fused import FusedEstimator, fused_profile
 from recon.estimate.measured import PROFILE as MEASURED_PROFILE
 from recon.estimate.measured import MeasuredDepth
 from recon.estimate.network import NetworkEstimator, profile_of
+from recon.estimate.prior import POINTS_PROFILE, PointsDepth
 from recon.estimate.stereo import PROFILE as STEREO_PROFILE
 from recon.estimate.stereo import StereoEstimator
 from recon.estimate.without_depth import WithoutDepth
@@ -28,10 +30,6 @@ Tell: TypeAlias = Callable[[str], None]
 """Called with what is about to happen, where that may take long."""
 
 AUTO = "auto"
-MVS = "mvs"
-"""Multi-view stereo, in the place of a preset."""
-MEASURED = "measured"
-"""Depth that the input brings, likewise."""
 OFFICIAL = "official"
 RANDOM = "none"
 """Weights by name: the preset's own, or random ones."""
@@ -56,18 +54,40 @@ class Choice:
 def choose(settings: EstimatorOptions) -> Choice:
     """The estimator that `settings` name, the one that the weights named are for, or the best there is.
 
+    Names joined with `+` are a network (or the ONNX file, or depth that is dense) and what is sure.
     An ONNX file is opened to know it: only it says what it takes and gives.
 
     Raises InputError for an unknown name, and as `recon.estimate.onnx_file.OnnxEstimator`.
     """
+    name, *sure = settings.model.split(JOINED_BY)
+    if not sure:
+        return _choose_one(settings)
+    others = {}
+    for word in sure:
+        if word not in SURE or word in others or word == name:
+            known = ", ".join(f"{JOINED_BY}{one}" for one in SURE)
+            raise InputError(f"model {settings.model!r}: behind a network comes {known}, each once, not {word!r}")
+        others[word] = SURE[word]
+    dense = _choose_one(replace(settings, model=name or AUTO))
+    return _joined(dense, settings, others)
+
+
+def _joined(dense: Choice, settings: EstimatorOptions, sure: Mapping[str, Sure]) -> Choice:
+    return Choice(
+        JOINED_BY.join((dense.model, *sure)),
+        fused_profile(dense.profile, [one.profile for one in sure.values()]),
+        lambda tell: FusedEstimator(dense.open(tell), tuple(one.open(settings) for one in sure.values())),
+    )
+
+
+def _choose_one(settings: EstimatorOptions) -> Choice:
     if settings.onnx is not None:
         file = _open_onnx(settings.onnx, settings)
         return Choice(file.profile.name, file.profile, lambda tell: file)
     name = _model_name(settings)
-    if name == MVS:
-        return Choice(name, STEREO_PROFILE, lambda tell: _open_stereo(settings))
-    if name == MEASURED:
-        return Choice(name, MEASURED_PROFILE, lambda tell: MeasuredDepth())
+    if name in (MVS, MEASURED):
+        alone = SURE[name]
+        return Choice(name, alone.profile, lambda tell: alone.open(settings))
     if name not in preset_names():
         raise InputError(
             f"unknown model {name!r}; {meant(name.lower(), (*preset_names(), MVS, MEASURED), likeness=0.8)}"
@@ -134,6 +154,23 @@ def _open_stereo(settings: EstimatorOptions) -> StereoEstimator:
         warn(message)
     options = StereoOptions(fill=settings.fill, device=settings.device)  # type: ignore[arg-type]  # which checks it
     return StereoEstimator(options, said)
+
+
+@dataclass(frozen=True)
+class Sure:
+    """Depth that no network gives."""
+
+    profile: Profile
+    open: Callable[[EstimatorOptions], Estimator]
+
+
+SURE: Mapping[str, Sure] = {
+    MVS: Sure(STEREO_PROFILE, _open_stereo),
+    MEASURED: Sure(MEASURED_PROFILE, lambda settings: MeasuredDepth()),
+    POINTS: Sure(POINTS_PROFILE, lambda settings: PointsDepth()),
+}
+"""What `--model` may name behind a `+`."""
+JOINED_BY = "+"
 
 
 def _model_name(settings: EstimatorOptions) -> str:

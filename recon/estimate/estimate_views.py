@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.estimate.estimator import Estimator, Wishes
-from recon.estimate.own_sizes import estimate_by_size
+from recon.estimate.own_sizes import estimate_at_own_sizes
 from recon.progress import TellPart
 from recon.sources.fitting import Views
 from recon.types import Prediction
@@ -26,11 +26,7 @@ def estimate_views(
     Where a mask leaves a pixel out, depth is 0, confidence the lowest, nothing is sky or filled in, and a Gaussian of
     the head shows nothing.
     """
-    alone = not estimator.profile.abilities.several_views
-    if views.photo_boxes is not None and alone:
-        prediction = estimate_by_size(estimator, views, wishes, progress)
-    else:
-        prediction = estimator.estimate(views, wishes, progress)
+    prediction = estimate_at_own_sizes(estimator, views, wishes, progress)
     prediction = replace(_masked(prediction, views.masks), photo_boxes=views.photo_boxes)
     extrinsics_origin: CameraOrigin | None = None
     if prediction.extrinsics is not None:

@@ -48,6 +48,8 @@ class Needs:
 
     cameras: bool = False
     """Extrinsics and intrinsics of every view."""
+    exact_cameras: bool = False
+    """Cameras that are known or found, wherever they can be had: predicted ones are not close enough to do well."""
     least_views: int = 1
     weights: bool = False
     """A file of weights, which may have to be downloaded."""
@@ -103,6 +105,13 @@ class Profile:
     """Those of `NETWORK`, `ANY_VIEW`, `STEREO` and `ONNX_FILE` that it has: options for the others are in vain."""
     failures: str
     """Why it may give no depth at all, and what to do about it; ends a message."""
+    word: str | None = None
+    """What stands for it behind a `+` of `--model`; its name where that is None."""
+
+    @property
+    def short_name(self) -> str:
+        """For the name of what it is a part of."""
+        return self.word or self.name
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ PROFILE = Profile(
     fit=Fit(),
     parts=frozenset(),
     failures="none of it is to be trusted",
+    word="measured",
 )
 
 

@@ -15,6 +15,15 @@ from recon.sources.fitting import Views
 from recon.types import FloatArray, Prediction
 
 
+def estimate_at_own_sizes(
+    estimator: Estimator, views: Views, wishes: Wishes = Wishes(), progress: TellPart | None = None
+) -> Prediction:
+    """`Estimator.estimate`, of photos of several sizes as well."""
+    if views.photo_boxes is not None and not estimator.profile.abilities.several_views:
+        return estimate_by_size(estimator, views, wishes, progress)
+    return estimator.estimate(views, wishes, progress)
+
+
 def estimate_by_size(
     estimator: Estimator, views: Views, wishes: Wishes = Wishes(), progress: TellPart | None = None
 ) -> Prediction:

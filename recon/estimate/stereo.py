@@ -25,11 +25,12 @@ PROFILE = Profile(
     name="multi-view stereo",
     kind="stereo",
     abilities=Abilities(several_views=True, confidence=True),
-    needs=Needs(cameras=True, least_views=2),
+    needs=Needs(cameras=True, exact_cameras=True, least_views=2),
     fit=Fit(),
     parts=frozenset({STEREO}),
     failures="the cameras may not be those of the photos (their order, their convention, intrinsics of another size), "
     "or the photos may show too little in common",
+    word="mvs",
 )
 
 

@@ -10,7 +10,9 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | units | both | a string: relative, aligned or metric |
 | image | npz | (N, H, W, 3) uint8 RGB |
 | sky, mask, filled, kept | npz | (N, H, W) bool; kept is False where cleaning left a pixel out |
-| made_by | npz | two strings: kind (network, onnx or stereo) and name |
+| made_by | npz | two strings: kind (network, onnx, stereo, measured or fused) and name |
+| made_by_parts | npz | (M, 2) the same of each part of depth that was joined |
+| made_by_pixel | npz | (N, H, W) index of the part that gave the depth of a pixel; 255 for none |
 | original_sizes, processed_to_original, photo_boxes, image_names | npz | as in `Prediction` |
 | original_intrinsics | npz | (N, 3, 3) of the upright originals as they were taken |
 | distortion | npz | (N, 8) OpenCV's coefficients of their lenses; left out for pinhole cameras |
@@ -68,6 +70,8 @@ LAYOUTS = {
     "image_names": Layout("text", "N"),
     **{name: Layout("text", "") for name in ("units", "gaussian_source", "extrinsics_origin", "intrinsics_origin")},
     "made_by": Layout("text", "2"),
+    "made_by_parts": Layout("text", "parts 2"),
+    "made_by_pixel": Layout("byte", _MAP),
     "scale_factor": _finite(""),
     "ref_view": Layout("whole", "", least=0),
     "sparse_points": Layout("real", "P 3", may_be_empty=True),
@@ -191,6 +195,10 @@ def _full_arrays(prediction: Prediction) -> Arrays:
         arrays["image_names"] = np.array(prediction.image_names)
     if prediction.made_by is not None:
         arrays["made_by"] = np.array([prediction.made_by.kind, prediction.made_by.name])
+        if prediction.made_by.parts:
+            arrays["made_by_parts"] = np.array([[part.kind, part.name] for part in prediction.made_by.parts])
+    if prediction.made_by_pixel is not None:
+        arrays["made_by_pixel"] = prediction.made_by_pixel
     arrays.update((f"{FEATURE_PREFIX}{layer}", value) for layer, value in prediction.features.items())
     if prediction.gaussians is not None:
         arrays.update((GAUSSIAN_PREFIX + f.name, getattr(prediction.gaussians, f.name)) for f in fields(Gaussians))
@@ -225,6 +233,18 @@ def _sparse(arrays: Arrays) -> SparsePoints | None:
     )
 
 
+def _made_by(arrays: Arrays) -> MadeBy | None:
+    if "made_by" not in arrays:
+        return None
+    parts = (
+        tuple(MadeBy(kind, name) for kind, name in arrays["made_by_parts"].tolist())
+        if "made_by_parts" in arrays
+        else ()
+    )
+    kind, name = arrays["made_by"].tolist()
+    return MadeBy(kind, name, parts)
+
+
 def _lenses(arrays: Arrays) -> Cameras | None:
     if "original_intrinsics" not in arrays:
         return None
@@ -253,7 +273,8 @@ def _prediction(arrays: Arrays) -> Prediction:
         mask=arrays.get("mask"),
         filled=arrays.get("filled"),
         kept=arrays.get("kept"),
-        made_by=MadeBy(*arrays["made_by"].tolist()) if "made_by" in arrays else None,
+        made_by=_made_by(arrays),
+        made_by_pixel=arrays.get("made_by_pixel"),
         extrinsics=None if extrinsics is None else extrinsics[:, :3],
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
         gaussians=gaussians,

@@ -127,10 +127,12 @@ def _licence(prediction: Prediction) -> str | None:
     for found in (_mapping(model, "weights").get("licence"), model.get("licence")):
         if isinstance(found, str):
             return found
-    if prediction.made_by is None or prediction.made_by.kind != "network":
+    made_by = prediction.made_by
+    networks = () if made_by is None else [one for one in (made_by, *made_by.parts) if one.kind == "network"]
+    if not networks:
         return None
     try:
-        return load_preset(prediction.made_by.name).licence
+        return load_preset(networks[0].name).licence
     except InputError:
         return None
 

@@ -32,7 +32,8 @@ class PixelOptions(Options):
         ExportChoices,
         "conf_thresh_percentile",
         help="Leave out the pixels below this percentile of the confidence, and further ones by the two options below "
-        "[40 for the confidence of a network; depth that was checked against other views is kept whole].",
+        "[40 for the confidence of a network; depth that was checked against other views is kept whole, fused depth by "
+        "the next option alone].",
     )
     conf_thresh: float | None = option(
         None,
@@ -173,7 +174,7 @@ def confidence_threshold(conf: FloatArray, options: PixelOptions, made_by: MadeB
 
     The rule of the official package: `conf_thresh`, clamped between the percentiles that the options name, of which the
     upper one wins where they contradict each other. Depth that was checked against other views is kept whole unless a
-    rule is asked for.
+    rule is asked for; where confidence says how far off depth is, no percentile counts.
     """
     if options.conf_drop_percent is not None:
         return float(percentiles(conf, [options.conf_drop_percent])[0])
@@ -181,6 +182,8 @@ def confidence_threshold(conf: FloatArray, options: PixelOptions, made_by: MadeB
     if made_by is not None and made_by.verified and percentile is None:
         if least is None:
             return None
+        percentile = 0.0
+    if made_by is not None and made_by.calibrated and percentile is None:
         percentile = 0.0
     percentile = DEFAULT_PERCENTILE if percentile is None else percentile
     least = DEFAULT_LEAST_CONFIDENCE if least is None else least

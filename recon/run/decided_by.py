@@ -60,6 +60,7 @@ def depth_decided_by(
         "found": found,
         "estimator": (estimator.profile.name, model, tuple(estimator.warnings)),
         "wishes": plan.wishes,
+        "priors": [file_content(folder) for folder in options.prior_folders],
         "keeps_points": plan.keeps_points,
     }
 

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from recon.choices import InferenceOptions, RunOptions
 from recon.errors import InputError
 from recon.estimate.choice import Choice
+from recon.estimate.prior import profile_with_priors
 from recon.export import check_options, parse_formats
 from recon.export.option_texts import parse_export_kwargs
 from recon.messages import collect_warnings, warn
@@ -69,7 +70,7 @@ def reconstruct_as_set(
     if settings.intrinsics is not None:
         read_lens(settings.intrinsics)
     chosen = choose(settings)
-    profile, formats = chosen.profile, parse_formats(settings.export)
+    profile, formats = profile_with_priors(chosen.profile, settings.depth_prior), parse_formats(settings.export)
     with report() as progress, collect_warnings() as of_opening, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen

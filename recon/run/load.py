@@ -143,7 +143,7 @@ def _from_mini(file: Path, record: Mapping[str, Any] | None) -> Prediction:
             intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
             units=arrays["units"].item() if "units" in arrays else "relative",
             scale_factor=facts.get("scale_factor"),
-            made_by=None if not isinstance(made_by, dict) else MadeBy(**made_by),
+            made_by=_made_by(made_by),
             image_names=tuple(str(image["name"]) for image in images) if _all(images, "name") else (),
             original_sizes=_array(images, "original_size", np.int64),
             processed_to_original=_array(images, "processed_to_original", np.float64),
@@ -154,6 +154,14 @@ def _from_mini(file: Path, record: Mapping[str, Any] | None) -> Prediction:
         )
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{file}: not a consistent result: {error}") from error
+
+
+def _made_by(facts: Any) -> MadeBy | None:
+    if not isinstance(facts, dict):
+        return None
+    return MadeBy(
+        facts["kind"], facts["name"], tuple(MadeBy(one["kind"], one["name"]) for one in facts.get("parts", ()))
+    )
 
 
 def _images(record: Mapping[str, Any] | None, count: int) -> list[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from recon.run.find_cameras import KnownCameras
 from recon.run.plan import Plan
 from recon.run.wishes import check_cameras_suffice
 from recon.sources.camera_check import check_given_cameras
+from recon.sources.depth_priors import with_priors
 from recon.sources.fitting import FittedPhoto
 from recon.sources.photo import Photo
 from recon.sources.photo_cameras import camera_of_photo, together
@@ -36,6 +37,8 @@ def load_views(plan: Plan, profile: Profile, known: KnownCameras) -> LoadedViews
     loaded = read_views(known.source, fit, options.mixed_sizes, options.strict)
     if plan.reads_exif:
         loaded = replace(loaded, views=loaded.views.with_cameras(together([own[name] for name in loaded.views.names])))
+    if options.prior_folders:
+        loaded = replace(loaded, views=with_priors(loaded.views, options.prior_folders, options.depth_prior_unit))
     cameras = loaded.views.cameras
     if cameras.origin == "given":
         check_given_cameras(loaded.views)

@@ -21,6 +21,7 @@ from recon.digests import digest
 from recon.estimate.depth_check import check_depth
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Estimator, Profile, Wishes
+from recon.estimate.prior import with_priors
 from recon.export import EXPORTERS, Exported, Overrides
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import collect_warnings
@@ -145,6 +146,7 @@ def reconstruct(
     Raises:
         InputError: a wish that cannot be met, before anything costly is done as far as it can be known by then.
     """
+    estimator = with_priors(estimator, options.depth_prior)
     with collect_warnings() as of_opening:
         plan = plan_run(
             estimator.profile,
@@ -318,7 +320,7 @@ def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:
 def _align(prediction: Prediction, views: Views, profile: Profile, options: InferenceOptions) -> Prediction:
     """Predicted and given cameras brought together, where there are both; in metres where the given ones are."""
     given = views.cameras.world_to_camera
-    if given is not None and profile.abilities.cameras:
+    if given is not None and profile.abilities.cameras and prediction.units != "aligned":
         prediction = align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale, options.seed)
     in_metres = prediction.units == "aligned" and views.cameras.scale == "metric"
     return replace(prediction, units="metric") if in_metres else prediction

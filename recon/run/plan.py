@@ -35,7 +35,7 @@ def usual_cameras(profile: Profile, source: Source, intrinsics_given: bool = Fal
     profile; None: from the source where it brings some, else nowhere."""
     if source.cameras is not None and source.cameras.world_to_camera is not None:
         return None
-    if profile.needs.cameras:
+    if profile.needs.cameras or profile.needs.exact_cameras:
         return SFM
     if source.cameras is not None or intrinsics_given:
         return None

@@ -22,6 +22,8 @@ class Quality:
 
     made_by: MadeBy | None
     """What made the depth."""
+    made_by_shares: tuple[float, ...] | None
+    """Share of the pixels that each of the parts of `made_by` gave; None where one made all."""
     valid: float
     """Share with depth that was found."""
     filled: float | None
@@ -67,6 +69,7 @@ class Quality:
         certainty = None if known is None or known.found is None else known.found.certainty
         return Quality(
             made_by=prediction.made_by,
+            made_by_shares=_shares(prediction),
             valid=float(prediction.valid[prediction.photo_pixels].mean()),
             filled=share(prediction.filled),
             sky=share(prediction.sky),
@@ -85,7 +88,8 @@ class Quality:
     def entry(self) -> dict[str, Any]:
         """What `run.json` says."""
         names = {name: list(getattr(self, name)) for name in ("weak_cameras", "views_apart")}
-        return {**asdict(self), **names}
+        shares = None if self.made_by_shares is None else list(self.made_by_shares)
+        return {**asdict(self), **names, "made_by_shares": shares}
 
     @property
     def text(self) -> str:
@@ -102,7 +106,19 @@ class Quality:
             parts.append(f"cameras that are not sure: {_shown(self.weak_cameras)}")
         if self.views_apart:
             parts.append(f"apart from the rest: {_shown(self.views_apart)}")
+        if self.made_by is not None and self.made_by_shares is not None:
+            parts += [
+                f"{share:.0%} of the depth is by {part.name}"
+                for part, share in zip(self.made_by.parts, self.made_by_shares, strict=True)
+            ]
         return "; ".join(parts)
+
+
+def _shares(prediction: Prediction) -> tuple[float, ...] | None:
+    if prediction.made_by is None or prediction.made_by_pixel is None:
+        return None
+    of_photos = prediction.made_by_pixel[prediction.photo_pixels]
+    return tuple(float((of_photos == index).mean()) for index in range(len(prediction.made_by.parts)))
 
 
 def _shown(names: tuple[str, ...]) -> str:

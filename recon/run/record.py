@@ -26,10 +26,11 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | `held` as it is known, or `refined` from that), and what was tried: |
 | | freedom, gain (share of the robust cost of photos left out that goes with it), certainty (the gain in |
 | | standard errors), uncertainty (of the principal point, in pixels), taken, why |
-| quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth); shares of the |
-| | pixels: valid, filled, sky and masked; how well the depth of the views agrees: depth_difference, |
-| | depth_agreeing, depth_confirmed; of structure from motion: reprojection_error, the medians camera_degrees |
-| | and camera_distance (standard deviations of turn and centre), weak_cameras; views_apart |
+| quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth, and |
+| | of its parts); shares of the pixels: made_by_shares (of each part), valid, filled, sky and masked; how well |
+| | the depth of the views agrees: depth_difference, depth_agreeing, depth_confirmed; of structure from motion: |
+| | reprojection_error, the medians camera_degrees and camera_distance (standard deviations of turn and centre), |
+| | weak_cameras; views_apart |
 | cleaning | points: pixels with depth; removed: of those, how many each filter left out, by its name (edges, |
 | | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
 | | which views agreed |

@@ -17,14 +17,16 @@ Matrix = list[list[float]]
 class MadeByFacts(TypedDict):
     """`made_by` of `quality`."""
 
-    kind: Literal["network", "onnx", "stereo"]
+    kind: Literal["network", "onnx", "stereo", "measured", "fused"]
     name: str
+    parts: NotRequired[list[Mapping[str, Any]]]
 
 
 class QualityFacts(TypedDict):
     """`quality`."""
 
     made_by: MadeByFacts | None
+    made_by_shares: NotRequired[list[float] | None]
     valid: float
     filled: float | None
     sky: float | None

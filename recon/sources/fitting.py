@@ -44,6 +44,16 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class DepthPrior:
+    """Depth that the user has of N views."""
+
+    depth: NDArray[np.float32]
+    """(N, H, W) at the pixels of the views, NaN where there is none."""
+    in_metres: bool
+    """Whether its unit is said; else it may be any, one for all views."""
+
+
+@dataclass(frozen=True)
 class Views:
     """What an estimator sees: N photos at one common size H × W, both multiples of 14; and the way back to them.
 
@@ -73,6 +83,9 @@ class Views:
     depths: NDArray[np.float32] | None = None
     """(N, H, W) depth that the input brings, in the scale of its cameras, NaN where there is none; None: nowhere."""
 
+    priors: tuple[DepthPrior, ...] = ()
+    """Depth images that the user has beside the photos."""
+
     def __len__(self) -> int:
         return len(self.pixels)
 
@@ -89,6 +102,7 @@ class Views:
             None if self.points is None else self.points.select_views(range(len(self))[chosen]),
             None if self.photo_boxes is None else self.photo_boxes[chosen],
             None if self.depths is None else self.depths[chosen],
+            tuple(replace(prior, depth=prior.depth[chosen]) for prior in self.priors),
         )
 
     def cut_out(self, indices: Sequence[int]) -> Views:
@@ -106,6 +120,7 @@ class Views:
             tuple(self.names[index] for index in chosen),
             None if self.masks is None else self.masks[chosen][:, *area],
             depths=None if self.depths is None else self.depths[chosen][:, *area],
+            priors=tuple(replace(prior, depth=prior.depth[chosen][:, *area]) for prior in self.priors),
         )
         return cut.with_cameras(self.original_cameras[chosen])
 

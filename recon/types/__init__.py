@@ -11,6 +11,7 @@ from recon.types.gaussians import Gaussians
 from recon.types.prediction import (
     FEATURE_PREFIX,
     LARGEST_DEPTH,
+    NOBODY,
     SMALLEST_DEPTH,
     DepthKind,
     GaussianSource,
@@ -23,6 +24,7 @@ from recon.types.prediction import (
 __all__ = [
     "FEATURE_PREFIX",
     "LARGEST_DEPTH",
+    "NOBODY",
     "SMALLEST_DEPTH",
     "Cameras",
     "DepthKind",

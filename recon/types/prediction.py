@@ -21,9 +21,11 @@ from recon.types.sparse_points import SparsePoints
 
 Units = Literal["relative", "aligned", "metric"]
 GaussianSource = Literal["head", "depth", "optimised"]
-DepthKind = Literal["network", "onnx", "stereo", "measured"]
+DepthKind = Literal["network", "onnx", "stereo", "measured", "fused"]
 FEATURE_PREFIX = "feat_layer_"
 """Names of the features of a block, in `Prediction.aux` and in files: this and the number of the block."""
+NOBODY = 255
+"""In `Prediction.made_by_pixel`: a pixel without depth."""
 LARGEST_DEPTH = 1e18
 SMALLEST_DEPTH = 1e-18
 """Bounds of a usable depth: within them squares and reciprocals of depths, and of sums of some, fit float32."""
@@ -57,9 +59,12 @@ class MadeBy:
     """What made a depth map, which decides what its confidence means."""
 
     kind: DepthKind
-    """`network` (torch), `onnx` (an ONNX file), `stereo` (multi-view stereo) or `measured` (brought by the input)."""
+    """`network` (torch), `onnx` (an ONNX file), `stereo` (multi-view stereo), `measured` (brought by the input) or
+    `fused` (joined from several)."""
     name: str
     """Of the preset, of the file, or of the method."""
+    parts: tuple[MadeBy, ...] = ()
+    """Of what was joined: what made its parts; `Prediction.made_by_pixel` says which made which pixel."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(DepthKind):
@@ -69,6 +74,11 @@ class MadeBy:
     def verified(self) -> bool:
         """Whether each depth has been checked against other views, so that no confidence threshold is needed."""
         return self.kind == "stereo"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the confidence says how far off depth is: 1 + 0.01 / (the relative error to be expected)."""
+        return self.kind == "fused"
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,9 @@ class Prediction:
     was left out. `valid` does not depend on it."""
     made_by: MadeBy | None = None
     """What made the depth; None where nothing says so, as in files of the reference package."""
+    made_by_pixel: NDArray[np.uint8] | None = None
+    """(N, H, W) which of `made_by.parts` gave the depth of each pixel, `NOBODY` where there is none; None: one made
+    all."""
     extrinsics: FloatArray | None = None
     """(N, 3, 4) float32 world-to-camera; None for single-view models without given cameras."""
     intrinsics: FloatArray | None = None
@@ -151,6 +164,11 @@ class Prediction:
                 _check(pixels, name, (n, h, w))
                 if pixels.dtype != np.bool_:
                     raise TypeError(f"{name} must be bool, got {pixels.dtype}")
+        if self.made_by_pixel is not None:
+            _check(self.made_by_pixel, "made_by_pixel", (n, h, w))
+            made = self.made_by_pixel[self.made_by_pixel != NOBODY]
+            if self.made_by is None or (made >= len(self.made_by.parts)).any():
+                raise ValueError("made_by_pixel must hold indices of made_by.parts")
         if self.extrinsics is not None:
             _check(self.extrinsics, "extrinsics", (n, 3, 4))
         if self.intrinsics is not None:

@@ -63,6 +63,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
 
 GIVEN: dict[str, tuple[str, Any]] = {
     "model": ("--model da3-giant", "da3-giant"),
+    "depth_prior": ("--depth-prior points --depth-prior depths", ("points", "depths")),
+    "depth_prior_unit": ("--depth-prior-unit 0.001", 0.001),
     "export": ("--export npz-ply-glb-feat_vis-gs_video", "npz-ply-glb-feat_vis-gs_video"),
     "export_kwargs": (
         "--export-kwargs glb.camera_size=0.1 --export-kwargs ply.filter_white_bg=true",
@@ -626,7 +628,7 @@ class TestModels:
         assert main(["models"]) == 0
         head, *rows = capsys.readouterr().out.splitlines()
         assert head.split() == ["model", "parameters", "abilities", "licence", "cached"]
-        assert [row.split()[0] for row in rows] == [*preset_names(), "mvs", "measured"]
+        assert [row.split()[0] for row in rows] == [*preset_names(), "mvs", "measured", "NAME+mvs"]
         large = rows[preset_names().index("da3-large")]
         assert "CC BY-NC 4.0" in large
         assert f"{load_preset('da3-large').parameters / 1e6:,.0f} M" in large

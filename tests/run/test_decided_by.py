@@ -21,6 +21,7 @@ from tests.fake_network import fake_model, photos, save_photos, user_cameras
 
 CHANGED: dict[str, Any] = {
     "align_to_input_ext_scale": False,
+    "depth_prior": ("points",),
     "infer_gs": True,
     "use_ray_pose": True,
     "ref_view_strategy": "first",
@@ -30,6 +31,7 @@ CHANGED: dict[str, Any] = {
     "export_feat_layers": (1,),
     "strict": True,
     "convention": "c2w",
+    "refine_intrinsics": True,
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""
@@ -49,7 +51,7 @@ def test_every_option_counts_but_those_of_the_files() -> None:
     first = depth_key(plan(source))
     of_files = {*options_of(ExportChoices), *options_of(SplatOptimisation)} - {"seed"}
     of_photos = set(options_of(SourceOptions)) - {"strict"}  # they decide which photos there are, and their content
-    for name in set(options_of(InferenceOptions)) - of_files - of_photos:
+    for name in set(options_of(InferenceOptions)) - of_files - of_photos - {"depth_prior_unit"}:
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
     for name, value in {
         "num_max_points": 5,
@@ -143,3 +145,13 @@ def test_files_and_folders_among_options_count_by_content(tmp_path: Path) -> Non
     keys.append(digest(with_contents(options)))
     keys.append(digest(with_contents({**options, "number": 2})))
     assert len(set(keys)) == len(keys)
+
+
+def test_the_depth_images_of_a_prior_count(tmp_path: Path) -> None:
+    source = photos(2)
+    file = tmp_path / "0000.npy"
+    np.save(file, np.ones((4, 5)))
+    keys = {depth_key(plan(source, depth_prior=(str(tmp_path),), depth_prior_unit=unit)) for unit in (None, 1.0, 0.1)}
+    np.save(file, np.full((4, 5), 2.0))
+    keys.add(depth_key(plan(source, depth_prior=(str(tmp_path),))))
+    assert len(keys) == 4

@@ -11,12 +11,11 @@ import torch
 import recon.estimate.choice
 import recon.models.ready
 import recon.run.from_settings
-from recon.choices import InferenceOptions
+from recon.choices import MVS, InferenceOptions
 from recon.cli.export import ExportSettings
 from recon.cli.main import main
 from recon.cli.run import RunSettings
 from recon.errors import InputError
-from recon.estimate.choice import MVS
 from recon.estimate.network import profile_of
 from recon.estimate.stereo import PROFILE, StereoEstimator
 from recon.export import EXPORTERS
