@@ -31,10 +31,11 @@ from recon.version import __version__
 
 MATERIALS, PICTURE = "mesh.mtl", "mesh.png"
 """Files beside a textured OBJ."""
-PIXELS = 2.0
-"""Voxels are at least as large as this many pixels are wide at the median depth."""
+PIXELS, MOST_PIXELS = 2.0, 4.0
+"""Voxels are as large as the first of these pixels are wide at the depth that three quarters of all do not exceed, and
+at most as the second at the median depth: of a scene before a far background, what is near decides."""
 PRECISION = 2.0
-"""Voxels are at least as large as this many times what views differ by in the median."""
+"""Voxels are at least as large as this many times what views differ by in the median, at that depth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +45,19 @@ class MeshOptions(PixelOptions):
     format: Literal["ply", "glb", "obj"] = option("ply", help="Of the file.")
     voxel: float | None = option(
         None,
-        help="Side of a voxel, in the units of the result [two pixels' width at the median depth, or twice what the "
-        "depth of different views differs by, whichever is more].",
+        help="Side of a voxel, in the units of the result [two pixels' width at the upper quartile of depth, at most "
+        "four at its median; or twice what the depth of different views differs by, whichever is more].",
         above=0,
     )
     truncation: float = option(
-        5.0, help="Voxels before and behind the depth that it says something about.", least=2, most=100
+        3.0, help="Voxels before and behind the depth that it says something about.", least=2, most=100
     )
     triangles: int | None = option(
         None, help="Simplify to at most this many triangles; needs the extra `mesh` [all].", least=4
     )
     close_holes: int = option(0, help="Close holes of at most this many edges; 0 leaves all.", least=0, most=1000)
     small_parts: int = option(
-        300, help="Leave out connected parts of fewer triangles; 0 keeps all. Counted before simplifying.", least=0
+        100, help="Leave out connected parts of fewer triangles; 0 keeps all. Counted before simplifying.", least=0
     )
     texture: bool = option(
         False,
@@ -156,17 +157,18 @@ def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[
 def voxel_size(prediction: Prediction, chosen: NDArray[np.bool_]) -> float:
     """Side of a voxel for what the depth of the chosen pixels (N, H, W) can tell, in its units.
 
-    Two pixels' width at the median depth; more where views differ by more than half of that.
+    Two pixels' width at the upper quartile of depth, at most four at its median; more where views differ by more.
     """
     assert prediction.extrinsics is not None
     assert prediction.intrinsics is not None
     focal = np.sqrt(prediction.intrinsics[:, 0, 0].astype(np.float64) * prediction.intrinsics[:, 1, 1])
-    middle = float(np.median(prediction.depth[chosen]))
+    middle, upper = np.quantile(prediction.depth[chosen].astype(np.float64), [0.5, 0.75]).tolist()
+    far = min(upper, middle * MOST_PIXELS / PIXELS)
     difference = None
     if len(prediction.depth) > 1:
         maps = depth_maps(prediction.depth, chosen, prediction.intrinsics, prediction.extrinsics)
         difference = typical_difference(maps)
-    return middle * max(PIXELS / float(np.median(focal)), PRECISION * (difference or 0.0))
+    return far * max(PIXELS / float(np.median(focal)), PRECISION * (difference or 0.0))
 
 
 def _fused(

@@ -69,8 +69,12 @@ def test_colours_are_the_photos(room, tmp_path) -> None:
 
 def test_the_voxel_follows_what_depth_can_tell(room, tmp_path) -> None:
     everywhere = np.ones(room.depth.shape, bool)
-    pixel = np.median(room.depth) / room.intrinsics[0, 0, 0]
+    pixel = np.quantile(room.depth, 0.75) / room.intrinsics[0, 0, 0]
     assert voxel_size(room, everywhere) == pytest.approx(2 * pixel, rel=1e-3)
+    far = room.depth.copy()
+    far[:, :30] = 100  # a third of the pixels: the background does not make the rest coarse
+    middle = np.median(far) / room.intrinsics[0, 0, 0]
+    assert voxel_size(replace(room, depth=far), everywhere) == pytest.approx(4 * middle, rel=1e-3)
     scales = np.array([1, 1.1, 0.9, 1.1, 0.9], np.float32)[:, None, None]
     assert voxel_size(replace(room, depth=room.depth * scales), everywhere) > 4 * pixel
     _, details = written(room, tmp_path, voxel=0.2)
