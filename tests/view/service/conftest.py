@@ -20,7 +20,8 @@ from recon.view.service.receiving import Limits
 from recon.view.service.uploads import Uploads
 from tests.view.service.client import Client
 
-DONE: dict[str, Any] = {"end": "done", "summary": {"views": 1}, "files": [{"path": "a.txt", "bytes": 5}]}
+_SUMMARY = {"views": 1, "width": 56, "height": 42, "units": "relative", "seconds": 1.5, "text": ["nothing removed"]}
+DONE: dict[str, Any] = {"end": "done", "summary": _SUMMARY, "files": [{"path": "a.txt", "bytes": 5}]}
 
 
 class FakeWorker:

@@ -40,7 +40,7 @@ function filled(card, run) {
   state.textContent = run.state;
   state.className = `state ${run.state}`;
   card.querySelector(".quiet").textContent =
-    run.state === "running" ? `${Math.round(100 * share(run.progress))} % ${run.progress.stage}` : run.state === "queued" ? waiting(run) : when(run.finished);
+    run.state === "running" ? `${run.progress.stage}, ${Math.round(100 * share(run.progress))} %` : run.state === "queued" ? waiting(run) : when(run.finished);
   if (run.picture && card.querySelector(".picture").tagName !== "IMG") {
     const picture = document.createElement("img");
     picture.className = "picture";
