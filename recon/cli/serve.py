@@ -44,6 +44,7 @@ class ServeSettings(NetworkOptions, CommandOptions):
 
 def serve(settings: ServeSettings) -> None:
     """Print the address, open it, and answer until interrupted."""
+    import logging
     import webbrowser
 
     from recon.cli.report import report_warnings, say
@@ -59,6 +60,7 @@ def serve(settings: ServeSettings) -> None:
     from recon.view.service.uploads import Uploads
     from recon.view.service.worker_process import WorkerProcess
 
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # forms that cannot be read are said to who sent them
     token = settings.token or os.environ.get(TOKEN_VARIABLE) or None
     if token is not None and len(token) < SHORTEST:
         raise InputError(f"token: {SHORTEST} characters at least")

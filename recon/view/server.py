@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from types import TracebackType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from recon.errors import InputError, why
 
@@ -18,8 +20,28 @@ _PORTS = 100
 """How many are tried, from the one asked for on."""
 _MOST_CONNECTIONS = 200
 """At once; beyond, requests are told to come again."""
+SECONDS_TO_ASK = 20.0
+"""For a request to be there, up to its body; at most twice as long."""
 _SECONDS_TO_FINISH = 3
 """For answers that are under way when the server is stopped."""
+
+
+class _Protocol(H11Protocol):
+    """Closes connections that ask for nothing, or not to the end, for `SECONDS_TO_ASK`: each takes a place."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch(None)
+
+    def _watch(self, before: object) -> None:
+        """`before`: what was idle when this was last called; none is idle that answers something."""
+        if self.transport.is_closing():
+            return
+        idle = self.cycle or self if self.cycle is None or self.cycle.response_complete else None
+        if idle is not None and idle is before:
+            self.transport.close()
+            return
+        self.loop.call_later(SECONDS_TO_ASK, self._watch, idle)
 
 
 class Address:
@@ -73,7 +95,7 @@ class Server:
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -82,7 +104,7 @@ class Server:
                 proxy_headers=False,
                 server_header=False,
                 limit_concurrency=_MOST_CONNECTIONS,
-                timeout_keep_alive=30,
+                timeout_keep_alive=15,
                 timeout_graceful_shutdown=_SECONDS_TO_FINISH,
             )
         )

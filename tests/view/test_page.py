@@ -81,6 +81,16 @@ def test_the_page_loads_from_here_alone_and_is_kept_nowhere(address):
     assert "server" not in headers
 
 
+def test_connections_that_ask_for_nothing_are_closed(monkeypatch):
+    monkeypatch.setattr("recon.view.server.SECONDS_TO_ASK", 0.1)
+    with Address(18080) as address, Server(make_app([], address.hosts), address):
+        for begun in (b"", b"GET / HTTP/1.1\r\nHost: ", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"):
+            with socket.create_connection((LOOPBACK, address.port), 10) as connection:
+                connection.sendall(begun)
+                while connection.recv(1000):
+                    pass
+
+
 def test_the_next_free_port_is_taken(address):
     with Address(address.port) as second:
         assert address.port < second.port <= address.port + 99

@@ -101,11 +101,11 @@ def _described(name: str) -> str:
 def _read(one: Option, value: Any) -> Any:
     """Text as on the command line; several numbers may stand in one text, with spaces or commas between them."""
     if isinstance(value, str) and one.type is not str:
+        if type(None) in get_args(one.type) and value.strip().lower() in ("", "none", "null"):
+            return None
         arguments = [kind for kind in (one.type, *get_args(one.type)) if getattr(kind, "__origin__", None) is tuple]
         if arguments and not value.lstrip().startswith("["):
             return one.read([part for part in re.split(r"[\s,]+", value.strip()) if part], text=True)
-        if value == "" and type(None) in get_args(one.type):
-            return None
         return one.read(value, text=True)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return one.read(value, text=True)

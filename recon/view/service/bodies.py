@@ -62,7 +62,7 @@ def form_schema() -> Schema:
     as_json = {"type": "string", "contentMediaType": "application/json", "description": "Settings as a JSON object."}
     return {
         "type": "object",
-        "properties": {FILES: {**files, **said}, **_OWN, SETTINGS: as_json, **of_options},
+        "properties": {FILES: {**files, "minItems": 1, **said}, **_OWN, SETTINGS: as_json, **of_options},
         "required": [FILES],
         "additionalProperties": False,
     }
@@ -82,7 +82,8 @@ def json_schema() -> Schema:
 
 def upload_schema() -> Schema:
     """Of a form with nothing but files."""
-    described = {"type": "array", "items": _FILE, "description": "Files of options go by the option's name."}
+    said = "Files of options go by the option's name."
+    described = {"type": "array", "items": _FILE, "minItems": 1, "description": said}
     return {"type": "object", "properties": {FILES: described}, "required": [FILES]}
 
 
@@ -103,7 +104,7 @@ def of_fields(fields: Mapping[str, list[str]]) -> Asked:
         elif len(texts) > 1:
             raise _bad(f"{name}: given {len(texts)} times")
         elif name == SETTINGS:
-            of_json = _parsed(texts[0].encode(), SETTINGS)
+            of_json = _parsed(texts[0].encode() or b"{}", SETTINGS)
             if not isinstance(of_json, dict):
                 raise _bad(f"{SETTINGS} must be a JSON object")
             settings = {**of_json, **settings}

@@ -50,6 +50,11 @@ class Endpoint:
     parameters: Mapping[str, Schema] = field(default_factory=dict)
     """Of the path."""
 
+    @property
+    def name(self) -> str:
+        """That no other has."""
+        return self.handler.__name__
+
 
 def routes_of(endpoints: Sequence[Endpoint]) -> list[BaseRoute]:
     """For `recon.view.app.make_app`."""
@@ -69,7 +74,8 @@ def describe(endpoints: Sequence[Endpoint], named: Mapping[str, Schema], kinds: 
     paths: dict[str, dict[str, Any]] = {}
     for one in endpoints:
         path = re.sub(r"{(\w+):path}", r"{\1}", one.path)
-        paths.setdefault(path, {})[one.method.lower()] = _operation(one)
+        of_made = [other for other in endpoints if other.path.startswith(f"{one.path}/{{id}}")]
+        paths.setdefault(path, {})[one.method.lower()] = _operation(one, of_made)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -82,8 +88,9 @@ def describe(endpoints: Sequence[Endpoint], named: Mapping[str, Schema], kinds: 
     }
 
 
-def _operation(one: Endpoint) -> dict[str, Any]:
-    said: dict[str, Any] = {"summary": one.what, "responses": {}}
+def _operation(one: Endpoint, of_made: Sequence[Endpoint]) -> dict[str, Any]:
+    """Of one method at one path; `of_made`: what can be done with what it makes."""
+    said: dict[str, Any] = {"operationId": one.name, "summary": one.what, "responses": {}}
     if one.parameters:
         said["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": schema} for name, schema in one.parameters.items()
@@ -98,6 +105,11 @@ def _operation(one: Endpoint) -> dict[str, Any]:
         if answer.media_type is not None:
             content = {answer.media_type: {}}
         said["responses"][str(status)] = {"description": answer.what, **({"content": content} if content else {})}
+        if status == HTTPStatus.CREATED:
+            links = {
+                other.name: {"operationId": other.name, "parameters": {"id": "$response.body#/id"}} for other in of_made
+            }
+            said["responses"][str(status)]["links"] = links
     refused = {"application/json": {"schema": schema_of(Refusal)}}
     for status in sorted({400, 401, 403, *one.refusals}):
         said["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": refused}

@@ -29,10 +29,10 @@ def service_app(handlers: Handlers, hosts: Sequence[str] | None, token: str | No
     endpoints = endpoints_of(handlers)
     described = describe(endpoints, {"Settings": settings_schema()}, (RunFacts, RunList, UploadFacts))
 
-    def answer(request: Request) -> Response:
+    def description(request: Request) -> Response:
         return JSONResponse(described)
 
-    itself = Endpoint("GET", "/v1/openapi.json", answer, "This description", {200: Answer("It", dict[str, Any])})
+    itself = Endpoint("GET", "/v1/openapi.json", description, "This description", {200: Answer("It", dict[str, Any])})
     guards = [] if token is None else [Middleware(TokenGuard, token=token)]
     return make_app([*routes_of([itself, *endpoints]), *site_routes()], hosts, guards)
 

@@ -163,12 +163,14 @@ async def receive_form(request: Request, received: Received, limits: Limits) -> 
 
     Raises HTTPException: too large, as soon as that is known; too slow; no form; or the disk is full.
     """
-    writer = _Writer(received, limits)
+    writer, before = _Writer(received, limits), len(received.files)
     try:
         parser = multipart_parser(request.headers.get("content-type", ""), writer.begin, writer.data, writer.end)
         async for chunk in body(request, limits, limits.most_bytes - received.bytes):
             parser.write(chunk)
         parser.finalize()
+        if len(received.files) == before:
+            raise InputError(f"no photos, video or archive: send files as {FILES!r}")
         for one in received.files:
             _check_file(received.folder / one["path"])
     except HTTPException:

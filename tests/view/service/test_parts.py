@@ -75,7 +75,9 @@ def test_every_option_is_described_with_its_bounds_and_its_default():
 def test_settings_come_through_json_as_they_were():
     asked = {"crop_box": "0,0,0,1 2 3", "export_feat_layers": ["1", "5"], "gs_resolution": "full", "start": "1.5"}
     settings = json.loads(
-        json.dumps(check_asked({**asked, "clean": "no", "end": None}, None, {"masks": "given/masks"}))
+        json.dumps(
+            check_asked({**asked, "clean": "no", "end": None, "crop_sphere": "null"}, None, {"masks": "given/masks"})
+        )
     )
     options = RunOptions(**settings)
     assert options.crop_box == (0, 0, 0, 1, 2, 3)
