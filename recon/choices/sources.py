@@ -88,9 +88,14 @@ class CameraOptions(Options):
         "or both, as in c2w-opengl [as the file's format has it, else w2c-opencv].",
         metavar="CONVENTION",
     )
+    refine_cameras: bool = option(
+        False,
+        help="Adjust cameras that are given to what the photos have in common; their frame and scale stay.",
+    )
     refine_intrinsics: bool = option(
         False,
-        help="Where cameras are found in photos whose intrinsics are known: refine these; otherwise they are held.",
+        help="Where cameras are found or refined in photos whose intrinsics are known: refine these, too; otherwise "
+        "they are held.",
     )
 
 

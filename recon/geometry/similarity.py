@@ -141,7 +141,7 @@ def umeyama(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similar
     """Least-squares similarity from points `source` (N, 3) to `target`, not on a line (Umeyama 1991, eq. 38 to 43)."""
     target_mean, source_mean = target.mean(axis=0), source.mean(axis=0)
     covariance = (target - target_mean).T @ (source - source_mean) / len(source)  # (3, 3)
-    rotation, scaled = _nearest_rotation(covariance)
+    rotation, scaled = nearest_rotation(covariance)
     scale = float(scaled / ((source - source_mean) ** 2).sum(axis=1).mean())
     return Similarity(scale, rotation, target_mean - scale * (rotation @ source_mean))
 
@@ -149,12 +149,12 @@ def umeyama(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similar
 def _fit_line(target: _Cameras, source: _Cameras) -> Similarity:
     """Rotation from the orientations (chordal L2 mean, Hartley et al. 2013), scale from the extents along the line."""
     between_worlds = target.rotations @ source.rotations.swapaxes(1, 2)  # (N, 3, 3) source to target
-    rotation, _ = _nearest_rotation(between_worlds.sum(axis=0))
+    rotation, _ = nearest_rotation(between_worlds.sum(axis=0))
     scale = float(_spreads(target.centres)[0] / _spreads(source.centres)[0])
     return Similarity(scale, rotation, target.centres.mean(axis=0) - scale * (rotation @ source.centres.mean(axis=0)))
 
 
-def _nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """The rotation R with the largest trace(Rᵀ matrix), and that trace."""
     left, singular_values, right = np.linalg.svd(matrix)
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])

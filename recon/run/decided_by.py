@@ -20,6 +20,7 @@ from recon.run.find_cameras import FoundCameras
 from recon.run.plan import Plan
 from recon.sources.source import Source
 from recon.types import Prediction
+from recon.types.cameras import Cameras
 
 
 def photo_contents(source: Source) -> dict[str, Any]:
@@ -33,8 +34,8 @@ def photo_contents(source: Source) -> dict[str, Any]:
     }
 
 
-def cameras_decided_by(plan: Plan, photos: Mapping[str, Any]) -> dict[str, Any]:
-    """Of structure from motion."""
+def cameras_decided_by(plan: Plan, photos: Mapping[str, Any], given: Cameras | None = None) -> dict[str, Any]:
+    """Of structure from motion, and of refining cameras that are `given`."""
     options = plan.options
     return {
         "photos": photos,
@@ -42,6 +43,7 @@ def cameras_decided_by(plan: Plan, photos: Mapping[str, Any]) -> dict[str, Any]:
         "seed": options.seed,
         "intrinsics": _content_of_intrinsics(plan.cameras.intrinsics),
         "refine_intrinsics": options.refine_intrinsics,
+        "given": given,
     }
 
 

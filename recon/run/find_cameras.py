@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
     from recon.progress import TellPart
-    from recon.sfm.structure_from_motion import SfmResult
+    from recon.sfm.photos import SfmPhoto
+    from recon.sfm.result import SfmResult
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,13 @@ class KnownCameras:
             "assumed_lens": result.assumed_lens,
             "still_matches": result.still_matches,
             "certainty": None if result.certainty is None else _certainty_entry(result),
+            "changes": None
+            if result.changes is None
+            else {
+                "degrees": result.changes.degrees,
+                "distances": result.changes.distances,
+                "kept": list(result.changes.kept),
+            },
             "lenses": [choice.entry for choice in result.lens_choices],
         }
 
@@ -140,9 +149,9 @@ def kept_classes() -> tuple[type, ...]:
     from recon.sfm.certainty import Certainty
     from recon.sfm.lens_choice import LensChoice, LensTrial
     from recon.sfm.lenses import Lenses
-    from recon.sfm.structure_from_motion import SfmResult
+    from recon.sfm.result import CameraChanges, SfmResult
 
-    return FoundCameras, SfmResult, Lenses, LensChoice, LensTrial, Certainty, SparsePoints, Cameras
+    return FoundCameras, SfmResult, CameraChanges, Lenses, LensChoice, LensTrial, Certainty, SparsePoints, Cameras
 
 
 def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:
@@ -193,19 +202,7 @@ def find_cameras(
     if lenses is None and options.refine_intrinsics:
         raise InputError("refine_intrinsics refines intrinsics that are known: give --intrinsics, or leave it out")
     loaded = load_each(source, prepare_photo, strict)
-    photos = loaded.photos
-    if lenses is not None:
-        assert lenses.intrinsics is not None
-        sizes = np.array([photo.original_size for photo in photos], np.int64)
-        check_size_of_lenses(lenses.intrinsics[list(loaded.kept)], sizes, [photo.name for photo in photos])
-        photos = [
-            replace(
-                photo,
-                intrinsics=lenses.intrinsics[index],
-                distortion=None if lenses.distortion is None else lenses.distortion[index],
-            )
-            for photo, index in zip(photos, loaded.kept, strict=True)
-        ]
+    photos = loaded.photos if lenses is None else _with_lenses(loaded.photos, lenses[loaded.kept])
     result = structure_from_motion(
         photos,
         SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics),
@@ -223,6 +220,53 @@ def find_cameras(
         dropped.append((name, reason))
     chosen = tuple(loaded.kept[index] for index in result.registered.tolist())
     return FoundCameras(result, chosen, tuple(dropped))
+
+
+def _with_lenses(photos: Sequence[SfmPhoto], lenses: Cameras) -> list[SfmPhoto]:
+    """Photos that know their intrinsics and distortion. Raises InputError for those of another size."""
+    assert lenses.intrinsics is not None
+    sizes = np.array([photo.original_size for photo in photos], np.int64)
+    check_size_of_lenses(lenses.intrinsics, sizes, [photo.name for photo in photos])
+    return [
+        replace(
+            photo,
+            intrinsics=lenses.intrinsics[view],
+            distortion=None if lenses.distortion is None else lenses.distortion[view],
+        )
+        for view, photo in enumerate(photos)
+    ]
+
+
+def refine_given(source: Source, options: InferenceOptions, progress: TellPart | None = None) -> FoundCameras:
+    """The cameras of `source`, adjusted to what its photos have in common, in their frame and scale.
+
+    Args:
+        source: photos whose poses are known, and perhaps their intrinsics.
+        options: `strict`, `seed` and `refine_intrinsics` as of `find_cameras`.
+        progress: told how far each of its stages is.
+
+    Raises:
+        InputError: as `recon.sfm.refine_cameras.refine_cameras`; photos whose cameras are not known.
+    """
+    from recon.sfm.options import SfmOptions
+    from recon.sfm.photos import prepare_photo
+    from recon.sfm.refine_cameras import refine_cameras
+
+    given = source.cameras
+    if given is None or given.world_to_camera is None:
+        raise InputError(
+            "refine_cameras refines cameras that are known: give them as arrays or by cameras, or leave it out; "
+            "cameras 'sfm' finds them in the photos"
+        )
+    loaded = load_each(source, prepare_photo, options.strict)
+    chosen = given[loaded.kept]
+    assert chosen.world_to_camera is not None
+    photos = loaded.photos if chosen.intrinsics is None else _with_lenses(loaded.photos, chosen)
+    sfm_options = SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics)
+    result = refine_cameras(photos, chosen.world_to_camera, sfm_options, progress, chosen.scale)
+    for line in result.warnings():
+        warn(line)
+    return FoundCameras(result, tuple(loaded.kept), tuple(loaded.dropped))
 
 
 def camera_entry(prediction: Prediction, found: KnownCameras | None) -> dict[str, Any]:

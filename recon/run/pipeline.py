@@ -8,7 +8,7 @@ Where splats are made to look like the photos, the stage `optimise` takes the pl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from recon.run.find_cameras import (
     kept_classes,
     known_cameras,
     known_lenses,
+    refine_given,
     take_cameras,
 )
 from recon.run.found_depth import FoundDepth
@@ -171,17 +172,9 @@ def reconstruct(
     }
     with collect_warnings() as warnings, listen(progress), _record(plan, about) as record:
         stages = Stages(plan.stages, _store(plan, fresh), record)
-        photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.finds_cameras) else {}
-        found = None
-        if plan.finds_cameras:
-            found = stages.kept(
-                ("cameras",),
-                cameras_decided_by(plan, photos),
-                lambda: _find_cameras(plan, estimator, stages),
-            )
-        by_sfm = None if found is None else known_cameras(plan.source, found)
-        file = None if plan.cameras.source is None or plan.reads_exif else Path(plan.cameras.source)
-        known = take_cameras(plan.source, plan.cameras, file, options) if by_sfm is None else by_sfm
+        photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
+        known, found = _known(plan, estimator, stages, photos)
+        by_sfm = None if found is None else known
         depth = stages.kept(
             ("load", "predict", "align"),
             depth_decided_by(plan, photos, found, estimator, model) if reuse else None,
@@ -247,14 +240,38 @@ def _unique(*messages: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(message for several in messages for message in several))
 
 
-def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages) -> FoundCameras:
+def _known(
+    plan: Plan, estimator: Estimator, stages: Stages, photos: Mapping[str, Any]
+) -> tuple[KnownCameras, FoundCameras | None]:
+    """The cameras that are known before there is depth, and what structure from motion found of them, if any."""
+    if plan.finds_cameras:
+        lenses = known_lenses(plan.source, plan.cameras)
+        find = partial(find_cameras, plan.source, plan.options, lenses, tell)
+        found = stages.kept(
+            ("cameras",), cameras_decided_by(plan, photos), lambda: _find_cameras(plan, estimator, stages, find)
+        )
+        return known_cameras(plan.source, found), found
+    file = None if plan.cameras.source is None or plan.reads_exif else Path(plan.cameras.source)
+    given = take_cameras(plan.source, plan.cameras, file, plan.options)
+    if not plan.options.refine_cameras:
+        return given, None
+    refine = partial(refine_given, given.source, plan.options, tell)
+    refined = stages.kept(
+        ("cameras",),
+        cameras_decided_by(plan, photos, given.source.cameras),
+        lambda: _find_cameras(plan, estimator, stages, refine),
+    )
+    known = known_cameras(given.source, refined)
+    return replace(known, dropped=(*given.dropped, *known.dropped)), refined
+
+
+def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages, find: Callable[[], FoundCameras]) -> FoundCameras:
     """By structure from motion, while what comes later is made ready."""
     exporters = ((EXPORTERS[name], plan.format_options[name]) for name in plan.formats)
     of_exports = [partial(each.prepare, options) for each, options in exporters]
     of_splats = [compile_optimisation] if plan.optimises else []
     with meanwhile([estimator.prepare, *of_splats, *of_exports]):
-        lenses = known_lenses(plan.source, plan.cameras)
-        return stages.run("cameras", find_cameras, plan.source, plan.options, lenses, tell)
+        return stages.run("cameras", find)
 
 
 SNAPSHOT_NAME = "optimise.npz"
@@ -308,7 +325,7 @@ def _record(plan: Plan, about: Mapping[str, Any]) -> contextlib.AbstractContextM
 def _store(plan: Plan, fresh: bool) -> Store | None:
     if plan.folder is None:
         return None
-    of_cameras = kept_classes() if plan.finds_cameras else ()
+    of_cameras = kept_classes() if plan.adjusts_cameras else ()
     return Store(plan.folder, (*KEPT_CLASSES, *of_cameras), fresh)
 
 

@@ -69,6 +69,11 @@ class Plan:
         return self.cameras.source == SFM
 
     @property
+    def adjusts_cameras(self) -> bool:
+        """Whether the photos decide cameras, found or given."""
+        return self.finds_cameras or self.options.refine_cameras
+
+    @property
     def reads_exif(self) -> bool:
         """Whether each photo itself says what its intrinsics are."""
         return self.cameras.source == EXIF
@@ -93,7 +98,7 @@ class Plan:
     @property
     def stages(self) -> tuple[str, ...]:
         """Their names, in order."""
-        first = ("cameras",) if self.finds_cameras else ()
+        first = ("cameras",) if self.adjusts_cameras else ()
         splat = ("splat",) if self.splats_from == "depth" else ()
         splat = ("optimise",) if self.optimises else splat
         return (*first, "load", "predict", "align", "clean", *splat, *(f"export {name}" for name in self.formats))
@@ -127,8 +132,16 @@ def plan_run(
     chosen = check_options(export_kwargs, options)
     check_together(formats, chosen)
     source = check_request(profile, image, options, formats, folder)
-    if options.refine_intrinsics and cameras.source != SFM:
-        raise InputError("refine_intrinsics is for cameras that are found in the photos: give cameras 'sfm' with it")
+    if options.refine_cameras and cameras.source in (SFM, EXIF):
+        raise InputError(
+            f"refine_cameras is for cameras that are given, not for cameras '{cameras.source}'; "
+            "those that are found in the photos are refined in any case"
+        )
+    if options.refine_intrinsics and not (options.refine_cameras or cameras.source == SFM):
+        raise InputError(
+            "refine_intrinsics is for cameras that are found in the photos (give cameras 'sfm' with it), or given and "
+            "refined (give refine_cameras with it)"
+        )
     splats_from = gaussian_source(profile, options, formats)
     known = cameras_known(source, cameras)
     reason = why_not(options, profile, formats, len(source.names), known, start)

@@ -21,7 +21,8 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | cameras | for extrinsics and intrinsics: `given`, `predicted`, `sfm`, or null where there are none; and with `sfm` |
 | | under that name what structure from motion found, among it certainty: for each camera its standard |
 | | deviations, degrees of its turn and distance of its centre in the unit of the cameras, and the points that |
-| | hold it; and lenses: for each, the names of its images, its |
+| | hold it; changes: of cameras that were given and refined, how far each was turned and moved; and |
+| | lenses: for each, the names of its images, its |
 | | COLMAP model, its principal_point (`estimated`, `middle` of the photo, or `given`), lens (`estimated`, |
 | | `held` as it is known, or `refined` from that), and what was tried: |
 | | freedom, gain (share of the robust cost of photos left out that goes with it), certainty (the gain in |

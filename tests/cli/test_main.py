@@ -93,6 +93,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "input_kind": ("--input-kind photos", "photos"),
     "limit": ("--limit 2", 2),
     "ordered": ("--ordered", True),
+    "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
     "convention": ("--convention c2w-opengl", "c2w-opengl"),
     "intrinsics": ("--intrinsics 900,900,140,112", "900,900,140,112"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import recon.sfm.refine_cameras
 import recon.sfm.structure_from_motion
 import recon.stereo.multi_view
 from recon.choices import InferenceOptions
@@ -20,7 +21,7 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
 from recon.run.pipeline import reconstruct
 from recon.sfm.lenses import Lenses
-from recon.sfm.structure_from_motion import SfmResult
+from recon.sfm.result import CameraChanges, SfmResult
 from recon.stereo.multi_view import StereoDepth, StereoOptions
 from recon.types.cameras import Cameras
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
@@ -198,3 +199,42 @@ def test_intrinsics_of_another_size_are_refused():
     half = np.diag([0.5, 0.5, 1]) @ ORIGINAL_INTRINSICS
     with pytest.raises(InputError, match=r"intrinsics of '0000'.*not that of a photo"):
         reconstruct(fake_model(), photos(3), intrinsics=np.tile(half, (3, 1, 1)), cameras="sfm", options=OPTIONS)
+
+
+def test_given_cameras_are_refined_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    seen: dict[str, Any] = {}
+    turned = user_cameras(3).copy()
+    turned[:, :3, 3] += 0.25
+
+    def fake(given, poses, options, progress, scale):
+        seen.update(photos=given, poses=poses, scale=scale)
+        result = found(tuple(photo.name for photo in given), [0, 1, 2], scale=scale)
+        changes = CameraChanges(np.full(3, 0.5), np.full(3, 0.25))
+        return replace(result, cameras=replace(result.cameras, world_to_camera=turned), changes=changes)
+
+    monkeypatch.setattr(recon.sfm.refine_cameras, "refine_cameras", fake)
+    asked = replace(OPTIONS, refine_cameras=True)
+    each = np.tile(ORIGINAL_INTRINSICS, (3, 1, 1))
+
+    def run(**more: Any) -> Any:
+        return reconstruct(
+            fake_model(), photos(3), user_cameras(3), each, options=asked, export_dir=tmp_path, export_format="npz"
+        )
+
+    result = run()
+    np.testing.assert_array_equal(seen["poses"], user_cameras(3))
+    np.testing.assert_allclose(seen["photos"][1].intrinsics, ORIGINAL_INTRINSICS)
+    np.testing.assert_array_equal(result.prediction.extrinsics, turned[:, :3].astype(np.float32))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["cameras"]["sfm"]["changes"]["distances"] == [0.25] * 3
+    assert record["seconds"]["cameras"] >= 0
+    monkeypatch.setattr(recon.sfm.refine_cameras, "refine_cameras", None)  # what was kept is taken over
+    assert "cameras" in run().reused
+
+
+def test_cameras_to_refine_are_wanted():
+    asked = replace(OPTIONS, refine_cameras=True)
+    with pytest.raises(InputError, match=r"refine_cameras .*cameras 'sfm' finds"):
+        reconstruct(fake_model(), photos(3), options=asked)
+    with pytest.raises(InputError, match="refine_cameras is for cameras that are given, not for cameras 'sfm'"):
+        reconstruct(fake_model(), photos(3), cameras="sfm", options=asked)
