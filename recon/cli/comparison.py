@@ -18,11 +18,30 @@ def print_comparison(comparison: Comparison) -> None:
     """The table on stdout: one column for each result; what is unknown is left open, and the notes say why."""
     truth, evaluations = comparison.truth, comparison.evaluations
     print(f"{truth.path}: {truth.layout}, {len(truth.image_names)} views")
+    if comparison.sides:
+        _print_differences(comparison)
+        return
     labels = list(evaluations)
     print_table(("", *labels), table_rows(list(evaluations.values())), right_aligned=labels)
     for label, evaluation in evaluations.items():
         for note in evaluation.notes:
             print(f"- {note}" if len(labels) == 1 else f"- {label}: {note}")
+
+
+def _print_differences(comparison: Comparison) -> None:
+    first = next(iter(comparison.sides))
+    for name, differences in comparison.differences.items():
+        head = ("mean of pairs", first, name, "difference")
+        rows = [
+            (
+                one.name,
+                f"{one.first:.5g}",
+                f"{one.second:.5g}",
+                f"{one.difference:+.3g}" + ("" if one.standard_error is None else f" ± {one.standard_error:.2g}"),
+            )
+            for one in differences
+        ]
+        print_table(head, rows, right_aligned=head[1:])
 
 
 def table_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
@@ -52,6 +71,7 @@ def _camera_rows(evaluation: Evaluation) -> dict[str, str | None]:
         "relative translation direction, median error": _shown("{:.3f}°", scores.translation_median),
         f"AUC at {thresholds}°": _curve(scores.auc),
         f"rotation AUC at {thresholds}°": _curve(scores.rotation_auc),
+        f"exact AUC at {', '.join(f'{t:g}' for t in scores.exact_auc or ())}°": _curve(scores.exact_auc),
         "ATE after Sim(3), RMSE": _shown(
             f"{{:.4g}} {evaluation.units} ({{:.2f}} %)", scores.ate_rmse, scores.ate_percent
         ),
@@ -110,5 +130,5 @@ def _shown(template: str, *values: float | None) -> str | None:
     return None if any(value is None for value in values) else template.format(*values)
 
 
-def _curve(values: Mapping[int, float] | None) -> str | None:
+def _curve(values: Mapping[int, float] | Mapping[float, float] | None) -> str | None:
     return None if values is None else "  ".join(f"{value:.3f}" for value in values.values())

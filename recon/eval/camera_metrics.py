@@ -17,6 +17,8 @@ from recon.types import FloatArray
 
 AUC_THRESHOLDS = (3, 5, 15, 30)
 """Degrees."""
+EXACT_AUC_THRESHOLDS = (0.3, 1.0, 3.0)
+"""Degrees."""
 _COINCIDENT = 1e-6
 """Two true cameras closer than this share of the whole extent have no direction between them."""
 _ROUNDING = 16
@@ -61,6 +63,8 @@ class CameraScores:
     """Area under the curve of the larger of both errors, up to so many degrees."""
     rotation_auc: dict[int, float] | None
     """The same for the rotation alone."""
+    exact_auc: dict[float, float] | None
+    """Area under the curve of the larger of both errors, without bins, for cameras that are nearly right."""
     ate_rmse: float | None
     """Absolute trajectory error in units of the ground truth."""
     ate_percent: float | None
@@ -91,7 +95,7 @@ def camera_scores(
         focal_error = _focal_error(predicted_intrinsics, true_intrinsics)
     ate, percent = trajectory_error(predicted[known], truth[known])
     if len(truth) < 2:
-        nothing = (None,) * 6
+        nothing = (None,) * 7
         return CameraScores(len(truth), int((~known).sum()), *nothing, ate, percent, focal_error)
     errors = pair_errors(predicted, truth)
     has_baseline = np.isfinite(errors.translation)
@@ -105,6 +109,7 @@ def camera_scores(
         translation_accuracy={t: float((directions < t).mean()) for t in thresholds} if len(directions) else None,
         auc={t: area_under_curve(errors.combined, t) for t in thresholds},
         rotation_auc={t: area_under_curve(errors.rotation, t) for t in thresholds},
+        exact_auc={t: exact_area_under_curve(errors.combined, t) for t in EXACT_AUC_THRESHOLDS},
         ate_rmse=ate,
         ate_percent=percent,
         focal_error=focal_error,
@@ -141,6 +146,14 @@ def area_under_curve(errors: NDArray[np.float64], threshold: int) -> float:
     degree costs nothing.
     """
     return float(np.mean([(errors < t).mean() for t in range(1, threshold + 1)]))
+
+
+def exact_area_under_curve(errors: NDArray[np.float64], threshold: float) -> float:
+    """Mean, over all angles up to `threshold` degrees, of the share of `errors` (P,) below them.
+
+    The integral itself, as COLMAP's benchmark takes it: each error costs what it is.
+    """
+    return float(np.clip(1 - errors / threshold, 0, None).mean())
 
 
 def rotation_angles(rotations: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
 from recon.eval.evaluate import Evaluation, evaluate
 from recon.eval.ground_truth import is_ground_truth, read_ground_truth
+from recon.eval.paired import PairedDifference, paired_differences
 from recon.eval.results import read_result
 from recon.eval.truth import GroundTruth
 from recon.files import atomic_write
@@ -31,18 +32,33 @@ class Comparison:
     """The file of each result, by label."""
     evaluations: dict[str, Evaluation]
     """By the same labels, in the same order."""
+    sides: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Labels by the name of each side, where sides are compared pair by pair."""
+
+    @property
+    def differences(self) -> dict[str, tuple[PairedDifference, ...]]:
+        """Of each further side from the first, by its name."""
+        names = list(self.sides)
+        found = {name: [self.evaluations[label] for label in labels] for name, labels in self.sides.items()}
+        return {name: paired_differences(found[names[0]], found[name]) for name in names[1:]}
 
 
-def compare(results: Mapping[str, Path], truth: Path | None = None, options: EvalOptions | None = None) -> Comparison:
+def compare(
+    results: Mapping[str, Path],
+    truth: Path | None = None,
+    options: EvalOptions | None = None,
+    sides: Mapping[str, Sequence[str]] | None = None,
+) -> Comparison:
     """Evaluate the runs, given by label as folders or `results.npz` files.
 
     Args:
         results: at least one.
         truth: folder of the scene; by default the one that the photos of the first run came from.
         options: of the evaluations.
+        sides: labels by the name of each side, for a comparison of sides pair by pair: as many on each.
 
     Raises:
-        InputError: no ground truth is found, a run has no result, or does not fit the scene.
+        InputError: no ground truth is found, a run has no result, or does not fit the scene, or sides differ in number.
     """
     if not results:
         raise InputError("no results to evaluate; give the folder of a run")
@@ -60,6 +76,7 @@ def compare(results: Mapping[str, Path], truth: Path | None = None, options: Eva
         options=options,
         results={label: result.path for label, result in loaded.items()},
         evaluations={label: evaluate(result, known, options) for label, result in loaded.items()},
+        sides={name: tuple(labels) for name, labels in (sides or {}).items()},
     )
 
 
@@ -86,6 +103,8 @@ def write_comparison(path: Path, comparison: Comparison) -> Path:
             label: {"path": str(comparison.results[label]), **asdict(evaluation)}
             for label, evaluation in comparison.evaluations.items()
         },
+        "sides": {name: list(labels) for name, labels in comparison.sides.items()},
+        "differences": {name: [asdict(one) for one in found] for name, found in comparison.differences.items()},
     }
     with atomic_write(path) as temporary:
         temporary.write_text(to_json(content), encoding="utf-8")

@@ -26,6 +26,7 @@ from recon.eval.depth_metrics import (
 from recon.eval.eval_options import EvalOptions, ShownAlignment
 from recon.eval.ground_truth import match_names, sample_depth
 from recon.eval.novel_views import ViewScores, cameras_to_render, novel_view_scores
+from recon.eval.registration import closest_point_alignment
 from recon.eval.results import Result
 from recon.eval.surface_metrics import SurfaceScores, surface_scores, thin
 from recon.eval.true_surface import surface_sizes, true_points
@@ -293,6 +294,10 @@ def _surface(
             return None
     else:
         predicted = unproject_depth(depth, result.intrinsics, extrinsics)[depth > 0]
+    if sizes.refined_by:
+        predicted = closest_point_alignment(thin(predicted, sizes.voxel), points, sizes.refined_by).apply(predicted)
+    if sizes.region is not None:
+        predicted, points = predicted[sizes.region.holds(predicted)], points[sizes.region.holds(points)]
     return surface_scores(thin(predicted, sizes.voxel), points, sizes.threshold, sizes.outlier_distance)
 
 
@@ -304,6 +309,9 @@ def _novel_views(
         return None
     if to_truth is None or result.extrinsics is None:
         notes.append("novel views: the result has no cameras that place it in the true world")
+        return None
+    if not np.isfinite(truth.intrinsics).all():
+        notes.append("novel views: the ground truth tells no focal lengths")
         return None
     given = [*matched.indices, *match_names(result.dropped, truth.image_names)]
     _, height, width = result.depth.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,11 @@ def surface_sizes(
             raise InputError(f"{truth.path} does not tell the scale of its surface: a threshold must be given")
         sizes = SurfaceDefaults(share, share / _VOXELS_PER_THRESHOLD, share)
     ratio = 1.0 if voxel is None else voxel / sizes.voxel
-    return SurfaceDefaults(
+    return replace(
+        sizes,
         threshold=sizes.threshold if threshold is None else threshold,
         voxel=sizes.voxel * ratio,
         truncation=sizes.truncation * ratio,
-        outlier_distance=sizes.outlier_distance,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.types import FloatArray
 
 PixelMap: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From pixels (..., 2) of an image to pixels (..., 2) of its depth map; half-integer centres."""
@@ -51,6 +52,32 @@ class SurfaceFile:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A prism along an axis of the true world, outside of which nothing is known."""
+
+    axis: int
+    """0, 1 or 2: that of its height."""
+    low: float
+    """Least coordinate along the axis."""
+    high: float
+    """Largest coordinate along it."""
+    polygon: NDArray[np.float64]
+    """(K, 2) corners in the other two coordinates."""
+
+    def holds(self, points: FloatArray) -> NDArray[np.bool_]:
+        """(P,) True for `points` (P, 3) in it."""
+        along, across = points[:, self.axis], np.delete(points, self.axis, axis=1)
+        inside = np.zeros(len(points), bool)
+        for start, end in zip(self.polygon, np.roll(self.polygon, -1, axis=0), strict=True):
+            # A ray from the point to the right crosses the edge: an odd number of times from within.
+            crosses = (start[1] > across[:, 1]) != (end[1] > across[:, 1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                where = start[0] + (across[:, 1] - start[1]) / (end[1] - start[1]) * (end[0] - start[0])
+            inside ^= crosses & (across[:, 0] < where)
+        return np.asarray(inside & (along >= self.low) & (along <= self.high))
+
+
+@dataclass(frozen=True)
 class SurfaceDefaults:
     """How the surface of a data set is compared, in units of the ground truth."""
 
@@ -62,6 +89,10 @@ class SurfaceDefaults:
     """Of the TSDF."""
     outlier_distance: float | None = None
     """Points farther off are left out of accuracy and completeness; None: all count."""
+    region: Region | None = None
+    """Where points count, of the result and of the truth; None: everywhere."""
+    refined_by: tuple[float, ...] = ()
+    """Distances of the iterative closest points that bring the result onto the truth; empty: cameras alone do."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +114,7 @@ class GroundTruth:
     extrinsics: NDArray[np.float64]
     """(N, 4, 4) world-to-camera."""
     intrinsics: NDArray[np.float64]
-    """(N, 3, 3) in pixels of the images; of lenses with distortion, the pinhole part."""
+    """(N, 3, 3) in pixels of the images; of lenses with distortion, the pinhole part. NaN where they are unknown."""
     depth_files: tuple[DepthFile | SparseDepth | None, ...] = ()
     """N, None for views without; empty where there is no true depth at all. Sparse depth tells no surface."""
     surface_files: tuple[SurfaceFile, ...] = ()

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from recon.eval.layouts import colmap, dtu, eth3d, sample, scannetpp, seven_scenes
+from recon.eval.layouts import (
+    cameras_json,
+    colmap,
+    dtu,
+    eth3d,
+    sample,
+    scannetpp,
+    seven_scenes,
+    strecha,
+    tanks_and_temples,
+)
 from recon.eval.layouts.layout import Layout
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -11,5 +21,8 @@ LAYOUTS: tuple[Layout, ...] = (
     seven_scenes.LAYOUT,
     scannetpp.LAYOUT,
     dtu.LAYOUT,
+    strecha.LAYOUT,
+    tanks_and_temples.LAYOUT,
     colmap.LAYOUT,
+    cameras_json.LAYOUT,
 )
