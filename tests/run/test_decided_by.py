@@ -31,7 +31,7 @@ CHANGED: dict[str, Any] = {
     "export_feat_layers": (1,),
     "strict": True,
     "convention": "c2w",
-    "refine_intrinsics": True,
+    "refine_cameras": True,
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""
