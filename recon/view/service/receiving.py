@@ -180,7 +180,7 @@ async def receive_form(request: Request, received: Received, limits: Limits) -> 
         await _drain(request)
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error), _CLOSE) from error
     except OSError as error:
-        writer.close()
+        await _drain(request)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         status = HTTPStatus.INSUFFICIENT_STORAGE if full else HTTPStatus.INTERNAL_SERVER_ERROR
         raise HTTPException(status, "the disk of the server is full" if full else status.phrase, _CLOSE) from error
