@@ -193,10 +193,13 @@ def _described(view: PageView) -> dict[str, Any]:
 
 
 def _view_from_outside(centre: NDArray[np.float64], size: float, up: NDArray[np.float64]) -> dict[str, Any]:
-    """A view of the whole scene, from a little above, without a photo."""
-    aside = np.eye(3)[int(np.argmin(np.abs(up)))]
-    level = np.cross(np.cross(up, aside), up)
-    forward = -(0.35 * up - level / np.linalg.norm(level))
+    """A view of the whole scene from its front, a little above, without a photo.
+
+    The front is where cameras of these axes stand: behind -z of OpenCV's, y down, before +z of glTF's, y up.
+    """
+    ahead = np.array([0.0, 1.0, 0.0]) if abs(up[2]) > 0.9 else np.array([0.0, 0.0, -1.0 if up[1] > 0 else 1.0])
+    level = np.cross(np.cross(up, ahead), up)
+    forward = level / np.linalg.norm(level) - 0.25 * up
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, up)
     right /= np.linalg.norm(right)

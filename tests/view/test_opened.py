@@ -186,6 +186,7 @@ def test_views_without_cameras_are_refused(make_prediction, tmp_path):
         ("a.spz", b"no splats", r"a\.spz"),
         ("a.npz", b"PK\x03\x04no", r"a\.npz"),
         ("a.txt", b"hello", r"give .*\.ply"),
+        ("view.html", b"<!doctype html>", "in a browser"),
         ("run.json", b"[]", "run"),
     ],
 )  # fmt: skip

@@ -98,13 +98,15 @@ def test_more_than_a_browser_holds_is_thinned_and_said():
     assert (scene["points"]["count"], scene["splats"]["count"]) == (1000, 100)
 
 
-def test_a_scene_without_photos_is_seen_whole_from_outside():
+@pytest.mark.parametrize(("up", "ahead"), [((0, 0, 1), 1), ((0, 1, 0), -2), ((0, -1, 0), 2)])
+def test_a_scene_without_photos_is_seen_whole_from_its_front(up, ahead):
     points = some_points()
-    start = scene_of(streamed_page(PageContent("a", "m", {}, (), points=points, up=(0, 0, 1))))["start"]
+    start = scene_of(streamed_page(PageContent("a", "m", {}, (), points=points, up=up)))["start"]
     world_to_camera = np.array(start["world_to_camera"]).reshape(3, 4)
     np.testing.assert_allclose(world_to_camera[:, :3] @ world_to_camera[:, :3].T, np.eye(3), atol=1e-9)
     assert np.linalg.det(world_to_camera[:, :3]) == pytest.approx(1)
-    assert world_to_camera[1, 2] < -0.5  # up of the world is up in the picture
+    assert world_to_camera[1, :3] @ up < -0.9  # up of the world is up in the picture
+    assert world_to_camera[2, abs(ahead)] * np.sign(ahead) > 0.9
     x, y, z = world_to_camera[:, :3] @ points.positions.T + world_to_camera[:, 3:]
     fx, fy, cx, cy = start["intrinsics"]
     inside = (z > 0) & (np.abs(fx * x / z) < cx) & (np.abs(fy * y / z) < cy)

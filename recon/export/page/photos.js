@@ -48,7 +48,12 @@ export class Photos {
   async load(url, i) {
     const image = new Image();
     image.src = url;
-    await image.decode();
+    try {
+      await image.decode();
+    } catch { // a photo that the server cannot read any more: its frustum stays
+      this.urls[i].photo = null;
+      return;
+    }
     const gl = this.gl;
     const texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);

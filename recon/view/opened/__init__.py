@@ -38,6 +38,8 @@ def open_for_view(path: Path) -> PageContent:
             f"{path}: neither the folder of a run (it has no run.json or results.npz) nor cameras with photos; give "
             f"{_choices()}. `recon run {path}` makes a result of photos"
         )
+    if path.suffix.lower() in (".html", ".htm"):
+        raise InputError(f"{path}: a page that holds its data already: open it in a browser")
     raise InputError(f"{path}: nothing that is shown; give {_choices()}")
 
 
