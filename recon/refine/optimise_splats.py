@@ -30,7 +30,7 @@ from recon.refine.optimisation.start import cameras_extent, start_from_depth, ty
 from recon.refine.optimisation.state import AdamSplats, FitState
 from recon.refine.optimisation.updaters import open_updater
 from recon.refine.optimised_splats import OptimisedSplats
-from recon.splats.coverage import coverage, without_unseen
+from recon.splats.coverage import coverage, without_masked, without_unseen
 from recon.splats.parameters import check_gaussians
 from recon.types import Gaussians, Prediction
 
@@ -122,8 +122,12 @@ def optimise_splats(
     )
     if state.done:
         gaussians, shown = without_unseen(gaussians, shown, options.gs_prune_unseen)
+    gaussians = state.cameras.splats_in_given_world(gaussians)
+    if state.done and prediction.mask is not None:
+        cameras = prediction.intrinsics, prediction.extrinsics
+        gaussians, shown = without_masked(gaussians, shown, prediction.mask, *cameras)
     return OptimisedSplats(
-        gaussians=state.cameras.splats_in_given_world(gaussians),
+        gaussians=gaussians,
         coverage=shown,
         world_to_camera=state.cameras.in_given_world(),
         intrinsics=state.cameras.intrinsics,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.geometry.unprojection import project_points
 from recon.splats.rasterizer import RenderSettings
 from recon.types import FloatArray, Gaussians
 
@@ -78,3 +79,25 @@ def without_unseen(gaussians: Gaussians, shown: Coverage, prune: bool) -> tuple[
     names = Gaussians.__dataclass_fields__
     left = {name: getattr(gaussians, name)[kept] for name in names}
     return Gaussians(**{**left, "opacities": opacities[kept]}), shown[kept]
+
+
+def without_masked(
+    gaussians: Gaussians, shown: Coverage, mask: NDArray[np.bool_], intrinsics: FloatArray, world_to_camera: FloatArray
+) -> tuple[Gaussians, Coverage]:
+    """Splats without those whose centres no view has in its picture but at pixels that its mask leaves out.
+
+    `mask` (N, H, W) is False there; (N, 3, 3) and (N, 3, 4) are the cameras. Where none would be left, all stay.
+    """
+    height, width = mask.shape[1:]
+    left_out, counted = np.zeros(len(gaussians), np.bool_), np.zeros(len(gaussians), np.bool_)
+    for view, of_view in enumerate(mask):
+        this = slice(view, view + 1)
+        pixels, depth = project_points(gaussians.means[None], intrinsics[this], world_to_camera[this])
+        inside = (depth[0] > 0) & (pixels[0] >= 0).all(axis=1) & (pixels[0] < (width, height)).all(axis=1)
+        columns, rows = pixels[0, inside].astype(np.intp).T
+        counted[inside] |= of_view[rows, columns]
+        left_out[inside] |= ~of_view[rows, columns]
+    kept = counted | ~left_out
+    if kept.all() or not kept.any():
+        return gaussians, shown
+    return Gaussians(**{name: getattr(gaussians, name)[kept] for name in Gaussians.__dataclass_fields__}), shown[kept]

@@ -18,6 +18,7 @@ from recon.refine.far_splats import far_splats
 from recon.refine.optimisation import loop, memory
 from recon.refine.optimisation.splat_adam import bias_corrections, update_splats
 from recon.refine.optimise_splats import optimise_splats
+from recon.splats.coverage import Coverage, without_masked
 from recon.splats.cpu_differentiable_renderer import CpuDifferentiableRenderer
 from recon.splats.cpu_projection_gradients import HARMONICS
 from recon.splats.rasterizer import RenderSettings
@@ -126,6 +127,27 @@ def test_what_a_mask_excludes_is_not_in_the_splats(room: Prediction) -> None:
     of_the_room = red(room)
     assert red(replace(room, processed_images=painted)) > of_the_room + 0.004
     assert red(replace(room, processed_images=painted, mask=mask)) < of_the_room + 0.001
+
+
+def test_no_splat_is_where_masks_leave_everything_out() -> None:
+    """Of two cameras that stand nearly in one place: one sees the left half, the other the right, none the middle."""
+    mask = np.ones((2, 8, 10), bool)
+    mask[:, :, 4:6] = False
+    mask[0, :, 6:] = mask[1, :, :4] = False
+    cameras = np.tile(np.eye(4)[:3], (2, 1, 1))
+    intrinsics = np.tile(np.array([[10.0, 0, 5], [0, 10, 4], [0, 0, 1]]), (2, 1, 1))
+    means = np.array([[x, 0.0, z] for z in (1.0, -1.0) for x in (-0.4, -0.05, 0.05, 0.4, 3.0)], np.float32)
+    splats = Gaussians(
+        means,
+        np.ones((10, 3), np.float32),
+        np.tile(np.float32([1, 0, 0, 0]), (10, 1)),
+        np.zeros((10, 3, 1), np.float32),
+        np.ones(10, np.float32),
+    )
+    shown = Coverage(np.arange(10, dtype=np.float32), np.ones(10, np.int32))
+    left, of_left = without_masked(splats, shown, mask, intrinsics, cameras)
+    np.testing.assert_array_equal(of_left.weights, [0, 3, 4, 5, 6, 7, 8, 9])
+    np.testing.assert_array_equal(left.means, means[[0, 3, 4, 5, 6, 7, 8, 9]])
 
 
 def test_photos_held_out_are_scored_and_end_it() -> None:
