@@ -54,7 +54,9 @@ def _given(command: Command, arguments: Sequence[str]) -> dict[str, Any]:
     """The options that stand on the command line, with their values."""
     options = options_of(command.settings)
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    found, others = _parser(command, for_help=False).parse_known_args([_hyphens(a) for a in arguments[:end]])
+    found, others = _parser(command, for_help=False).parse_known_args(
+        _values_apart([_hyphens(a) for a in arguments[:end]], options)
+    )
     unknown = [text for text in others if text.startswith("-") and text != "-" and not _NUMBER.match(text)]
     if unknown:
         flag = unknown[0].partition("=")[0]
@@ -81,6 +83,20 @@ def _positionals(command: Command, texts: list[str]) -> dict[str, Any]:
         if one.positional:
             raise InputError(f"recon {command.name} takes one {one.flag}, not {' '.join(texts)}")
     raise InputError(f"recon {command.name} takes no {texts[0]!r} (recon {command.name} --help)")
+
+
+def _values_apart(arguments: list[str], options: Mapping[str, Option]) -> list[str]:
+    """With the values of an option that takes several as an argument each, where they stand in one, with commas."""
+    counts = {one.flag: _how(one).get("nargs") for one in options.values()}
+    found: list[str] = []
+    for argument in arguments:
+        flag, equals, joined = argument.partition("=")
+        before = [flag] if equals and isinstance(counts.get(flag), int) else []
+        of = flag if before else found[-1] if found else ""
+        values = re.split(r"[,\s]+", (joined if before else argument).strip(" ,"))
+        apart = "," in argument and len(values) == counts.get(of)
+        found += [*before, *values] if apart else [argument]
+    return found
 
 
 def _hint(flag: str, flags: list[str], command: Command) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from recon.cli.streams import guarded_streams
 from recon.cli.train_splats import TRAIN_SPLATS
 from recon.cli.view import VIEW
 from recon.errors import InputError, why
-from recon.options import meant
+from recon.options import meant, options_of
 from recon.version import __version__
 
 COMMANDS: dict[str, Command] = {
@@ -78,7 +79,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return DONE
     except InputError as error:
-        return _say(f"error: {error}", WRONG_INPUT)
+        return _say(f"error: {_with_flags(str(error), arguments)}", WRONG_INPUT)
     except KeyboardInterrupt:
         return _say("interrupted; files that were not complete have been removed", FAILED)
     except Exception as error:
@@ -91,6 +92,21 @@ def _run(arguments: list[str]) -> int:
             traceback.print_exc()
         hint = "" if verbose else " (--verbose shows where)"
         return _say(f"failed: {type(error).__name__}: {error if str(error) else 'no message'}{hint}", FAILED)
+
+
+def _with_flags(message: str, arguments: Sequence[str]) -> str:
+    """An error with the options of the command written as they are typed here: `crop_box` as `--crop-box`.
+
+    Only names of several words, which are no words of English, and none that is part of a path, a value or a setting.
+    """
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    options = {} if command is None else options_of(command.settings)
+    names = [name for name, one in options.items() if "_" in name and not one.positional]
+    if not names:
+        return message
+    return re.sub(
+        rf"(?<![\w./='\"-])(?:{'|'.join(names)})(?![\w./='\"])", lambda found: options[found.group()].flag, message
+    )
 
 
 def _refused(path: Path) -> Path:

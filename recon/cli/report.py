@@ -160,6 +160,11 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
         rows.append(("run record", "", *_described((result.record_path,), folder)))
     rows.append(("total", f"{sum(result.seconds.values()):.2f}", "", ""))
     print_table(("stage", "seconds", "wrote", "size"), rows, right_aligned=("seconds", "size"))
+    if prediction.mask is not None:
+        masked = [1 - prediction.mask[view][prediction.photo_area(view)].mean() for view in range(count)]
+        print(
+            f"masks leave out {100 * sum(masked) / count:.2g} % of the photos, {100 * max(masked):.2g} % of one at most"
+        )
     if result.cleaning is not None and result.cleaning.text:
         print(result.cleaning.text)
     if result.quality is not None and result.quality.text:

@@ -30,6 +30,7 @@ def check_depth(prediction: Prediction, profile: Profile) -> Prediction:
     """
     if not profile.abilities.depth:
         return prediction
+    why = profile.why_no_depth(prediction.extrinsics_origin == "given")
     numbers = np.isfinite(prediction.depth)
     if prediction.conf is not None:
         numbers &= np.isfinite(prediction.conf)
@@ -39,7 +40,7 @@ def check_depth(prediction: Prediction, profile: Profile) -> Prediction:
         share = 1 - numbers.mean()
         which = _names(prediction, np.asarray(~numbers.all(axis=(1, 2))))
         if not numbers.any():
-            raise InputError(f"{profile.name} gives no number for any pixel of {which}: {profile.failures}")
+            raise InputError(f"{profile.name} gives no number for any pixel of {which}: {why}")
         warn(f"{profile.name} gives no number for {share:.1%} of the pixels ({which}): there is no depth there")
         prediction = replace(prediction, depth=depth, conf=conf)
     valid = prediction.valid
@@ -48,7 +49,7 @@ def check_depth(prediction: Prediction, profile: Profile) -> Prediction:
             warn(f"{profile.name} sees nothing but sky in {_names(prediction, np.ones(len(valid), bool))}")
             return prediction
         everything = _names(prediction, np.ones(len(valid), bool))
-        raise InputError(f"no pixel of {everything} has a positive, finite depth: {profile.failures}")
+        raise InputError(f"no pixel of {everything} has a positive, finite depth: {why}")
     wanted = np.ones_like(valid)
     for mask, kept in ((prediction.sky, False), (prediction.mask, True)):
         if mask is not None:
@@ -58,7 +59,7 @@ def check_depth(prediction: Prediction, profile: Profile) -> Prediction:
     share = with_depth.sum() / counts.sum()
     empty = (with_depth == 0) & (counts > 0)
     if share < LITTLE:
-        warn(f"only {share:.1%} of the photos got depth by {profile.name}: {profile.failures}")
+        warn(f"only {share:.1%} of the photos got depth by {profile.name}: {why}")
     elif empty.any():
         warn(f"{profile.name} gives no depth for {_names(prediction, empty)}")
     return prediction

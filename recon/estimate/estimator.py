@@ -105,6 +105,8 @@ class Profile:
     """Those of `NETWORK`, `ANY_VIEW`, `STEREO` and `ONNX_FILE` that it has: options for the others are in vain."""
     failures: str
     """Why it may give no depth at all, and what to do about it; ends a message."""
+    failures_of_given: str = ""
+    """The same where cameras were given, if they may be to blame."""
     word: str | None = None
     """What stands for it behind a `+` of `--model`; its name where that is None."""
 
@@ -112,6 +114,10 @@ class Profile:
     def short_name(self) -> str:
         """For the name of what it is a part of."""
         return self.word or self.name
+
+    def why_no_depth(self, cameras_given: bool) -> str:
+        """Ends a message about depth that is missing."""
+        return self.failures_of_given if cameras_given and self.failures_of_given else self.failures
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,10 @@ PROFILE = Profile(
     needs=Needs(cameras=True, exact_cameras=True, least_views=2),
     fit=Fit(),
     parts=frozenset({STEREO}),
-    failures="the cameras may not be those of the photos (their order, their convention, intrinsics of another size), "
-    "or the photos may show too little in common",
+    failures="the photos may show too little in common, or be taken from too few places: give more, in smaller "
+    "steps, or take a network",
+    failures_of_given="the cameras may not be those of the photos (their order, their convention, intrinsics of "
+    "another size), or the photos may show too little in common",
     word="mvs",
 )
 

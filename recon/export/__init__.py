@@ -6,6 +6,7 @@ give the same bytes for the same prediction, and do not depend on which other ex
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -197,4 +198,7 @@ def export(
 
 def _require_known(name: str) -> None:
     if name not in EXPORTERS:
+        parts = re.split(r"[,;+\s]+", name)
+        if len(parts) > 1 and all(part in (*EXPORTERS, *GROUPS) for part in parts):
+            raise InputError(f"export formats are joined with '-': {'-'.join(parts)}, not {name!r}")
         raise InputError(f"unknown export format {name!r}; known: {', '.join((*EXPORTERS, *GROUPS))}")

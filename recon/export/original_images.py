@@ -136,6 +136,8 @@ def image_names(prediction: Prediction) -> tuple[str, ...]:
     """
     given = prediction.image_names or tuple(f"{view:04d}" for view in range(len(prediction.depth)))
     places = [_place(name) for name in given]
+    if all(place.parts[0] == IMAGES and len(place.parts) > 1 for place in places):
+        places = [place.relative_to(IMAGES) for place in places]  # of a scene's folder; they are written to such a one
     names = [_with_suffix(place) for place in places]
     times = Counter(name.casefold() for name in names)
     apart = [

@@ -56,6 +56,15 @@ class SplatStart:
         return self.gaussians is not None
 
 
+def check_points(points: SparsePoints | None) -> None:
+    """Raise InputError where splats cannot begin from the points of a source: there are none."""
+    if points is None or len(points) < 2:
+        raise InputError(
+            "start_from points: these photos come without points; take a source that has some (a COLMAP model), "
+            "cameras sfm, or start_from depth"
+        )
+
+
 def splats_to_begin(
     start: SplatStart,
     prediction: Prediction,
@@ -78,11 +87,8 @@ def splats_to_begin(
     if start.gaussians is not None:
         return _at_most(start.gaussians, choices.gs_splats, start.name)
     if start.name == POINTS:
-        if points is None or len(points) < 2:
-            raise InputError(
-                "start_from points: these photos come without points; take a source that has some (a COLMAP model), "
-                "cameras sfm, or start_from depth"
-            )
+        check_points(points)
+        assert points is not None
         return _at_most(
             splats_from_points(points.points, colors_in_photos(points, prediction)), choices.gs_splats, POINTS
         )

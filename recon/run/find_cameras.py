@@ -120,10 +120,10 @@ def take_cameras(source: Source, given: GivenCameras, file: Path | None, options
         put = put_cameras(source, read_cameras_file(file, CameraReading(options.convention, lens)), options.strict)
         known = KnownCameras(put.source, put.dropped)
     elif lens is not None:
-        if source.cameras is not None:
+        if source.cameras is not None and source.cameras.intrinsics is not None:
             raise InputError("intrinsics: the input brings cameras with their own; leave them out")
         intrinsics, distortion = lens.for_images(len(source.names))
-        cameras = Cameras(intrinsics=intrinsics, distortion=distortion)
+        cameras = replace(source.cameras or Cameras(), intrinsics=intrinsics, distortion=distortion)
         known = KnownCameras(CalibratedSource(source, tuple(range(len(source.names))), cameras))
     elif given.extrinsics is not None or given.intrinsics is not None:
         cameras = Cameras.from_arrays(given.extrinsics, given.intrinsics, count=len(source.names))

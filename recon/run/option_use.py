@@ -5,13 +5,13 @@ An option at its default asks for nothing. One from a file of settings, which ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from recon.choices import DEPTH_SPLATS, FORMATS, OPTIMISED_SPLATS, SPLATS, InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
-from recon.export import formats_taking, formats_with_gaussians
+from recon.export import EXPORTERS, formats_taking, formats_that_need, formats_with_gaussians
 from recon.options import Options, asked_for
 from recon.refine.splat_start import SplatStart
 from recon.run.optimisation import why_not
@@ -62,7 +62,7 @@ def check_use(
     Raises:
         InputError: naming the first that was asked for otherwise.
     """
-    in_vain = {}
+    in_vain, remedies = {}, {}
     for one in asked_for(settings):
         others = [user for user in one.used_by if user != FORMATS]
         formats = formats_taking(one.name) if FORMATS in one.used_by else ()
@@ -70,13 +70,21 @@ def check_use(
             users = [f"{' and '.join(others)}, which this run does without"] if others else []
             users += [f"{_formats(formats)} not asked for"] if formats else []
             in_vain[one.name] = f"{one.name} is for {'; and for '.join(users)}"
+            remedies[one.name] = _remedy(others, formats)
     for name in option_formats:
         if name not in parts:
             in_vain["export_kwargs"] = f"export_kwargs: {name} has options, and is not among the formats asked for"
     for name, message in in_vain.items():
         if in_file is None or name not in in_file or getattr(settings, name) != in_file[name]:
-            raise InputError(message)
+            raise InputError("; ".join([message, *remedies.get(name, ())]))
     return list(in_vain.values())
+
+
+def _remedy(others: Sequence[str], formats: tuple[str, ...]) -> tuple[str]:
+    """What to do about an option that is for these parts of a run."""
+    of_splats = [user for user in others if user in (SPLATS, DEPTH_SPLATS, OPTIMISED_SPLATS)]
+    ask = formats or (formats_that_need("gaussians", list(EXPORTERS))[:1] if of_splats else ())
+    return (f"leave it out, or ask for them with export {ask[0]}" if ask else "leave it out",)
 
 
 def _formats(names: tuple[str, ...]) -> str:

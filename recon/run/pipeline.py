@@ -34,7 +34,7 @@ from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
 from recon.refine.splat import fit_to_photos, splats_from_depth
 from recon.refine.splat_depth import with_depth_of_splats
-from recon.refine.splat_start import DEPTH, SplatStart
+from recon.refine.splat_start import DEPTH, POINTS, SplatStart, check_points
 from recon.run.decided_by import (
     cameras_decided_by,
     depth_decided_by,
@@ -175,6 +175,8 @@ def reconstruct(
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
         known, found = _known(plan, estimator, stages, photos)
         by_sfm = None if found is None else known
+        if plan.start is not None and plan.start.name == POINTS:
+            check_points(known.source.points)
         depth = stages.kept(
             ("load", "predict", "align"),
             depth_decided_by(plan, photos, found, estimator, model) if reuse else None,

@@ -59,6 +59,11 @@ def gaussian_source(profile: Profile, options: InferenceOptions, formats: Sequen
 def check_cameras_suffice(profile: Profile, cameras: Cameras, views: int, formats: Sequence[str]) -> None:
     """Raise InputError where the estimator or a format needs cameras, or more views."""
     complete = cameras.world_to_camera is not None and cameras.intrinsics is not None
+    if profile.needs.cameras and not complete and cameras.world_to_camera is not None:
+        raise InputError(
+            f"{profile.name} needs to know the lens, and these cameras are without focal lengths: give intrinsics "
+            "(FX,FY,CX,CY in pixels of the photos), or cameras 'sfm'"
+        )
     if profile.needs.cameras and not complete:
         raise InputError(f"{profile.name} needs cameras: give extrinsics and intrinsics, or cameras 'sfm'")
     need_cameras = {*formats_that_need("cameras", formats), *formats_that_need("gaussians", formats)}

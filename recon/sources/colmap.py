@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.sources.camera_entries import CamerasFile
 from recon.sources.colmap_binary import check_binary
 from recon.sources.colmap_log import quiet_colmap
+from recon.sources.colmap_text import unreadable_line
 from recon.sources.lenses import Lens, lens_entry
 from recon.sources.model_files import MODEL_FILES
 from recon.sources.names import natural_key, normalise_name
@@ -99,6 +101,9 @@ def open_colmap(folder: Path) -> pycolmap.Reconstruction:
         try:
             return pycolmap.Reconstruction(folder)
         except Exception as error:  # a parser of damaged files raises what it likes
+            line = unreadable_line(folder)
+            if line is not None:
+                raise InputError(f"'{folder}' is not a readable COLMAP model: {line}") from error
             raise InputError(
                 f"'{folder}' is not a readable COLMAP model; are its files whole, and of one model (rigs and frames "
                 f"among them, where it has them)? COLMAP says: {_first_line(error)}"
@@ -165,4 +170,6 @@ def sparse_points(
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Of what COLMAP says, without the place in its own source."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[\S+:\d+\] (Check failed: )?", "", said)

@@ -58,10 +58,13 @@ class ImageSource:
     """Two threads must not decode the same lazily opened Pillow image."""
 
     @staticmethod
-    def of(images: Iterable[Any], ordered: bool = False) -> ImageSource:
-        """Everything that `recon.sources.open_source.open_source` takes, in a list; errors as there."""
+    def of(images: Iterable[Any], ordered: bool = False, in_use: Path | None = None) -> ImageSource:
+        """Everything that `recon.sources.open_source.open_source` takes, in a list; errors as there.
+
+        The folder `in_use` holds masks: it is not said that no photos are taken from it.
+        """
         given = list(images)
-        items = tuple(item for image in given for item in _items(image))
+        items = tuple(item for image in given for item in _items(image, in_use))
         if not items:
             raise InputError("no images given; give an image, several, or a folder of images")
         paths = [Path(image).expanduser() for image in given if isinstance(image, (str, os.PathLike))]
@@ -141,11 +144,12 @@ def check_folders_apart(photo_folders: Iterable[Path], folder: Path) -> None:
             raise InputError(f"the results cannot go into the folder of the photos, {folder}: they would be photos")
 
 
-def list_images(folder: Path, sub_folders: bool = True) -> list[Path]:
+def list_images(folder: Path, sub_folders: bool = True, in_use: Path | None = None) -> list[Path]:
     """Image files in `folder`, and in its sub-folders unless told otherwise, in natural order. InputError without any.
 
     Passed over are hidden files and folders, and the results of a run; and, with a warning, sub-folders that by their
-    names hold masks, depth or normals, and RAW photos beside a JPEG (or the like) of the same name.
+    names hold masks, depth or normals, unless that is `in_use` as such, and RAW photos beside a JPEG (or the like) of
+    the same name.
     """
     files, passed_over = _walk(folder, sub_folders)
     images = _without_raw_twins([path for path in files if path.suffix.lower() in PHOTO_SUFFIXES])
@@ -158,6 +162,9 @@ def list_images(folder: Path, sub_folders: bool = True) -> list[Path]:
         if not reason and (instead := unread_in(folder)) is not None:
             reason = f"; {instead}"
         raise InputError(f"the folder '{folder}' holds no images (JPEG, PNG, TIFF, WebP, HEIC, …){reason}")
+    if in_use is not None:
+        used = in_use.expanduser().resolve()
+        passed_over = [path for path in passed_over if path.resolve() != used]
     if passed_over:
         names = ", ".join(path.relative_to(folder).as_posix() for path in passed_over)
         warn(f"passed over sub-folders of '{folder}' that are named for something else than photos: {names}")
@@ -211,7 +218,7 @@ def _without_raw_twins(images: list[Path]) -> list[Path]:
     return [path for path in images if path not in twins]
 
 
-def _items(source: Any) -> list[_Item]:
+def _items(source: Any, in_use: Path | None = None) -> list[_Item]:
     """Flatten `source` to single images, folders and batches opened up, nothing read yet."""
     if isinstance(source, (Photo, Image.Image)):
         path = _file(source)
@@ -223,12 +230,12 @@ def _items(source: Any) -> list[_Item]:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser()
         if path.is_dir():
-            return [_Item(image, _within(image, path)) for image in list_images(path)]
+            return [_Item(image, _within(image, path)) for image in list_images(path, in_use=in_use)]
         if _is_zip(path):
             return [_Item(photo, photo.short_name) for photo in packed_photos(path)]
         return [_Item(path, normalise_name(path.name))]
     if isinstance(source, (Sequence, Iterator)) and not isinstance(source, (bytes, bytearray)):
-        return [item for entry in source for item in _items(entry)]
+        return [item for entry in source for item in _items(entry, in_use)]
     raise InputError(f"an image must be a path, a numpy array or a Pillow image, not {type(source).__name__}")
 
 

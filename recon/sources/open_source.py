@@ -69,7 +69,7 @@ def _opened(source: ImageLike | Sequence[ImageLike] | Iterator[ImageLike], optio
             for message in unused_cameras(path):
                 warn(message)
     _check_heeded(options, PHOTOS)
-    return thinned(with_masks(ImageSource.of(entries), masks), options)
+    return thinned(with_masks(ImageSource.of(entries, in_use=masks.masks), masks), options)
 
 
 def _expanded(entry: Any, forced: SourceKind | None) -> Sequence[Any]:
@@ -89,7 +89,13 @@ def _check_heeded(options: SourceOptions, kind: SourceKind) -> None:
             raise InputError(f"{one.name} is for inputs of the kinds {', '.join(takers)}; this is {kind.what}")
 
 
+def _meant(name: str) -> str:
+    """A kind of nearly that name."""
+    hint = meant(name, KINDS)
+    return f"; {hint}" if hint.startswith("did") else ""
+
+
 def _named(name: str) -> SourceKind:
     if name not in KINDS:
-        raise InputError(f"input_kind must be one of {', '.join(KINDS)}, not {name!r}; {meant(name, KINDS)}")
+        raise InputError(f"input_kind must be one of {', '.join(KINDS)}, not {name!r}{_meant(name)}")
     return KINDS[name]

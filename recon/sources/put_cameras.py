@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from recon.sources.camera_entries import CamerasFile
 from recon.sources.lenses import Lens, pinhole_view
 from recon.sources.name_matches import NameMatches, few
 from recon.sources.source import Source
+from recon.sources.thinned import passed_over
 from recon.types.cameras import Cameras
 
 
@@ -55,6 +57,7 @@ def put_cameras(photos: Source, file: CamerasFile, strict: bool, resize: bool = 
             f"none of the {len(names)} photos ({few(names)}) has a camera among the {len(file.entries)} of "
             f"'{file.path}'{known}"
         )
+    matches = _without(matches, file, passed_over(photos))
     dropped = _report(names, file, matches, strict)
     labels = [names[index] for index in chosen]
     cameras = _checked(file.cameras(entries, labels), file, labels)
@@ -77,6 +80,15 @@ def _on_photos(
     if stated is None or sizes is None or any(lens is not None for lens in lenses):
         return None
     return tuple(xy * (size / before) for xy, size, before in zip(pixels, sizes, stated, strict=True))
+
+
+def _without(matches: NameMatches, file: CamerasFile, names: Sequence[str]) -> NameMatches:
+    """`matches` with the cameras of photos that nobody wants, called `names`, no longer among those unused."""
+    if not names or file.names is None or not matches.unused:
+        return matches
+    theirs = {PurePosixPath(name).name for name in names}
+    unused = tuple(camera for camera in matches.unused if PurePosixPath(file.names[camera]).name not in theirs)
+    return replace(matches, unused=unused)
 
 
 def _report(names: Sequence[str], file: CamerasFile, matches: NameMatches, strict: bool) -> tuple[tuple[str, str], ...]:

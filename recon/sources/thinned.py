@@ -88,6 +88,14 @@ class ThinnedSource:
         return self.photos.read(self.chosen[index], admit)
 
 
+def passed_over(source: Source) -> tuple[str, ...]:
+    """Names of the photos that `every` and `limit` leave out of a source."""
+    if not isinstance(source, ThinnedSource):
+        return ()
+    names, chosen = source.photos.names, set(source.chosen)
+    return tuple(name for index, name in enumerate(names) if index not in chosen)
+
+
 def thinned(source: Source, options: SourceOptions, heeded: Collection[str] = ()) -> Source:
     """The photos of `source` that `every` and `limit` of the options leave, as `ordered` says; itself where they leave
     all as they are. The options `heeded` are done already."""

@@ -356,7 +356,7 @@ class TestWrongInput:
             (["run", "photos", "--model", "stereo"], "da3nested-giant-large, mvs"),
             (["run", "photos", "--export", "glb-png"], "unknown export format 'png'"),
             (["run", "photos", "--export-kwargs", "glb.size=1"], "unknown option 'size' for export format 'glb'"),
-            (["run", "photos", "--export-kwargs", "size"], "export_kwargs must look like FORMAT.OPTION=VALUE"),
+            (["run", "photos", "--export-kwargs", "size"], "--export-kwargs must look like FORMAT.OPTION=VALUE"),
             (["run", "photos", "--config", "quik"], "--config quik: no such file"),
             (["run", "photos", "--config", "bad.yaml"], "bad.yaml: unknown key 'modle'; did you mean 'model'?"),
             (["run", "photos", "--process-res", "7"], "--process-res must be at least 14"),

@@ -119,15 +119,15 @@ def test_ctrl_c_keeps_what_there_is_and_the_next_one_ends_it(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--start-from", "points"), "start_from points"),
+        (("--start-from", "points"), "--start-from points"),
         (("--start-from", "nothing.ply"), "nothing.ply: no such file"),
-        (("--start-from", "start.txt"), "start_from must be depth, points"),
-        (("--start-from", "SCENE/start.ply", "--gs-iterations", "0"), "gs_iterations 0"),
-        (("--start-from", "SCENE/start.ply", "--gs-budget", "9"), "gs_budget is for splats from depth"),
+        (("--start-from", "start.txt"), "--start-from must be depth, points"),
+        (("--start-from", "SCENE/start.ply", "--gs-iterations", "0"), "--gs-iterations 0"),
+        (("--start-from", "SCENE/start.ply", "--gs-budget", "9"), "--gs-budget is for splats from depth"),
         (("--start-from", "SCENE/start.ply", "--export", "glb"), "export gs_ply"),
         (("--gs-seconds", "0"), "--gs-seconds must be above 0"),
         (("--gs-iterations", "-1"), "--gs-iterations must be at least 0"),
-        (("--gs-holdout", "1"), "gs_holdout must be 0, or at least 2"),
+        (("--gs-holdout", "1"), "--gs-holdout must be 0, or at least 2"),
     ],
 )
 def test_what_cannot_be_trained_is_said(

@@ -54,7 +54,15 @@ def test_nothing_but_nan_names_the_likely_cause() -> None:
         check_depth(prediction(np.full((2, 5, 5), np.nan)), NETWORK)
 
 
-@pytest.mark.parametrize(("profile", "cause"), [(NETWORK, "weights"), (STEREO, "cameras may not be those")])
+def test_cameras_are_to_blame_only_where_they_were_given() -> None:
+    for origin, blamed in (("given", True), ("sfm", False)):
+        nothing = prediction(np.zeros((2, 5, 5)), extrinsics_origin=origin)
+        with pytest.raises(InputError) as said:
+            check_depth(nothing, STEREO)
+        assert ("cameras may not be those" in str(said.value)) == blamed
+
+
+@pytest.mark.parametrize(("profile", "cause"), [(NETWORK, "weights"), (STEREO, "too little in common")])
 @pytest.mark.parametrize("depth", [0.0, -1.0])
 def test_no_depth_at_all(profile, cause: str, depth: float) -> None:
     with pytest.raises(InputError, match=f"no pixel of 'a.jpg', 'b.jpg' has a positive, finite depth: .*{cause}"):

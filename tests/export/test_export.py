@@ -39,7 +39,7 @@ FILES = {
     "html": {"view.html"},
     "nerfstudio": {"transforms.json", "points.ply", *(f"images/wand_{i}_äöü.jpg" for i in range(3))},
 }
-UNASKED = {"masks", "mesh.glb", "mesh.obj"}
+UNASKED = {"masks", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png"}
 """What formats write with other options, or of other predictions."""
 VARIANTS = {
     "everything": {"sky": "upper"},
@@ -65,7 +65,10 @@ def quiet_export(*args, **kwargs):
 def test_formats_are_matched_whole_and_once():
     assert parse_formats("mini_npz-glb-mini_npz") == ("mini_npz", "glb")
     assert parse_formats("npz") == ("npz",)
-    for text in ("", "gl", "mini", "glb-", "npz glb"):
+    for text in ("npz glb", "npz,glb", "npz, glb"):
+        with pytest.raises(InputError, match="joined with '-': npz-glb, not"):
+            parse_formats(text)
+    for text in ("", "gl", "mini", "glb-", "npz,gl"):
         with pytest.raises(InputError, match=r"unknown export format .*; known: mini_npz, npz, glb"):
             parse_formats(text)
 

@@ -105,6 +105,11 @@ def test_names_are_safe_and_different():
         assert path.suffix.lower() in (".jpg", ".jpeg", ".png")
 
 
+def test_the_folder_of_a_scene_s_photos_is_not_written_twice():
+    assert image_names(prediction_of(None, ("images/a.jpg", "images/left/a.jpg"))) == ("a.jpg", "left/a.jpg")
+    assert image_names(prediction_of(None, ("images/a.jpg", "b.jpg"))) == ("images/a.jpg", "b.jpg")
+
+
 def test_photos_that_are_gone_or_changed_are_said_and_the_processed_ones_have_cameras_of_their_size(tmp_path):
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.jpg", "c.jpg"):

@@ -77,9 +77,17 @@ def test_missing_and_damaged_models(tmp_path: Path, capfd: pytest.CaptureFixture
         read_colmap(tmp_path)
     for name in ("cameras", "images", "points3D"):
         (tmp_path / f"{name}.txt").write_text("1 nonsense\n")
-    with pytest.raises(InputError, match="is not a readable COLMAP model") as caught:
+    with pytest.raises(
+        InputError, match=r"is not a readable COLMAP model: line 1 of .*cameras\.txt'.*nonsense"
+    ) as caught:
         read_colmap(tmp_path)
     assert "\n" not in str(caught.value)
+    (tmp_path / "cameras.txt").write_text("# one\n1 PINHOLE 4 3 5 5 2 1.5\n")
+    for right, wrong in (("1 1 0 0 0 0 0 0 1 a.png\n", "1 2 x"), ("1 1 0 0 0 0 0 0 1 a.png\n\n", "2 1 0 0 0 0 0 0")):
+        (tmp_path / "images.txt").write_text(right + wrong)
+        number = right.count("\n") + 1
+        with pytest.raises(InputError, match=rf"line {number} of '.*images\.txt'.*{wrong}"):
+            read_colmap(tmp_path)
     for name in ("cameras", "images", "points3D"):
         (tmp_path / f"{name}.txt").write_text("# nothing\n")
     with pytest.raises(InputError, match="has no registered image"):
