@@ -25,7 +25,6 @@ class ViewSettings(CommandOptions):
 
 def view(settings: ViewSettings) -> None:
     """Print the address, open it, and answer until interrupted."""
-    import contextlib
     import webbrowser
 
     from recon.cli.report import ProgressReport, report_warnings, say
@@ -47,8 +46,7 @@ def view(settings: ViewSettings) -> None:
         say("Ctrl-C ends it")
         if settings.browser:
             webbrowser.open(address.url)
-        with contextlib.suppress(KeyboardInterrupt):  # the way to end it, so no failure
-            server.wait()
+        server.wait()
 
 
 VIEW = Command("view", ViewSettings, view)

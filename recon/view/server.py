@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -126,8 +127,9 @@ class Server:
         self._thread.join(2 * _SECONDS_TO_FINISH)
 
     def wait(self) -> None:
-        """Until the server ends, or this thread is interrupted."""
-        self._thread.join()
+        """Until the server ends, or somebody ends it by Ctrl-C or SIGTERM, which is no failure."""
+        with contextlib.suppress(KeyboardInterrupt):
+            self._thread.join()
 
 
 def _taken(host: str, port: int, family: int) -> socket.socket:

@@ -5,6 +5,6 @@
 - `job`, `job_store`: one run that was asked for, and its folder, which is all the state there is.
 - `job_queue`, `worker_process`: jobs in order, in a process that keeps models loaded.
 - `worker`, `confinement`, `kept_models`: that process.
-- `plain_paths`: nothing that is said tells where things lie on this machine.
+- `plain_paths`, `packed`: what is said tells nothing of where things lie on this machine; files in one archive.
 - `endpoints`, `openapi`, `handlers`, `events`, `token`, `site`: HTTP.
 """

@@ -87,6 +87,15 @@ def endpoints_of(handlers: Handlers) -> Sequence[Endpoint]:
             parameters=_ID,
         ),
         _file("/v1/runs/{id}/files/{path:path}", handlers.file, "A file that a run lists", "*/*"),
+        Endpoint(
+            "GET",
+            "/v1/runs/{id}/files.zip",
+            handlers.all_files,
+            "All files of a run in one archive",
+            {200: Answer("A ZIP archive", media_type="application/zip")},
+            (404,),
+            parameters=_ID,
+        ),
         _file("/v1/runs/{id}/view", handlers.view, "The result of a run in a page", "text/html"),
         _file("/v1/runs/{id}/picture", handlers.picture, "A photo of a run and its depth, small", "image/jpeg"),
         Endpoint(

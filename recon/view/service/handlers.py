@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,7 +14,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from recon.choices import RunOptions
 from recon.errors import InputError
@@ -29,6 +31,7 @@ from recon.view.service.events import event_stream
 from recon.view.service.job import Job, new_id
 from recon.view.service.job_queue import JobQueue
 from recon.view.service.job_store import PICTURE, RESULT
+from recon.view.service.packed import packed
 from recon.view.service.plain_paths import plain_entries
 from recon.view.service.receiving import FILES, Limits, Received, receive_form
 from recon.view.service.run_facts import UploadFacts, brief, facts
@@ -116,12 +119,20 @@ class Handlers:
         _require(any(file["path"] == name for file in job.files), "the run lists no such file")
         path = self._folder(job) / RESULT / name
         if name == RECORD_NAME:
-            _require(path.is_file(), "the file is gone")
-            return JSONResponse(plain_entries(read_json(path), self._folder(job)))
+            return Response(self._record(job), media_type=JSON)
         kind = mimetypes.guess_type(name)[0]
         if kind not in _SHOWN:
             return _sent(path, "application/octet-stream", name=PurePosixPath(name).name)
         return _sent(path, kind)
+
+    def all_files(self, request: Request) -> Response:
+        job = self._job(request)
+        found = [(file["path"], self._folder(job) / RESULT / file["path"]) for file in job.files]
+        _require(bool(found) and all(path.is_file() for _, path in found), "the run has no files")
+        named = [(name, self._record(job) if name == RECORD_NAME else path) for name, path in found]
+        shown = re.sub(r"[^\w.-]+", "_", job.name, flags=re.ASCII) or "run"
+        saved = {"Content-Disposition": f'attachment; filename="{shown}.zip"'}
+        return StreamingResponse(packed(named), media_type="application/zip", headers=saved)
 
     def view(self, request: Request) -> Response:
         job = self._job(request)
@@ -182,6 +193,14 @@ class Handlers:
         if job is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such run")
         return job
+
+    def _record(self, job: Job) -> bytes:
+        """`run.json`, without what it says of places on this machine."""
+        folder = self._folder(job)
+        try:
+            return json.dumps(plain_entries(read_json(folder / RESULT / RECORD_NAME), folder), indent=1).encode()
+        except (OSError, ValueError) as error:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "the file is gone") from error
 
     def _folder(self, job: Job) -> Path:
         return self.queue.store.folder(job)

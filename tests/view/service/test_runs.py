@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import threading
+import zipfile
 
 import pytest
 
@@ -48,6 +50,11 @@ def test_from_upload_to_file_to_deletion(service):
     assert sent.headers["content-disposition"].startswith("attachment")
     assert service.ask("GET", shown["picture"]).body == b"jpeg"
     assert service.ask("GET", file["url"], Range="bytes=2-2").body == b"b"
+    archive = service.ask("GET", f"/v1/runs/{run['id']}/files.zip")
+    assert archive.headers["content-disposition"] == 'attachment; filename="yard.zip"'
+    with zipfile.ZipFile(io.BytesIO(archive.body)) as unpacked:
+        assert unpacked.testzip() is None
+        assert [(name, unpacked.read(name)) for name in unpacked.namelist()] == [("a.txt", b"a\nb\nc")]
     assert service.ask("DELETE", f"/v1/runs/{run['id']}").status == 204
     assert service.ask("GET", f"/v1/runs/{run['id']}").status == 404
     assert not [path for path in service.root.iterdir() if not path.name.startswith(".temporary")]

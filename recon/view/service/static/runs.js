@@ -107,6 +107,7 @@ function fillAll(run) {
   list("facts", views ? [`${views} ${views === 1 ? "view" : "views"} of ${width} × ${height} pixels, units ${units}, ${seconds} s`, ...text] : []);
   list("warnings", run.warnings);
   byId("files-of-run").hidden = !run.files.length;
+  byId("all-files").href = `/v1/runs/${run.id}/files.zip`;
   byId("file-list").replaceChildren(
     ...run.files.map((file) => {
       const row = document.createElement("li");
