@@ -49,14 +49,15 @@ def sample_scenes(process_res: int = 504, views: int = 4) -> dict[str, Scene]:
 
 def compared(page: Page, scene: Scene) -> float:
     """PSNR of what an open page draws of a scene, instead of its own splats, beside the CPU rasterizer."""
-    drawn = page.run(f"(async () => {{ {_given(scene.gaussians)} {_seen(scene)} return recon.picture(); }})()")
+    given = f"{_given(scene.gaussians)} {_seen(scene)} recon.show({{ splats: true }});"
+    drawn = page.run(f"(async () => {{ {given} return recon.picture(); }})()")
     picture = decode(drawn.partition(",")[2])
     truth = render(scene.gaussians, scene.cameras, scene.size, background=scene.background, rasterizer="cpu").color
     return psnr(picture, truth[0])
 
 
 def give_splats(page: Page, gaussians: Gaussians) -> None:
-    """Have the page show these splats instead of its own."""
+    """Put these splats in the place of the page's own; they are not shown yet."""
     page.run(f"(async () => {{ {_given(gaussians)} }})()")
 
 
@@ -67,8 +68,9 @@ def _given(gaussians: Gaussians) -> str:
 
 
 def give_mesh(page: Page, mesh: Mesh) -> None:
-    """Have the page show this mesh instead of its own."""
-    page.run(f"(async () => {{ {_given_layer('mesh', pack_mesh(mesh), {'count': len(mesh.faces)})} }})()")
+    """Have the page show this mesh instead of its own, and nothing else."""
+    given = _given_layer("mesh", pack_mesh(mesh), {"count": len(mesh.faces)})
+    page.run(f"(async () => {{ {given} recon.show({{ mesh: true }}); }})()")
 
 
 def _given_layer(layer: str, packed: Mapping[str, Packed], more: dict[str, Any]) -> str:
@@ -81,8 +83,7 @@ def _given_layer(layer: str, packed: Mapping[str, Packed], more: dict[str, Any])
             document.body.append(block);
         }}
         recon.show({{ points: false, sparse: false, mesh: false, photos: false, splats: false }});
-        await recon.take("{layer}", {json.dumps(described)});
-        recon.show({{ {layer}: true }});"""
+        await recon.take("{layer}", {json.dumps(described)});"""
 
 
 def _seen(scene: Scene) -> str:

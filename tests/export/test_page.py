@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ from recon.splats.rendering import render
 from recon.types import Gaussians, Prediction
 from recon.types.cameras import Cameras
 from recon.types.sparse_points import SparsePoints
-from tests.export.browser import Page, browse, find_browser
+from tests.export.browser import Page, browse, decode, find_browser
 from tests.export.page_scenes import compared, give_mesh, psnr, random_scenes, sample_scenes
 from tests.export.true_scene import true_prediction
 
@@ -274,20 +275,50 @@ def test_sliders_of_the_crop_box_and_a_text_that_is_none(opened):
     opened.set("crop", False)
 
 
-def saved_path(opened: Opened, folder: Path) -> Path:
-    """What the button Save gives."""
-    text = opened.page.run("""(async () => {
+def saved_by(page: Page, button: str) -> tuple[str, str]:
+    """Name of the file that a button gives to save, and its content in base64."""
+    name, _, content = page.run(f"""(async () => {{
         const make = URL.createObjectURL, click = HTMLAnchorElement.prototype.click;
         let saved;
-        URL.createObjectURL = (blob) => { saved = blob; return make(blob); };
-        HTMLAnchorElement.prototype.click = () => {};
-        document.getElementById("path-save").click();
+        URL.createObjectURL = (blob) => {{ saved = blob; return make(blob); }};
+        const link = await new Promise((done) => {{
+            HTMLAnchorElement.prototype.click = function () {{ done(this); }};
+            document.getElementById({json.dumps(button)}).click();
+        }});
         URL.createObjectURL = make;
         HTMLAnchorElement.prototype.click = click;
-        return await saved.text();
-    })()""")
-    path = folder / "render-cameras.json"
-    path.write_text(text)
+        const reader = new FileReader();
+        reader.readAsDataURL(saved);
+        await new Promise((done) => {{ reader.onload = done; }});
+        return link.download + " " + reader.result.split(",")[1];
+    }})()""").partition(" ")
+    return name, content
+
+
+def test_a_screenshot_is_the_picture(opened):
+    opened.only("points")
+    expected = opened.page.picture()
+    name, content = saved_by(opened.page, "screenshot")
+    assert name == "recon.png"
+    np.testing.assert_array_equal(decode(content), expected)
+
+
+def test_full_screen(opened):
+    page = opened.page
+    page.run("document.getElementById('full-screen').scrollIntoView()")
+    box = page.run("document.getElementById('full-screen').getBoundingClientRect().toJSON()")
+    page.click(box["x"] + 5, box["y"] + 5)
+    page.run("new Promise((done) => setTimeout(done, 300))")
+    assert page.run("document.fullscreenElement !== null")
+    page.run("document.exitFullscreen().then(() => true)")
+
+
+def saved_path(opened: Opened, folder: Path) -> Path:
+    """What the button Save gives."""
+    name, content = saved_by(opened.page, "path-save")
+    assert name == "render-cameras.json"
+    path = folder / name
+    path.write_bytes(base64.b64decode(content))
     return path
 
 

@@ -1,6 +1,6 @@
 // The controls of the crop box.
 import { boxAround, boxOf, edgesOf, textOf } from "recon/crop_box.js";
-import { byId, say } from "recon/page.js";
+import { byId, sayBriefly } from "recon/page.js";
 
 const STEPS = 1000;
 const COLOR = [1, 0.6, 0];
@@ -55,7 +55,7 @@ export class CropPanel {
   take(text) {
     const box = boxOf(text);
     byId("crop-text").setAttribute("aria-invalid", String(!box));
-    if (!box) return say("A crop box is six numbers: the least x, y and z, then larger ones.");
+    if (!box) return sayBriefly("A crop box is six numbers: the least x, y and z, then larger ones.");
     this.set(box);
   }
 
@@ -75,6 +75,6 @@ export class CropPanel {
       byId("crop-text").select();
       document.execCommand("copy");
     }
-    say(`Copied: ${text}`);
+    sayBriefly(`Copied: ${text}`);
   }
 }

@@ -209,8 +209,13 @@ window.recon = {
   setCropBox(box) { if (box) crop.turn(true), crop.set({ low: box.slice(0, 3), high: box.slice(3) }); else crop.turn(false); },
   /** Numbers of the views that see a point of the world. */
   seeing(point) { return measure.visibility.seeing(point); },
-  /** Milliseconds that the last sorting of splats took. */
+  /** Milliseconds that the last sorting of splats took: {sort, all}; all: with their colours from there. */
   get sortMilliseconds() { return viewer.layers.splats?.milliseconds; },
+  /** Sort the splats as seen from here, shown or not; resolves to `sortMilliseconds`. */
+  async sort() {
+    await viewer.layers.splats.sort(viewer.takeShot(), NEAR);
+    return viewer.layers.splats.milliseconds;
+  },
   /** The picture that is drawn once the splats are in order, as a PNG in a data URL. */
   async picture() {
     await ready;

@@ -1,5 +1,5 @@
 // A point that is clicked: its coordinates, confidence and the views that see it; and the distance between two.
-import { byId, say } from "recon/page.js";
+import { byId, sayBriefly } from "recon/page.js";
 import { length, sub } from "recon/vectors.js";
 import { Visibility } from "recon/visibility.js";
 
@@ -50,7 +50,7 @@ export class Measure {
     if (this.picked.length === 2) {
       const distance = length(sub(...this.picked)).toPrecision(4);
       said.push(`distance from the one before: ${distance} ${scene.unit}`);
-      say(`Distance: ${distance} ${scene.unit}`);
+      sayBriefly(`Distance: ${distance} ${scene.unit}`);
     }
     const latest = (this.latest = {});
     this.viewer.redraw();

@@ -1,6 +1,6 @@
 // The controls of the camera path: its key views, playing, and the file.
 import { CameraPath, readPath, writePath } from "recon/camera_path.js";
-import { byId, saveFile, say } from "recon/page.js";
+import { byId, saveFile, sayBriefly } from "recon/page.js";
 
 const FRAMES_PER_SECOND = 24; // as the format gs_video has it
 const MOST_KEYS = 40;
@@ -35,10 +35,10 @@ export class PathPanel {
   }
 
   add() {
-    if (this.path.keys.length >= MOST_KEYS) return say(`A path has at most ${MOST_KEYS} views.`);
+    if (this.path.keys.length >= MOST_KEYS) return sayBriefly(`A path has at most ${MOST_KEYS} views.`);
     this.path.keys.push(this.viewer.camera.copy());
     this.update();
-    say(`View ${this.path.keys.length} of the path is where you are.`);
+    sayBriefly(`View ${this.path.keys.length} of the path is where you are.`);
   }
 
   async load() {
@@ -48,9 +48,9 @@ export class PathPanel {
       const { keys, closed } = readPath(await file.text(), this.viewer.camera, MOST_KEYS);
       this.path.keys = keys;
       this.path.closed = byId("path-closed").checked = closed;
-      say(`${keys.length} views from ${file.name}`);
+      sayBriefly(`${keys.length} views from ${file.name}`);
     } catch (error) {
-      say(`${file.name} cannot be used: ${error.message}.`);
+      sayBriefly(`${file.name} cannot be used: ${error.message}.`);
     }
     byId("path-file").value = "";
     this.update();

@@ -67,15 +67,11 @@ export function sortProgram() {
       count = means.length / 3;
       return;
     }
-    const start = performance.now();
-    const sorted = order(data.row, data.near);
-    const transfer = [sorted.buffer];
-    let colors = null;
-    if (data.colors) {
-      colors = data.colors;
-      colours(data.centre, colors);
-      transfer.push(colors.buffer);
-    }
-    postMessage({ sorted, colors, milliseconds: performance.now() - start }, transfer);
+    const start = performance.now(), sorted = order(data.row, data.near);
+    const sort = performance.now() - start, { colors } = data;
+    postMessage({ sorted, milliseconds: { sort, all: sort }, isLast: !colors }, [sorted.buffer]);
+    if (!colors) return;
+    colours(data.centre, colors); // after the order, which does not wait for them
+    postMessage({ colors, milliseconds: { sort, all: performance.now() - start }, isLast: true }, [colors.buffer]);
   };
 }

@@ -168,6 +168,7 @@ export class Splats {
     this.worker.postMessage({ means: this.means, base, codes, tables, coefficients: rest + 1 });
     this.waiting = [];
     this.busy = false;
+    this.isColored = false; // ever: before, there is nothing to draw with
     this.wanted = null;
     this.sortedFor = "";
     this.coloredFor = "";
@@ -178,7 +179,10 @@ export class Splats {
     const centre = shot.centre;
     const key = shot.rows[2].join() + near;
     const place = centre.join();
-    if (key === this.sortedFor && (!this.varied || place === this.coloredFor) && !this.busy) return Promise.resolve();
+    if (key === this.sortedFor && (!this.varied || place === this.coloredFor)) { // done, or being done
+      this.wanted = null;
+      return this.busy ? new Promise((resolve) => this.waiting.push(resolve)) : Promise.resolve();
+    }
     this.wanted = { row: shot.rows[2], centre, near, key, place };
     this.next();
     return new Promise((resolve) => this.waiting.push(resolve));
@@ -194,17 +198,24 @@ export class Splats {
     this.worker.postMessage({ row, centre, near, colors }, colors ? [colors.buffer] : []);
   }
 
-  take({ sorted, colors, milliseconds }) {
-    this.milliseconds = milliseconds; // that the worker has taken
+  take({ sorted, colors, milliseconds, isLast }) {
     const gl = this.gl;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-    gl.bufferData(gl.ARRAY_BUFFER, sorted, gl.DYNAMIC_DRAW);
-    this.drawn = sorted.length;
+    this.milliseconds = milliseconds; // that the worker has taken
+    if (sorted) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
+      gl.bufferData(gl.ARRAY_BUFFER, sorted, gl.DYNAMIC_DRAW);
+      this.drawn = sorted.length;
+    }
     if (colors) {
       this.colors = colors;
       gl.bindTexture(gl.TEXTURE_2D, this.seen);
       gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, SPLATS_PER_ROW, this.height, gl.RGBA, gl.FLOAT, colors);
     }
+    if (!isLast) {
+      if (this.isColored) this.changed?.();
+      return;
+    }
+    this.isColored = true;
     this.busy = false;
     if (this.wanted) return this.next();
     const waiting = this.waiting;
@@ -216,6 +227,7 @@ export class Splats {
   pick(where) { return pickPoint(this.means, where, (i) => this.opacities[i] > 0.3); }
 
   draw(shot) {
+    if (!this.isColored) return;
     const gl = this.gl, { program, at } = this.shader;
     gl.useProgram(program);
     setCamera(gl, at, shot);
