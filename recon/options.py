@@ -42,6 +42,8 @@ class Option:
     """What it does; in brackets what holds where it is not given, if the default does not say that itself."""
     least: float | None = None
     """Smallest number allowed, for each number of a tuple."""
+    or_zero: bool = False
+    """Whether 0 is allowed, too, below the smallest number."""
     most: float | None = None
     """Largest number allowed."""
     above: float | None = None
@@ -103,7 +105,7 @@ class Option:
         return found
 
     def _allows(self, number: float) -> bool:
-        return (
+        return (self.or_zero and number == 0) or (
             (self.least is None or number >= self.least)
             and (self.most is None or number <= self.most)
             and (self.above is None or number > self.above)
@@ -114,7 +116,8 @@ class Option:
         if self.least is not None and self.most is not None:
             return f"{self.least} to {self.most}"
         said = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
-        return " and ".join(f"{words} {bound}" for words, bound in said.items() if bound is not None)
+        bounds = " and ".join(f"{words} {bound}" for words, bound in said.items() if bound is not None)
+        return f"{bounds}, or 0" if self.or_zero else bounds
 
 
 def option(
@@ -122,6 +125,7 @@ def option(
     *,
     help: str,
     least: float | None = None,
+    or_zero: bool = False,
     most: float | None = None,
     above: float | None = None,
     below: float | None = None,
@@ -137,6 +141,7 @@ def option(
     notes = Option(
         help=help,
         least=least,
+        or_zero=or_zero,
         most=most,
         above=above,
         below=below,

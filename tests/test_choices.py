@@ -15,7 +15,7 @@ from recon.errors import InputError
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("process_res", 13, "process_res must be at least 14, got 13"),
+        ("process_res", 13, "process_res must be at least 14, or 0, got 13"),
         ("process_res", 50.5, "process_res must be a whole number, got 50.5"),
         ("process_res", True, "process_res must be a whole number, got True"),
         ("process_res_method", "resize", "process_res_method must be one of upper_bound_resize"),

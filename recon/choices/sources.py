@@ -117,7 +117,11 @@ class FitOptions(Options):
     """Size of what the network sees."""
 
     process_res: int | None = option(
-        None, help="Pixels of the side that process_res_method bounds [as the network was trained].", least=14
+        None,
+        help="Pixels of the side that process_res_method bounds; 0, for multi-view stereo, leaves photos at their own "
+        "size [as the network was trained].",
+        least=14,
+        or_zero=True,
     )
     process_res_method: ProcessResMethod | None = option(
         None,

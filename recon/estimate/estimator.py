@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from recon.choices import ProcessResMethod
 from recon.errors import InputError
 from recon.progress import TellPart
-from recon.sources.fitting import FittedPhoto, fit_photo
+from recon.sources.fitting import FittedPhoto, at_own_size, fit_photo
 from recon.types import DepthKind, Prediction
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Fit:
     method: ProcessResMethod = "upper_bound_resize"
     fixed_size: tuple[int, int] | None = None
     """Width and height, multiples of 14, of the only input it takes; None where any multiple of 14 will do."""
+    own_size: bool = False
+    """Whether it takes photos at their own size, too (`process_res` 0), multiples of 14 or not."""
 
     def photo(self, photo: Photo, process_res: int | None = None, method: str | None = None) -> FittedPhoto:
         """Resize `photo`; what is None is as the estimator has it by default. Errors as `fit_photo`.
@@ -70,6 +72,8 @@ class Fit:
         For a fixed size the photo gets as large as fits: its proportions are those that networks are trained with, and
         what it leaves free is for the estimator to fill.
         """
+        if process_res == 0:
+            return at_own_size(photo)
         if self.fixed_size is None:
             return fit_photo(
                 photo,
@@ -83,11 +87,17 @@ class Fit:
         return fit_photo(photo, int(min(longest * width / photo.width, longest * height / photo.height)))
 
     def check(self, name: str, process_res: int | None, method: str | None) -> None:
-        """Raise InputError where there is nothing to choose; `name` is the estimator's."""
+        """Raise InputError where there is nothing to choose, or no such size; `name` is the estimator's."""
         if self.fixed_size is not None and (process_res is not None or method is not None):
             width, height = self.fixed_size
             option = "process_res" if process_res is not None else "process_res_method"
             raise InputError(f"{option}: {name} has a fixed input of {width}×{height} pixels, leave it out")
+        if process_res == 0 and not self.own_size:
+            raise InputError(
+                f"process_res 0, the photos' own size, is for multi-view stereo; for {name} give a number of pixels"
+            )
+        if process_res == 0 and method is not None:
+            raise InputError("process_res_method: with process_res 0 photos keep their size, leave it out")
 
 
 @dataclass(frozen=True)

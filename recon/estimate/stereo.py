@@ -26,7 +26,7 @@ PROFILE = Profile(
     kind="stereo",
     abilities=Abilities(several_views=True, confidence=True),
     needs=Needs(cameras=True, exact_cameras=True, least_views=2),
-    fit=Fit(),
+    fit=Fit(own_size=True),
     parts=frozenset({STEREO}),
     failures="the photos may show too little in common, or be taken from too few places: give more, in smaller "
     "steps, or take a network",

@@ -55,7 +55,9 @@ class DepthPrior:
 
 @dataclass(frozen=True)
 class Views:
-    """What an estimator sees: N photos at one common size H × W, both multiples of 14; and the way back to them.
+    """What an estimator sees: N photos at one common size H × W; and the way back to them.
+
+    Height and width are multiples of 14, unless photos were left at their own size.
 
     Photos of sizes of their own stand in the middle of it.
     """
@@ -220,6 +222,17 @@ def fit_photo(photo: Photo, process_res: int = 504, method: str = "upper_bound_r
         if not mask.any():
             raise InputError(f"the mask of '{photo.name}' leaves no whole pixel of it at {final[0]}×{final[1]}")
     return FittedPhoto(photo.name, pixels, (photo.width, photo.height), affine, mask)
+
+
+def at_own_size(photo: Photo) -> FittedPhoto:
+    """One photo as it is. Raises InputError where it has more than `MAX_PROCESSED_PIXELS`."""
+    if photo.width * photo.height > MAX_PROCESSED_PIXELS:
+        raise InputError(
+            f"photo '{photo.name}' ({photo.width}×{photo.height}) is too large to be worked on at its own size; "
+            "give process_res a number of pixels"
+        )
+    mask = None if photo.mask is None else photo.mask.copy()
+    return FittedPhoto(photo.name, photo.pixels.copy(), (photo.width, photo.height), np.eye(3), mask)
 
 
 def combine(photos: Sequence[FittedPhoto], mixed_sizes: MixedSizes = "crop") -> Views:

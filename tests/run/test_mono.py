@@ -284,7 +284,7 @@ class TestWrongWish:
             ({"export": "obj"}, "unknown export format 'obj'"),
             ({"export": "feat_vis"}, "feat_vis needs the features"),
             ({"focal": -1.0}, "focal must be above 0"),
-            ({"process_res": 13}, "process_res must be at least 14, got 13"),
+            ({"process_res": 13}, "process_res must be at least 14, or 0, got 13"),
             ({"process_res_method": "fit"}, "process_res_method must be one of upper_bound_resize"),
             ({"process_res": 98}, "fixed input of 84×84 pixels"),
             ({"commercial_only": True}, r"graph\.onnx does not state its licence"),

@@ -10,6 +10,7 @@ from recon.messages import ReconWarning
 from recon.sources.fitting import (
     PATCH,
     PROCESS_RES_METHODS,
+    at_own_size,
     fit_photo,
     map_intrinsics,
     normalise,
@@ -212,6 +213,20 @@ def test_elongated_photo_fits_at_a_larger_process_res() -> None:
 def test_bad_settings_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         preprocess([blank(640, 480)], **settings)
+
+
+def test_at_its_own_size_a_photo_stays_as_it_is() -> None:
+    pixels = numpy_random(1).integers(0, 256, (31, 45, 3), np.uint8)
+    mask = np.zeros((31, 45), bool)
+    mask[3, 4] = True
+    fitted = at_own_size(Photo("a", pixels, mask=mask))
+    np.testing.assert_array_equal(fitted.pixels, pixels)
+    np.testing.assert_array_equal(fitted.mask, mask)
+    np.testing.assert_array_equal(fitted.processed_to_original, np.eye(3))
+    assert fitted.original_size == (45, 31)
+    assert not np.shares_memory(fitted.pixels, pixels)
+    with pytest.raises(InputError, match=r"'huge' \(10000×6000\) .* process_res"):
+        at_own_size(blank(10_000, 6_000, "huge"))
 
 
 def test_no_photos_are_refused() -> None:

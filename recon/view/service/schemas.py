@@ -57,7 +57,12 @@ def definitions_of(*kinds: Any) -> dict[str, Schema]:
 
 def option_schema(one: Option) -> Schema:
     """Of an option, with its help, its default and the group that it is in."""
-    named = {"minimum": one.least, "maximum": one.most, "exclusiveMinimum": one.above, "exclusiveMaximum": one.below}
+    named = {
+        "minimum": 0 if one.or_zero else one.least,
+        "maximum": one.most,
+        "exclusiveMinimum": one.above,
+        "exclusiveMaximum": one.below,
+    }
     bounds = {name: bound for name, bound in named.items() if bound is not None}
     described: Schema = {**schema_of(one.type, bounds), "description": one.help}
     if not one.required:
