@@ -1,7 +1,7 @@
 """The planes of one view, coarse to fine: swept at low resolution, refined there, and again at each finer level.
 
 What is found at a level is the start of the next one, twice as large, so that the large steps are made where they cost
-little: two passes are left at full resolution, whatever its size.
+little.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SWEEP_WINDOW = 7
 """Pixels at the level that is swept."""
 _SWEEP_SIDE = 504
 """Pixels of the longest side that is swept at most; at least it is halved once."""
-_FINER_PASSES = 2
-"""Over the pixels of a level that begins with the planes of a coarser one."""
+_FINER_PASSES = (2, 1)
+"""Over the pixels of the level after the coarsest, and of those after that; with one, pixels only fit their planes."""
 _BEYOND_WINDOW = 3
 """Pixels by which smoothing reaches beyond the window of a match."""
 _SMOOTHED_UNITS = 0.5
@@ -91,7 +91,7 @@ def match_view(
             start[0] = np.clip(peaks.inverse_depth[0], bounds.lowest, bounds.highest)
         else:
             start = _finer(planes, matching.reference.shape)
-            passes = min(passes, _FINER_PASSES)
+            passes = min(passes, _FINER_PASSES[0 if 2 * factor == coarsest else 1])
         planes, scores = matcher.refine(matching, start, bounds, options.window, passes)
     assert matching is not None
     assert bounds is not None
