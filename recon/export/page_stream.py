@@ -24,7 +24,7 @@ from recon.export.page_points import PointPacking
 from recon.types import Gaussians
 
 MOST_POINTS = 20_000_000
-"""In a browser, which takes 36 bytes for each."""
+"""In a browser, whose processes together take about 60 bytes for each."""
 MOST_SPLATS = 2_000_000
 """Likewise, which takes about 200 bytes for each, and has to sort them."""
 _MOST_LAYER_BYTES = 400_000_000

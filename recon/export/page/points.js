@@ -36,6 +36,8 @@ void main() {
   result = vec4(color, 1);
 }`;
 
+const DRAWN_AGAIN = 1.5; // times the points that were drawn: pieces that come faster than they are drawn are not waited for
+
 export const COLORINGS = ["photo", "depth", "view", "confidence"];
 
 export class Points {
@@ -52,7 +54,8 @@ export class Points {
    */
   constructor(gl, scene, { positions, colors, views, ranks, levels }, capacity = positions.length / 3) {
     this.gl = gl;
-    this.count = 0;
+    this.count = 0; // of the pieces that are here
+    this.capacity = capacity;
     this.allPositions = new Float32Array(3 * capacity);
     this.views = views ? new Uint16Array(capacity) : null;
     this.ranks = ranks ? new Uint8Array(capacity) : null;
@@ -63,25 +66,7 @@ export class Points {
     this.leastRank = 0;
     this.coloring = 0;
     this.shader = makeProgram(gl, VERTEX, FRAGMENT);
-    this.vertices = gl.createVertexArray();
-    gl.bindVertexArray(this.vertices);
-    const makeRoom = (bytesEach) => {
-      const buffer = gl.createBuffer();
-      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-      gl.bufferData(gl.ARRAY_BUFFER, bytesEach * capacity, gl.STATIC_DRAW);
-      return buffer;
-    };
-    for (let i = 0; i < (views ? 4 : 3); i++) gl.enableVertexAttribArray(i);
-    this.buffers = { positions: makeRoom(12) };
-    gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0);
-    this.buffers.colors = makeRoom(4);
-    gl.vertexAttribPointer(1, 3, gl.UNSIGNED_BYTE, true, 4, 0);
-    gl.vertexAttribPointer(2, 1, gl.UNSIGNED_BYTE, true, 4, 3);
-    if (views) {
-      this.buffers.views = makeRoom(2);
-      gl.vertexAttribPointer(3, 1, gl.UNSIGNED_SHORT, false, 0, 0);
-    }
-    gl.bindVertexArray(null);
+    this.pieces = []; // {vertices, count}: buffers of their own, for one of all points would be waited for
     this.append({ positions, colors, views, ranks });
   }
 
@@ -90,9 +75,12 @@ export class Points {
 
   /** The pieces that are not in the page, each drawn as it comes; `told` how many points are here. */
   async readMore(told) {
+    let drawn = this.count;
     for (const piece of this.more) {
       this.append(await readPiece(piece));
       told(this.count);
+      if (this.count < DRAWN_AGAIN * drawn && this.count < this.capacity) continue;
+      drawn = this.count;
       this.changed?.();
     }
   }
@@ -102,13 +90,24 @@ export class Points {
     const interleaved = new Uint8Array(count * 4);
     colors.forEach((channel, c) => { for (let i = 0; i < count; i++) interleaved[4 * i + c] = channel[i]; });
     if (ranks) for (let i = 0; i < count; i++) interleaved[4 * i + 3] = ranks[i];
-    const give = (buffer, data, bytesEach) => {
-      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-      gl.bufferSubData(gl.ARRAY_BUFFER, first * bytesEach, data);
+    const vertices = gl.createVertexArray();
+    gl.bindVertexArray(vertices);
+    const give = (data) => {
+      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+      gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
     };
-    give(this.buffers.positions, positions, 12);
-    give(this.buffers.colors, interleaved, 4);
-    if (views) give(this.buffers.views, views, 2);
+    for (let i = 0; i < (views ? 4 : 3); i++) gl.enableVertexAttribArray(i);
+    give(positions);
+    gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0);
+    give(interleaved);
+    gl.vertexAttribPointer(1, 3, gl.UNSIGNED_BYTE, true, 4, 0);
+    gl.vertexAttribPointer(2, 1, gl.UNSIGNED_BYTE, true, 4, 3);
+    if (views) {
+      give(views);
+      gl.vertexAttribPointer(3, 1, gl.UNSIGNED_SHORT, false, 0, 0);
+    }
+    gl.bindVertexArray(null);
+    this.pieces.push({ vertices, count });
     this.allPositions.set(positions, 3 * first);
     if (views) this.views.set(views, first);
     if (ranks) this.ranks.set(ranks, first);
@@ -125,9 +124,11 @@ export class Points {
     gl.uniform1i(at.coloring, this.coloring);
     gl.uniform1f(at.views, Math.max(this.scene.views.length, 1));
     gl.uniform1i(at.round, this.pointSize * ratio >= 3 ? 1 : 0);
-    gl.bindVertexArray(this.vertices);
     gl.enable(gl.DEPTH_TEST);
-    gl.drawArrays(gl.POINTS, 0, this.count);
+    for (const { vertices, count } of this.pieces) {
+      gl.bindVertexArray(vertices);
+      gl.drawArrays(gl.POINTS, 0, count);
+    }
   }
 
   shows(i) { return !this.ranks || this.ranks[i] / 255 >= this.leastRank; }
