@@ -1,4 +1,4 @@
-"""A process that opens no file outside of a few folders, whatever files that strangers sent name.
+"""A process that opens no file and lists no folder outside of a few, whatever files that strangers sent name.
 
 A list of photos, a `transforms.json` or a COLMAP model names files: one that is sent to a service must not lead it to
 pictures elsewhere on its disk. Python tells of every file before it is opened (PEP 578), in every thread.
@@ -19,7 +19,8 @@ from recon.files import configs_folder
 
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev", "/opt", "/nix", "/System", "/Library")
 """Where programs and drivers are, and what they say of the machine."""
-_CACHES = ("huggingface", "torch", "numba", "matplotlib", "fontconfig")
+_CACHES = ("huggingface", "torch", "torch_extensions", "numba", "matplotlib", "fontconfig")
+_EVENTS = ("open", "os.listdir", "os.scandir")
 _allowed: tuple[str, ...] | None = None
 """Folders, with a separator behind each; None: all."""
 _is_hooked = False
@@ -27,7 +28,8 @@ _is_hooked = False
 
 @contextlib.contextmanager
 def confined_to(folders: Iterable[Path]) -> Iterator[None]:
-    """Within, opening a file elsewhere than in `folders`, Python, the system and caches of models is refused.
+    """Within, opening a file and listing a folder elsewhere than in `folders`, Python, the system and caches of models
+    is refused.
 
     As the system refuses a file of another user: PermissionError, with its name.
     """
@@ -60,7 +62,7 @@ def _with_end(path: Path | str) -> str:
 
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or _allowed is None or not isinstance(arguments[0], (str, bytes)):
+    if event not in _EVENTS or _allowed is None or not isinstance(arguments[0], (str, bytes)):
         return
     path = os.path.realpath(os.fsdecode(arguments[0]))
     if not path.startswith(_allowed) and f"{path}{os.sep}" not in _allowed:

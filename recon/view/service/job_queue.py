@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from recon.errors import InputError
+from recon.errors import InputError, why
 from recon.progress import Progress
 from recon.view.service.job import MOST_ATTEMPTS, Job
 from recon.view.service.job_store import JobStore
@@ -95,7 +95,8 @@ class JobQueue:
             while job.state == "running":
                 if not self._changed.wait(max(end - time.monotonic(), 0.0)):
                     return False
-            removed = self.store.take_away(job) if self._jobs.pop(job.id, None) is not None else None
+            removed = self.store.take_away(job) if job.id in self._jobs else None
+            self._jobs.pop(job.id, None)
         if removed is not None:
             shutil.rmtree(removed, ignore_errors=True)
         return True
@@ -122,7 +123,7 @@ class JobQueue:
                 job.state, job.started, job.attempts = "running", time.time(), job.attempts + 1
                 job.warnings, job.progress = [], Progress("start")
                 self._save(job)
-            ended = self._worker.run(self.store.folder(job), job.settings, self._listener(job))
+            ended = self._done(job)
             with self._changed:
                 if ended["end"] == "stopped":
                     return
@@ -133,6 +134,14 @@ class JobQueue:
                     self._end(job, "done")
                 else:
                     self._end(job, "failed", str(ended.get("error", "")))
+
+    def _done(self, job: Job) -> Mapping[str, Any]:
+        """How the job ended; whatever goes wrong with it, others are to be done."""
+        try:
+            return self._worker.run(self.store.folder(job), job.settings, self._listener(job))
+        except Exception as error:  # the process cannot be started: no memory, no room for its log
+            self._report(f"a job cannot be done: {type(error).__name__}: {why(error)}")
+            return {"end": "failed", "error": "the server cannot do it now: it has no memory or no room on its disk"}
 
     def _listener(self, job: Job) -> Callable[[Mapping[str, Any]], None]:
         def listen(message: Mapping[str, Any]) -> None:

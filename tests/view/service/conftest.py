@@ -39,6 +39,8 @@ class FakeWorker:
         self.settings, self.tell = dict(settings), tell
         self.begun.put(folder)
         end = self.ends.get()
+        if end["end"] == "raise":
+            raise OSError(12, "Cannot allocate memory", "/secret/place")
         if end["end"] == "done":
             (folder / RESULT / "a.txt").write_text("a\nb\nc")
             (folder / RESULT / "view.html").write_text("<!doctype html>")

@@ -95,7 +95,7 @@ def test_files_elsewhere_are_not_opened(tmp_path):
     (inside / "link").symlink_to(outside / "a.txt")
     code = f"""
 from pathlib import Path
-import threading, numpy
+import os, threading, numpy
 from recon.view.service import confinement
 from PIL import Image
 inside, outside = Path({str(inside)!r}), Path({str(outside)!r})
@@ -114,10 +114,12 @@ with confinement.confined_to([inside]):
     found += [refused(lambda: Image.open(outside / "a.txt")), refused(lambda: numpy.load(outside / "a.txt"))]
     thread = threading.Thread(target=lambda: found.append(refused((outside / "a.txt").read_bytes)))
     thread.start(); thread.join()
+    found += [refused(lambda: list(outside.iterdir())), refused(lambda: list(inside.iterdir()))]
+    found.append(bool(list(os.walk(outside))))
     import recon.run.pipeline
     found.append(refused(lambda: (inside / "new").write_text("1")))
 found.append(refused((outside / "a.txt").read_text))
 print(found)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[False, True, True, True, True, True, True, False, False]"
+    assert done.stdout.strip() == "[False, True, True, True, True, True, True, True, False, False, False, False]"

@@ -183,6 +183,18 @@ def test_what_a_killed_server_left_half_is_removed(tmp_path):
     assert not list(tmp_path.glob(".incoming-*")) + list(tmp_path.glob(".removed-*"))
 
 
+def test_a_job_that_cannot_be_begun_keeps_none_from_being_done(tmp_path):
+    said: list[str] = []
+    with serving(tmp_path, said=said) as service:
+        first, second = created(service), created(service)
+        service.worker.ends.put({"end": "raise"})
+        service.worker.ends.put(DONE)
+        assert service.wait_for(second, "done") == "done"
+        assert service.state(first) == "failed"
+        assert "place" not in service.ask("GET", f"/v1/runs/{first}").json["error"]
+        assert "Cannot allocate memory" in said[0]
+
+
 class TestAFullDisk:
     def test_of_an_upload_nothing_stays(self, service, monkeypatch):
         monkeypatch.setattr("recon.view.service.receiving._Writer.data", refuse)
