@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recon.choices import MaskOptions
-from recon.digests import file_content
 from recon.errors import InputError, why
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
@@ -96,16 +94,22 @@ def depths_of(scene: NerfstudioScene, source: CalibratedSource) -> Sequence[NDAr
     files = [by_name.get(name) for name in source.names]
     known = [scene.path.parent / file for file in files if file is not None]
     missing = [path for path in known if not path.is_file()]
+    if known and any(entry.get("lens") is not None for entry in scene.cameras.entries):
+        warn(f"'{scene.path}': its depth is of fisheye photos, and is not used with the pinhole ones made of them")
+        return None
     if missing:
         warn(f"'{scene.path}': {len(missing)} files of depth are missing, such as '{missing[0]}'; it is not used")
-    return None if missing or len(known) < len(files) or not known else DepthFiles(tuple(known))
+    return None if missing or len(known) < len(files) or not known else DepthFiles(known)
 
 
-@dataclass(frozen=True)
 class DepthFiles(Sequence[NDArray[np.float32]]):
-    """Depth of photos from files: 16-bit pictures or `.npy`, in thousandths of a unit; 0 where there is none."""
+    """Depth of photos from files: 16-bit pictures or `.npy`, in thousandths of a unit; NaN where there is none.
 
-    paths: tuple[Path, ...]
+    Read anew each time. What is made of it is kept by its values (`recon.digests`), so this is no dataclass of paths.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -124,9 +128,5 @@ class DepthFiles(Sequence[NDArray[np.float32]]):
             raise InputError(f"'{path}' cannot be read as depth: {why(error)}") from error
         if values.ndim != 2:
             raise InputError(f"'{path}' is no depth: it must have one channel, got shape {values.shape}")
-        depth = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-        return np.maximum(depth, 0) * np.float32(_DEPTH_UNIT)
-
-    def content(self) -> list[str]:
-        """Hashes of the files."""
-        return [file_content(path) for path in self.paths]
+        depth = values.astype(np.float32) * np.float32(_DEPTH_UNIT)
+        return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))

@@ -38,6 +38,7 @@ def _recognises(path: Path, names: tuple[str, ...], is_scene: Callable[[Any], bo
 
 def _open_nerfstudio(path: Path, options: SourceOptions) -> Source:
     from recon.sources.calibrated import CalibratedSource
+    from recon.sources.captures import points_of_depth
     from recon.sources.masked import with_masks
     from recon.sources.nerfstudio import read_nerfstudio
     from recon.sources.nerfstudio_photos import depths_of, photos_of_scene, points_of
@@ -47,7 +48,10 @@ def _open_nerfstudio(path: Path, options: SourceOptions) -> Source:
     photos = with_masks(photos_of_scene(scene, options.images), part_of(options, MaskOptions))
     put = put_cameras(photos, scene.cameras, options.strict, resize=True).source
     assert isinstance(put, CalibratedSource)
-    return put.with_scene(points_of(scene, put), depths_of(scene, put))
+    points, depths = points_of(scene, put), depths_of(scene, put)
+    if points is None and depths is not None and put.cameras.intrinsics is not None and put.cameras.distortion is None:
+        points = points_of_depth(depths, put.cameras)
+    return put.with_scene(points, depths)
 
 
 def _open_own(path: Path, options: SourceOptions) -> Source:

@@ -63,9 +63,9 @@ def read_views(
             )
     points = None if source.points is None else source.points.select_views(loaded.kept)
     views = views.with_cameras(chosen, points)
-    if source.depths is not None and chosen.distortion is None:  # else the depth is of what the lens bent
+    if source.depths is not None:
         depths = source.depths
-        views = replace(views, depths=fit_depths([depths[index] for index in loaded.kept], views))
+        views = replace(views, depths=fit_depths([depths[index] for index in loaded.kept], views, chosen))
     return LoadedViews(views, tuple(loaded.kept), tuple(loaded.dropped))
 
 

@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
 from recon.choices import SourceOptions
+from recon.digests import digest
 from recon.errors import InputError
 from recon.messages import ReconWarning
 from recon.sources.cameras_file import read_cameras
+from recon.sources.fitting import fit_photo
 from recon.sources.kinds import kind_of
 from recon.sources.open_source import open_source
+from recon.sources.views import read_views
 from recon.types.cameras import Cameras
 from tests.geometry.random_cameras import random_extrinsics
 from tests.seeds import numpy_random
@@ -172,9 +176,33 @@ class TestPhotos:
         depths = open_source(tmp_path).depths
         assert depths is not None
         np.testing.assert_allclose([depths[0], depths[1]], [metres] * 2)
+        points = open_source(tmp_path).points
+        assert points is not None
+        assert len(points.points) == len(metres.ravel()) * 2
+        before = digest(depths)
+        np.save(tmp_path / "1.npy", metres * 1001)
+        assert digest(open_source(tmp_path).depths) != before
         (tmp_path / "1.npy").write_bytes(b"nonsense")
         with pytest.raises(InputError, match=r"1\.npy' cannot be read as depth"):
             _ = depths[1]
+
+    def test_depth_of_photos_whose_lens_bends(self, tmp_path: Path) -> None:
+        """Each pixel's depth says in which direction it looks, so that one taken from elsewhere would tell."""
+        lens = {**SHARED, "k1": 0.2, "p1": 0.01}
+        known = np.array([[80.0, 0, 50], [0, 82, 30], [0, 0, 1]])
+        rays = cv2.undistortPoints(pixel_centres(SIZE).reshape(-1, 1, 2), known, np.array([0.2, 0, 0.01, 0]))[:, 0]
+        np.save(tmp_path / "0.npy", 1000 * (3 + rays[:, 0] + 0.5 * rays[:, 1]).reshape(SIZE[1], SIZE[0]))
+        write(tmp_path, lens, [{"depth_file_path": "0.npy"}])
+        views = read_views(open_source(tmp_path), lambda photo: fit_photo(photo, 98)).views
+        assert views.depths is not None
+        assert views.cameras.intrinsics is not None
+        size = views.pixels.shape[2], views.pixels.shape[1]
+        seen = pixel_centres(size).reshape(-1, 2)
+        straight = (seen - views.cameras.intrinsics[0, :2, 2]) / views.cameras.intrinsics[0, [0, 1], [0, 1]]
+        expected = (3 + straight[:, 0] + 0.5 * straight[:, 1]).reshape(size[::-1])
+        there = np.isfinite(views.depths[0])
+        assert there.mean() > 0.9
+        np.testing.assert_allclose(views.depths[0][there], expected[there], rtol=0.003)
 
     def test_without_a_camera_and_cameras_without_a_photo(self, tmp_path: Path) -> None:
         file = write(tmp_path, SHARED)
