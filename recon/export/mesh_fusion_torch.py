@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recon.geometry.cameras import invert_rigid, to_4x4
-from recon.geometry.mesh_colors_kernel import LEAST_COSINE, UNSEEN
+from recon.geometry.mesh_colors_kernel import AT_OUTLINE, LEAST_COSINE
 from recon.geometry.tsdf import depth_too_far, ray_steps, unpacked
 from recon.geometry.tsdf_kernel import BLOCK, NEAR, ONE_SURFACE, REACH, SHIFTS, SPHERE
 from recon.types import FloatArray
@@ -41,7 +41,7 @@ class TorchFusion:
         most: int,
     ) -> NDArray[np.int64] | None:
         """As `Integrator`."""
-        side, steps = BLOCK * voxel, ray_steps(voxel, truncation)
+        scale, steps = 1 / (BLOCK * voxel), ray_steps(voxel, truncation)
         camera_to_world = invert_rigid(world_to_camera)
         pixel_to_ray = camera_to_world[:, :3, :3] @ np.linalg.inv(intrinsics)
         rows, columns = self._pixels(depth.shape[1:])
@@ -54,9 +54,9 @@ class TorchFusion:
             band = truncation / (rays[0] * rays[0] + rays[1] * rays[1] + rays[2] * rays[2]).sqrt()
             found = [keys]
             for step in range(steps):
-                at = z - band + 2 * band * step / (steps - 1)
-                centre = camera_to_world[view, :3, 3].tolist()
-                places = [torch.floor((c + at * ray) / side).long() for c, ray in zip(centre, rays, strict=True)]
+                at = z + band * (2.0 * step / (steps - 1) - 1)
+                centre = (camera_to_world[view, :3, 3] * scale).tolist()
+                places = [torch.floor(c + at * (ray * scale)).long() for c, ray in zip(centre, rays, strict=True)]
                 if any(len(at) and int(place.abs().max()) >= REACH - 1 for place in places):
                     raise depth_too_far(voxel)
                 x, y, z_place = (place + REACH << shift for place, shift in zip(places, SHIFTS, strict=True))
@@ -112,10 +112,11 @@ class TorchFusion:
         for first in range(0, len(points), _POINTS):
             batch = slice(first, first + _POINTS)
             here, upright = self._tensor(points[batch]).double(), self._tensor(normals[batch]).double()
-            total = torch.zeros((len(here), 4), dtype=torch.float64, device=self.device)
+            total = torch.zeros((2, len(here), 4), dtype=torch.float64, device=self.device)
             for image, map_, projection, centre in zip(photos, maps, projections, centres, strict=True):
                 _add_colors(total, here, upright, image, map_, projection, centre, tolerance)
-            mean = torch.where(total[:, 3:] > 0, total[:, :3] / total[:, 3:] + 0.5, 128)
+            chosen = torch.where(total[1, :, 3:] > 0, total[1], total[0])
+            mean = torch.where(chosen[:, 3:] > 0, chosen[:, :3] / chosen[:, 3:] + 0.5, 128)
             colors[batch] = mean.to(torch.uint8).cpu().numpy()
         return colors
 
@@ -167,13 +168,11 @@ def _of_view(
     closeness = image[v.long(), u.long()]
     seen &= closeness != 0
     scale = float(np.float32(1 / truncation))
-    distance = (1 / closeness - away) * scale
-    weight = torch.ones_like(distance)
-    if smooth:
-        weight = inverse * inverse
-        between = (1 / _between_pixels(image, u, v, closeness) - away) * scale
-        distance = torch.where(distance.abs() < NEAR, between, distance)
-    seen &= distance >= -1
+    weight = inverse * inverse if smooth else torch.ones_like(inverse)
+    ahead, reach = 1 - closeness * away, closeness * float(np.float32(NEAR * truncation))
+    between = _between_pixels(image, u, v, closeness) if smooth else closeness
+    distance = torch.where(ahead < reach, (1 / between - away) * scale, 1)
+    seen &= (ahead > -reach) & (distance >= -1)
     return torch.where(seen, weight * distance.clamp(max=1), 0), torch.where(seen, weight, 0)
 
 
@@ -205,11 +204,12 @@ def _add_colors(
     centre: NDArray[np.float64],
     tolerance: float,
 ) -> None:
-    """Add to `total` (P, 4) the weighted colours that a view shows, and its weight."""
+    """Add to `total` (2, P, 4) the weighted colours that a view shows, and its weight: to the first of points that it
+    does not see, to the second of those that it sees."""
     height, width = depth.shape
     x, y, z = points.unbind(dim=1)
     u, v, away = (p[0] * x + p[1] * y + p[2] * z + p[3] for p in projection.tolist())
-    u, v = u / away, v / away
+    u, v = u * (1 / away), v * (1 / away)
     inside = ((away > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)).nonzero()[:, 0]
     if not len(inside):
         return
@@ -224,7 +224,7 @@ def _add_colors(
     towards = torch.from_numpy(centre).to(points.device) - points[inside]
     squares = (towards * towards).sum(dim=1)
     cosine = ((normals[inside] * towards).sum(dim=1) / squares.sqrt()).clamp(min=LEAST_COSINE)
-    weight = torch.where(seen, torch.where(near, 1.0, 1e-3) * cosine * cosine / squares, UNSEEN)
+    weight = torch.where(seen, torch.where(near, 1.0, AT_OUTLINE) * cosine * cosine / squares, 1.0)
     left, top = (u - 0.5).clamp(0, width - 1), (v - 0.5).clamp(0, height - 1)
     i, j = left.long().clamp(max=max(width - 2, 0)), top.long().clamp(max=max(height - 2, 0))
     right, down = (left - i)[:, None], (top - j)[:, None]
@@ -232,5 +232,5 @@ def _add_colors(
     above = (1 - right) * image[j, i].double() + right * image[j, next_i].double()
     below = (1 - right) * image[next_j, i].double() + right * image[next_j, next_i].double()
     color = (1 - down) * above + down * below
-    total[inside, :3] += weight[:, None] * color
-    total[inside, 3] += weight
+    total[seen.long(), inside, :3] += weight[:, None] * color
+    total[seen.long(), inside, 3] += weight

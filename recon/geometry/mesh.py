@@ -71,11 +71,9 @@ def without_small_parts(mesh: Mesh, least_faces: int) -> Mesh:
 
 def vertex_normals(mesh: Mesh) -> NDArray[np.float32]:
     """(V, 3) unit normals: means of the triangles' around, weighted by area; 0 where they cancel out."""
-    corners = mesh.vertices[mesh.faces]  # (F, 3, 3)
-    of_faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    from recon.geometry.mesh_kernel import add_face_normals
+
     normals = np.zeros((len(mesh.vertices), 3), np.float64)
-    for axis in range(3):
-        weights = np.repeat(of_faces[:, axis], 3)
-        normals[:, axis] = np.bincount(mesh.faces.ravel(), weights=weights, minlength=len(normals))
+    add_face_normals(mesh.vertices, mesh.faces, normals)
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     return (normals / np.where(lengths > 0, lengths, 1)).astype(np.float32)

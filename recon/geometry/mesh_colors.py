@@ -44,15 +44,26 @@ def colors_from_photos(
     projections = np.ascontiguousarray(np.asarray(intrinsics, np.float64) @ to_camera[:, :3])
     centres = np.ascontiguousarray(invert_rigid(to_camera)[:, :3, 3])
     colors = np.empty((len(points), 3), np.uint8)
+    least, most = depth_around(depth)
+    images = np.ascontiguousarray(images)
     starts = range(0, len(points), _BATCH)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(
             pool.map(
                 lambda first: blend(
-                    first, min(first + _BATCH, len(points)), points, normals, np.ascontiguousarray(images), depth,
+                    first, min(first + _BATCH, len(points)), points, normals, images, depth, least, most,
                     projections, centres, tolerance, colors,
                 ),
                 starts,
             )
         )  # fmt: skip
     return colors
+
+
+def depth_around(depth: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Least and largest depth (N, H, W) of each pixel and those around it."""
+    import cv2
+
+    square = np.ones((3, 3), np.uint8)
+    least, most = (np.stack([work(one, square) for one in depth]) for work in (cv2.erode, cv2.dilate))
+    return np.asarray(least, np.float32), np.asarray(most, np.float32)

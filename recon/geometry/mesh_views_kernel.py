@@ -48,7 +48,7 @@ def score_views(
         ax, ay, az = points[1, 0] - points[0, 0], points[1, 1] - points[0, 1], points[1, 2] - points[0, 2]
         bx, by, bz = points[2, 0] - points[0, 0], points[2, 1] - points[0, 1], points[2, 2] - points[0, 2]
         nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-        length = (nx * nx + ny * ny + nz * nz) ** 0.5
+        length = np.sqrt(nx * nx + ny * ny + nz * nz)
         if length == 0:
             continue
         for view in range(count):
@@ -58,7 +58,7 @@ def score_views(
                 centres[view, 2] - points[3, 2],
             )
             squares = tx * tx + ty * ty + tz * tz
-            cosine = (nx * tx + ny * ty + nz * tz) / (length * squares**0.5)
+            cosine = (nx * tx + ny * ty + nz * tz) / (length * np.sqrt(squares))
             if cosine < _LEAST_COSINE:
                 continue
             p = projections[view]

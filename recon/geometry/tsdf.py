@@ -33,7 +33,7 @@ _UNKNOWN_MEMORY = 4 * 2**30
 _REACH = 2**20
 _SHIFTS = (42, 21, 0)
 """As of `recon.geometry.tsdf_kernel`, which is imported when it is first needed."""
-_FIRST_TABLE = 2**16
+_FIRST_TABLE = 2**14
 _BATCH = 256
 """Blocks that a thread works on at a time."""
 
@@ -107,7 +107,7 @@ class CpuIntegrator:
         most: int,
     ) -> NDArray[np.int64] | None:
         """As `Integrator`."""
-        return blocks_near_surface(depth, intrinsics, world_to_camera, voxel, truncation, most)
+        return blocks_near_surface(depth, intrinsics, world_to_camera, voxel, truncation, most, self.threads)
 
     def mean_distance(
         self,
@@ -211,37 +211,54 @@ def blocks_near_surface(
     voxel: float,
     truncation: float,
     most: int,
+    threads: int | None = None,
 ) -> NDArray[np.int64] | None:
     """(B, 3) sorted integer coordinates of the blocks within the truncation, along the view ray, of any depth.
 
     None where there are more than `most`. Raises InputError for depth too far away for such voxels.
     """
-    from recon.geometry.tsdf_kernel import FULL, TOO_FAR, insert_blocks, rehash
-
-    side = BLOCK * voxel
-    steps = ray_steps(voxel, truncation)
-    table, count = np.full(_FIRST_TABLE, -1, np.int64), 0
     camera_to_world = invert_rigid(world_to_camera)
     pixel_to_ray = camera_to_world[:, :3, :3] @ np.linalg.inv(intrinsics)
-    for view in range(len(depth)):
-        while True:
-            found = insert_blocks(
-                depth[view], pixel_to_ray[view], camera_to_world[view, :3, 3], side, truncation, steps, table, count
-            )
-            if found == TOO_FAR:
-                raise depth_too_far(voxel)
-            if found != FULL:
-                count = int(found)
-                break
-            keys = table[table >= 0]
-            count = len(keys)
-            if count > most:
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        found = pool.map(
+            lambda view: _keys_of_view(
+                depth[view], pixel_to_ray[view], camera_to_world[view, :3, 3], voxel, truncation, most
+            ),
+            range(len(depth)),
+        )
+        keys = np.empty(0, np.int64)
+        for of_view in found:
+            keys = np.union1d(keys, of_view)
+            if len(keys) > most:
+                pool.shutdown(cancel_futures=True)
                 return None
-            table = np.full(4 * len(table), -1, np.int64)
-            rehash(keys, table)
-        if count > most:
-            return None
-    return unpacked(np.sort(table[table >= 0]))
+    return unpacked(keys)
+
+
+def _keys_of_view(
+    depth: NDArray[np.float32],
+    pixel_to_ray: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    voxel: float,
+    truncation: float,
+    most: int,
+) -> NDArray[np.int64]:
+    """Numbers of the blocks near the depth (H, W) of one view; of more than `most` perhaps not all."""
+    from recon.geometry.tsdf_kernel import FULL, TOO_FAR, insert_blocks, rehash
+
+    table, count = np.full(_FIRST_TABLE, -1, np.int64), 0
+    while True:
+        found = insert_blocks(
+            depth, pixel_to_ray, centre, BLOCK * voxel, truncation, ray_steps(voxel, truncation), table, count
+        )
+        if found == TOO_FAR:
+            raise depth_too_far(voxel)
+        keys = table[table >= 0]
+        count = len(keys)
+        if found != FULL or count > most:
+            return keys
+        table = np.full(4 * len(table), -1, np.int64)
+        rehash(keys, table)
 
 
 def ray_steps(voxel: float, truncation: float) -> int:

@@ -19,7 +19,7 @@ FULL, TOO_FAR = -1, -2
 """Answers of `insert_blocks` instead of a count."""
 SPHERE = 0.8661
 """Radius of the sphere around a block, in its sides."""
-NEAR = 1.5
+NEAR = 1.1
 """Truncations from the surface from which on depth need not be interpolated."""
 ONE_SURFACE = 1.1
 """Ratio of depths within four pixels up to which they are interpolated."""
@@ -53,6 +53,11 @@ def insert_blocks(
     """
     height, width = depth.shape
     mask = len(table) - 1
+    scale = 1 / side  # in sides of blocks from here on
+    centre_x, centre_y, centre_z = centre[0] * scale, centre[1] * scale, centre[2] * scale
+    shares = np.empty(steps)
+    for step in range(steps):
+        shares[step] = 2.0 * step / (steps - 1) - 1
     last = np.full(steps, -1, np.int64)  # of each step: neighbouring pixels mostly meet the same blocks
     for y in range(height):
         for x in range(width):
@@ -63,12 +68,13 @@ def insert_blocks(
             ray_x = pixel_to_ray[0, 0] * u + pixel_to_ray[0, 1] * v + pixel_to_ray[0, 2]
             ray_y = pixel_to_ray[1, 0] * u + pixel_to_ray[1, 1] * v + pixel_to_ray[1, 2]
             ray_z = pixel_to_ray[2, 0] * u + pixel_to_ray[2, 1] * v + pixel_to_ray[2, 2]
-            band = truncation / (ray_x * ray_x + ray_y * ray_y + ray_z * ray_z) ** 0.5
+            band = truncation / np.sqrt(ray_x * ray_x + ray_y * ray_y + ray_z * ray_z)
+            ray_x, ray_y, ray_z = ray_x * scale, ray_y * scale, ray_z * scale
             for step in range(steps):
-                at = z - band + 2 * band * step / (steps - 1)
-                i = int(np.floor((centre[0] + at * ray_x) / side))
-                j = int(np.floor((centre[1] + at * ray_y) / side))
-                k = int(np.floor((centre[2] + at * ray_z) / side))
+                at = z + band * shares[step]
+                i = int(np.floor(centre_x + at * ray_x))
+                j = int(np.floor(centre_y + at * ray_y))
+                k = int(np.floor(centre_z + at * ray_z))
                 if max(abs(i), abs(j), abs(k)) >= REACH - 1:
                     return TOO_FAR
                 key = (
@@ -140,7 +146,10 @@ def integrate(
     radius = BLOCK * voxel * SPHERE
     total = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
     weights = np.empty((BLOCK, BLOCK, BLOCK), np.float32)
-    inverse_truncation = np.float32(1 / truncation)
+    columns, rows = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    depths, inverses = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    zero, one, right, bottom = np.float32(0), np.float32(1), np.float32(width), np.float32(height)
+    inverse_truncation, near_reach = np.float32(1 / truncation), np.float32(NEAR * truncation)
     for block in range(first, last):
         total[:] = 0
         weights[:] = 0
@@ -162,9 +171,9 @@ def integrate(
                 size = width if axis == 0 else height
                 a, b, c = p[axis, 0], p[axis, 1], p[axis, 2]
                 at = a * x + b * y + c * z + p[axis, 3]
-                outside |= at < -radius * (a * a + b * b + c * c) ** 0.5
+                outside |= at < -radius * np.sqrt(a * a + b * b + c * c)
                 a, b, c = a - size * p[2, 0], b - size * p[2, 1], c - size * p[2, 2]
-                outside |= at - size * away > radius * (a * a + b * b + c * c) ** 0.5
+                outside |= at - size * away > radius * np.sqrt(a * a + b * b + c * c)
             if outside:
                 continue
             image = inverse_depth[view]
@@ -181,29 +190,33 @@ def integrate(
                     start_u = np.float32(p[0, 0] * x + p[0, 1] * y + p[0, 2] * z + p[0, 3])
                     start_v = np.float32(p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3])
                     start_z = np.float32(p[2, 0] * x + p[2, 1] * y + p[2, 2] * z + p[2, 3])
-                    for k in range(BLOCK):
+                    for k in range(BLOCK):  # without branches: for all eight at once
                         steps = np.float32(k)
-                        distance_away = start_z + steps * step_z
-                        if distance_away <= 0:
-                            continue
-                        inverse = np.float32(1) / distance_away
-                        u = (start_u + steps * step_u) * inverse
-                        v = (start_v + steps * step_v) * inverse
-                        if not (0 <= u < width and 0 <= v < height):
+                        depths[k] = start_z + steps * step_z
+                        inverse = one / depths[k]
+                        inverses[k] = inverse
+                        columns[k] = (start_u + steps * step_u) * inverse
+                        rows[k] = (start_v + steps * step_v) * inverse
+                    for k in range(BLOCK):
+                        u, v, distance_away = columns[k], rows[k], depths[k]
+                        if not (distance_away > 0 and zero <= u < right and zero <= v < bottom):
                             continue
                         closeness = image[np.uint32(v), np.uint32(u)]  # unsigned: no test for negative indices
                         if closeness == 0:
                             continue
-                        distance = (np.float32(1) / closeness - distance_away) * inverse_truncation
-                        weight = np.float32(1)
-                        if smooth:
-                            weight = inverse * inverse
-                            if abs(distance) < np.float32(NEAR):
+                        weight = inverses[k] * inverses[k] if smooth else one
+                        # Times the inverse depth: what is far from the surface needs no division.
+                        ahead, reach = one - closeness * distance_away, closeness * near_reach
+                        distance = one
+                        if ahead < reach:
+                            if ahead <= -reach:
+                                continue
+                            if smooth:
                                 closeness = _between_pixels(image, u, v)
-                                distance = (np.float32(1) / closeness - distance_away) * inverse_truncation
-                        if distance < -1:
-                            continue
-                        total[i, j, k] += weight * min(np.float32(1), distance)
+                            distance = (one / closeness - distance_away) * inverse_truncation
+                            if distance < -one:
+                                continue
+                        total[i, j, k] += weight * min(one, distance)
                         weights[i, j, k] += weight
         for i in range(BLOCK):
             for j in range(BLOCK):
