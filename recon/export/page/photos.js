@@ -42,7 +42,7 @@ export class Photos {
     gl.bindVertexArray(null);
     this.highlighted = new Set();
     this.resize(1);
-    this.urls.forEach((urls, i) => urls.photo && this.load(urls.photo, i));
+    this.isLoading = false;
   }
 
   async load(url, i) {
@@ -80,7 +80,13 @@ export class Photos {
   }
 
   /** All frusta and their photos, but for one that the camera is inside of. */
-  draw(shot) { this.drawViews(shot, this.views.map((_, i) => i), true); }
+  draw(shot) {
+    if (!this.isLoading) { // when they are first shown: many may never be
+      this.isLoading = true;
+      this.urls.forEach((urls, i) => urls.photo && this.load(urls.photo, i));
+    }
+    this.drawViews(shot, this.views.map((_, i) => i), true);
+  }
 
   drawHighlighted(shot) { if (this.highlighted.size) this.drawViews(shot, [...this.highlighted], false); }
 
