@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.export.gs_ply import GS_PLY, GS_PLY_PATH
 from recon.export.npz import MINI_NPZ, MINI_NPZ_PATH, NPZ, NPZ_PATH, checked_arrays, read_npz
-from recon.run.record import DONE, listed_files, read_record, record_of_files, run_folder, state_of
-from recon.types import FEATURE_PREFIX, FloatArray, Gaussians, usable_pixels
+from recon.run.load import load_kept
+from recon.run.record import DONE, FILE_NAME, listed_files, read_record, record_of_files, run_folder, state_of
+from recon.types import FEATURE_PREFIX, FloatArray, Gaussians, Prediction, usable_pixels
 
 _FILES = {NPZ.name: NPZ_PATH, MINI_NPZ.name: MINI_NPZ_PATH}
 """By format, the one that holds more first."""
@@ -57,11 +58,16 @@ class Result:
 def read_result(path: str | Path) -> Result:
     """A run's result, from its folder or from its `results.npz`; files of the reference package load as well.
 
+    A folder without such a file gives what its run keeps to go on from.
+
     Raises:
         InputError: nothing there, a damaged file, or arrays that do not fit together.
     """
     given = Path(path).expanduser()
     file = _file_of_run(given) if given.is_dir() else given
+    arrays = None
+    if file is None and given.is_dir() and (kept := load_kept(given)) is not None:
+        file, arrays = given / FILE_NAME, _arrays_of(kept)
     if file is None or not file.is_file():
         if not given.is_dir():
             raise InputError(f"no such result: {given}; run with --export mini_npz")
@@ -70,16 +76,24 @@ def read_result(path: str | Path) -> Result:
         if record is not None and state_of(record) != DONE:
             raise InputError(f"{where} of its last run, which is not complete ({state_of(record)}): run it again")
         raise InputError(f"{where}; run with --export mini_npz")
-    arrays = _load(file)
+    arrays = _load(file) if arrays is None else arrays
     folder = run_folder(file)
     record = record_of_files(folder) or {}
-    if record and state_of(record) != DONE and not _lists(record, folder, file):
+    if record and state_of(record) != DONE and file.name != FILE_NAME and not _lists(record, folder, file):
         record = {}  # of another result
     images = [image for image in record.get("images", []) if isinstance(image, dict)]
     try:
         return _result(file, arrays, images, record, folder)
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{file}: not a consistent result: {error}") from error
+
+
+def _arrays_of(kept: Prediction) -> dict[str, NDArray[Any]]:
+    """As `results.npz` has them."""
+    names = ("depth", "conf", "sky", "mask", "extrinsics", "intrinsics", "original_sizes", "processed_to_original")
+    arrays = {name: value for name in names if (value := getattr(kept, name)) is not None}
+    named = {"image_names": np.array(kept.image_names)} if kept.image_names else {}
+    return {**arrays, **named, "units": np.array(kept.units)}
 
 
 def _file_of_run(folder: Path) -> Path | None:

@@ -102,6 +102,11 @@ def _from_file(file: Path, record: Mapping[str, Any] | None) -> Prediction:
     return _from_mini(file, record)
 
 
+def load_kept(folder: Path) -> Prediction | None:
+    """What the last run into `folder` keeps to go on from, without photos or splats; None where it keeps nothing."""
+    return _kept(folder, record_of_files(folder))
+
+
 def _kept(folder: Path, record: Mapping[str, Any] | None) -> Prediction | None:
     """The depth that the run of the record keeps to go on from; None where there is none, or one of another result."""
     if record is None or "result" not in record:

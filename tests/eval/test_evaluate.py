@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recon.choices import InferenceOptions
 from recon.cli.comparison import print_comparison, table_rows
 from recon.errors import InputError
 from recon.eval.eval_options import EvalOptions
@@ -22,6 +23,7 @@ from recon.eval.truth import DepthFile, GroundTruth
 from recon.export.exporter import Exported
 from recon.geometry.similarity import Similarity
 from recon.messages import ReconWarning
+from recon.run.pipeline import reconstruct
 from recon.run.record import add_exports, read_record
 from recon.splats.ply import write_ply
 from recon.splats.rendering import Rendering
@@ -39,6 +41,7 @@ from tests.eval.layout_folders import (
     write_run,
     write_wall,
 )
+from tests.fake_network import fake_model, save_photos
 from tests.geometry.random_cameras import random_rotations
 from tests.seeds import numpy_random
 
@@ -552,3 +555,26 @@ def test_the_wall_is_what_the_depth_says() -> None:
     depth = np.stack([depth_map(camera, INTRINSICS, 80, 60) for camera in cameras()])
     points = unproject_depth(depth, np.tile(INTRINSICS, (4, 1, 1)), cameras())
     np.testing.assert_allclose(points @ NORMAL, OFFSET, atol=1e-4)
+
+
+def test_a_run_without_an_npz_is_evaluated_by_what_it_keeps(tmp_path: Path) -> None:
+    save_photos(tmp_path / "photos", 2)
+    options = InferenceOptions(process_res=70)
+    out, formats = tmp_path / "out", ("npz", "ply")
+    found = []
+    for name in formats:
+        reconstruct(
+            fake_model(),
+            tmp_path / "photos",
+            options=options,
+            export_dir=out / name,
+            export_format=name,
+            settings={"inputs": [str(tmp_path / "photos")]},
+            reuse=True,
+        )
+        found.append(read_result(out / name))
+    of_file, of_store = found
+    for name in ("depth", "valid", "conf", "extrinsics", "intrinsics", "original_sizes", "processed_to_original"):
+        np.testing.assert_array_equal(getattr(of_store, name), getattr(of_file, name), err_msg=name)
+    assert (of_store.units, of_store.image_names) == (of_file.units, of_file.image_names)
+    assert of_store.cameras_from == of_file.cameras_from
