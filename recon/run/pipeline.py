@@ -215,7 +215,9 @@ def reconstruct(
                 "cleaning": cleaning.entry,
                 "optimised": None if optimised is None else {"start": plan.started_from, **optimised.entry},
                 "not_optimised": plan.not_optimised,
-                "dropped_images": [{"name": name, "reason": reason} for name, reason in depth.dropped],
+                "dropped_images": [
+                    {"name": name, "reason": reason} for name, reason in (*plan.source.left_out, *depth.dropped)
+                ],
             }
             so_far = record.so_far(**entries, warnings=_unique(estimator.warnings, said, of_opening, warnings))
             exported = write_exports(replace(with_photos, run=so_far), result, plan, plan.folder, stages, record, reuse)

@@ -102,6 +102,11 @@ class AdaptedPhotos:
         """As of the photos."""
         return self.photos.folders
 
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """As of the photos."""
+        return self.photos.left_out
+
     def content(self, index: int) -> str:
         """Of the photo, and of what is done to it."""
         content = self.photos.content(index)

@@ -30,6 +30,8 @@ class CalibratedSource:
     """Of the scene, in the frame of the cameras; observed by the M views."""
     depths: Sequence[NDArray[Any]] | None = None
     """Measured depth of each of the M photos, in the scale of the cameras; that of `photos` has another."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """As `recon.sources.source.Source.left_out`."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,4 +73,5 @@ class CalibratedSource:
             self.cameras[np.asarray(indices, np.intp)],
             None if self.points is None else self.points.select_views(indices),
             None if self.depths is None else [self.depths[index] for index in indices],
+            self.left_out,
         )

@@ -54,6 +54,7 @@ class ImageSource:
     cameras: None = None
     points: None = None
     depths: None = None
+    left_out: tuple[()] = ()
     _pillow: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Two threads must not decode the same lazily opened Pillow image."""
 

@@ -66,6 +66,11 @@ class MaskedSource:
         assert given is not None
         return (*self.photos.folders, given if given.is_dir() else given.parent)
 
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """As of the photos."""
+        return self.photos.left_out
+
     def content(self, index: int) -> str:
         """Hash of the photo's and of its mask's file."""
         return digest(self.photos.content(index), self.masks.content(index))

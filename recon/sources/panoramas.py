@@ -67,6 +67,11 @@ class PanoramaSource:
         """As of the panoramas."""
         return self._panoramas.folders
 
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """As of the panoramas."""
+        return self._panoramas.left_out
+
     def content(self, index: int) -> str:
         """Hash of the panorama and of the direction."""
         return digest(self._panoramas.content(index // VIEWS), index % VIEWS, VIEWS, FIELD_OF_VIEW)

@@ -67,7 +67,8 @@ def put_cameras(photos: Source, file: CamerasFile, strict: bool, resize: bool = 
     points = None if file.points is None else file.points.select_views(entries)
     if points is not None and points.pixels is not None:
         points = replace(points, pixels=_on_photos(points.pixels, stated, cameras.sizes, lenses))
-    return PutCameras(CalibratedSource(source, tuple(chosen), cameras, points), dropped)
+    left_out = (*photos.left_out, *dropped)
+    return PutCameras(CalibratedSource(source, tuple(chosen), cameras, points, left_out=left_out), dropped)
 
 
 def _on_photos(

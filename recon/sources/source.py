@@ -46,6 +46,10 @@ class Source(Protocol):
     def folders(self) -> tuple[Path, ...]:
         """Where photos were looked for, or lie: no place for results."""
 
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Of each photo that was there and is none of the N, its name and why; those that nobody asked for are not."""
+
     def content(self, index: int) -> str:
         """Hash of what photo number `index` is decoded from, which need not be decoded for it; several may be asked
         for at once, in threads. One that cannot be read has one too."""

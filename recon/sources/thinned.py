@@ -79,6 +79,11 @@ class ThinnedSource:
         """As of the other source."""
         return self.photos.folders
 
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """As of the other source."""
+        return self.photos.left_out
+
     def content(self, index: int) -> str:
         """As of the other source."""
         return self.photos.content(self.chosen[index])

@@ -71,6 +71,7 @@ class VideoSource:
     cameras = None
     points = None
     depths = None
+    left_out = ()
 
     def __init__(
         self, path: Path, options: SourceOptions, spool: FrameSpool | None = None, upright: bool = True
