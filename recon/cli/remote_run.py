@@ -77,11 +77,15 @@ def _asked(settings: Options) -> _Asked:
             continue
         if one.local:
             raise InputError(f"{one.name} is chosen by whoever runs the server: leave it out")
-        place = _place(one, value)
-        if place is None:
-            values[one.name] = value
-        else:
-            files += _files_of_option(one.name, place)
+        several = isinstance(value, tuple)
+        places = [(each, _place(one, each)) for each in (value if several else (value,))]
+        named = [place for _, place in places if place is not None]
+        if len(named) > 1:
+            raise InputError(f"{one.name}: one file or folder can be sent to a server, not {len(named)}")
+        words = [each for each, place in places if place is None]
+        if words:
+            values[one.name] = words if several else words[0]
+        files += [file for place in named for file in _files_of_option(one.name, place)]
     return _Asked(values, preset, [*_inputs(settings.inputs), *files])  # type: ignore[attr-defined]
 
 

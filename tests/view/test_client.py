@@ -44,6 +44,9 @@ def test_splats_are_trained_here(photos, capsys):
     assert "train-splats" in capsys.readouterr().err
 
 
+PRIOR = ["--depth-prior", "points", "--num-max-points", "9"]
+
+
 def ended(service, end, result):
     """Do the next job."""
     folder = service.worker.begun.get(timeout=20)
@@ -59,7 +62,7 @@ def test_files_and_settings_arrive_and_what_leads_out_is_not_fetched(photos, tmp
         doing = threading.Thread(target=ended, args=(service, {**DONE, "files": files}, {"run.json": "{}"}))
         doing.start()
         command = ["run", "photos", "--server", f"127.0.0.1:{service.port}", "--config", "quick", "--limit", "2"]
-        assert main([*command, "--cameras", "cameras.json", "--num-max-points", "9"]) == 2
+        assert main([*command, "--cameras", "cameras.json", "--depth-prior", "photos", *PRIOR]) == 2
         doing.join()
         assert "evil.txt" in capsys.readouterr().err
         assert not (photos.parent / "outputs").exists()
@@ -68,6 +71,7 @@ def test_files_and_settings_arrive_and_what_leads_out_is_not_fetched(photos, tmp
         assert [file["path"] for file in run["inputs"]] == ["0.png", "1.png"]
         assert (run["name"], run["preset"]) == ("photos", "quick")
         expected = {"model": "da3-small", "process_res": 336, "num_max_points": 9, "limit": 2}
+        expected["depth_prior"] = ["given/depth_prior", "points"]
         expected |= {"cameras": "given/cameras/cameras.json", "export": "mini_npz-glb-depth_vis-html"}
         assert run["settings"] == expected
 

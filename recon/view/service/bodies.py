@@ -42,7 +42,7 @@ def settings_schema() -> Schema:
     properties = {
         name: option_schema(one) for name, one in client_options().items() if not takes_files(one) or one.may_be_path
     }
-    properties["model"] = {**properties["model"], "enum": list(model_names())}
+    properties["model"] = {**properties["model"], "examples": list(model_names())}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

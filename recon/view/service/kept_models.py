@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from recon.choices import EstimatorOptions, RunOptions
+from recon.choices import NETWORK, ONNX_FILE, EstimatorOptions, RunOptions
 from recon.estimate.choice import Choice, Tell, choose
 from recon.estimate.estimator import Estimator
 from recon.options import part_of
@@ -26,6 +26,8 @@ class KeptModels:
         """What makes the depth, loaded or not. Errors as of `recon.estimate.choice.choose`."""
         options = replace(part_of(settings, EstimatorOptions), **self._of_server)
         chosen = choose(options)
+        if not chosen.profile.parts & {NETWORK, ONNX_FILE}:
+            return chosen  # there is nothing to load
         key = replace(options, model=chosen.model)
         return replace(chosen, open=lambda tell: self._opened(key, chosen, tell))
 

@@ -61,11 +61,19 @@ def test_from_upload_to_file_to_deletion(service):
 
 
 def test_files_for_options_go_where_the_run_finds_them(service):
-    files = [*PHOTO, ("cameras", "cameras.json", b"{}"), ("masks", "m/a.png", b"1")]
-    assert service.form("/v1/runs", files, {"settings": json.dumps({"limit": 3})}).status == 201
+    files = [*PHOTO, ("cameras", "cameras.json", b"{}"), ("masks", "m/a.png", b"1"), ("depth_prior", "d/a.png", b"1")]
+    files.append(("render_cameras", "path.json", b"{}"))
+    fields = {
+        "settings": json.dumps({"limit": 3, "depth_prior": ["points"]}),
+        "model": "auto+mvs",
+        "export": "gs_video",
+    }
+    assert service.form("/v1/runs", files, fields).status == 201
     folder = service.worker.begun.get(timeout=5)
     assert service.worker.settings["cameras"] == "given/cameras/cameras.json"
     assert service.worker.settings["masks"] == "given/masks"
+    assert service.worker.settings["depth_prior"] == ["given/depth_prior", "points"]
+    assert service.worker.settings["render_cameras"] == "given/render_cameras/path.json"
     assert service.worker.settings["limit"] == 3
     assert (folder / "given/masks/m/a.png").read_bytes() == b"1"
 
@@ -99,6 +107,10 @@ def test_files_uploaded_before(service):
         ({"masks": "/etc"}, "masks"),
         ({"cameras": "../../job.json"}, "cameras"),
         ({"cameras": "~/x"}, "cameras"),
+        ({"cameras": ".."}, "cameras"),
+        ({"depth_prior": "/etc"}, "depth_prior"),
+        ({"settings": '{"depth_prior": ["points", "/etc"]}'}, "depth_prior"),
+        ({"model": "mvs+da9"}, "da9"),
         ({"export": "exe"}, "exe"),
         ({"export": "gs_video", "export_kwargs": "gs_video.render_cameras=/etc/passwd"}, "names a file"),
         ({"preset": "../quick"}, "preset"),

@@ -27,6 +27,7 @@ export function settingsForm(place, properties, changed) {
     help.id = `help-${name}`;
     help.textContent = own.description;
     row.append(label, input);
+    if (own.examples) row.append(suggestions(input, own.examples));
     const word = takesFiles && own !== schema ? wordInput(name, changed) : null;
     if (word) row.append(word);
     row.append(help);
@@ -108,6 +109,15 @@ function control(schema, takesFiles) {
   }
   input.placeholder = initial === null || initial?.length === 0 ? "" : String(initial);
   return input;
+}
+
+/** What else could be written there, for the browser to offer. */
+function suggestions(input, examples) {
+  const list = document.createElement("datalist");
+  list.id = `${input.id}-list`;
+  input.setAttribute("list", list.id);
+  list.append(...examples.map((example) => new Option(example, example)));
+  return list;
 }
 
 /** Beside files: an option may be a word or numbers, too. */
