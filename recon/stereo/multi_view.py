@@ -19,8 +19,9 @@ from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
 from recon.progress import TellPart
+from recon.stereo.bridging import bridge
 from recon.stereo.coarse_to_fine import match_view
-from recon.stereo.consistency import agreement, extend, remove_speckles
+from recon.stereo.consistency import Agreement, agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
 from recon.stereo.images import warp_back, warp_between
@@ -35,6 +36,8 @@ __all__ = ["StereoDepth", "StereoOptions", "multi_view_depth"]
 
 _SMALLEST_SIDE = 16
 """Pixels: below, the windows do not fit."""
+_SPANNED_QUALITY = 0.3
+"""What stands for correlation and uniqueness in the confidence of an area that a plane bridges."""
 _DIFFERENT_PLACES = 1e-9
 """Distance between cameras, relative to their distance from the origin or to one, that is more than rounding."""
 
@@ -101,23 +104,25 @@ def multi_view_depth(
                 inverse_depth[own], conf[own] = matched.inverse_depth, matched.quality
                 slopes[view][:, *own[1:]] = matched.slopes
             tell("depth", view + 1, count)
-        depth = np.zeros((count, height, width), np.float32)
-        filled = np.zeros((count, height, width), bool)
+        kept = np.zeros((count, height, width), np.float32)
         for view, plan in enumerate(plans):
             own = photos.own(view)
-            kept = np.zeros(depth[own].shape, np.float32)
             if plan is not None:
-                kept, agreeing = _confirmed(view, photos, inverse_depth, slopes, cameras, plan, options, pool)
+                kept[own], agreeing = _confirmed(view, photos, inverse_depth, slopes, cameras, plan, options, pool)
                 conf[own] *= agreeing
-            conf[own] = np.where(kept > 0, 1 + conf[own], 1)
-            if options.fill:
-                whole = fill(kept, images[own])
-                whole = whole if photos.masks is None else whole * photos.masks[own]
-                filled[own] = (whole > 0) & (kept == 0)
-                kept = whole
-            np.divide(1, kept, out=depth[own], where=kept > 0)
+            conf[own] = np.where(kept[own] > 0, 1 + conf[own], 1)
             tell("agreement", view + 1, count)
-    return StereoDepth(depth, conf, filled)
+        del slopes
+        _bridge(photos, kept, conf, inverse_depth, cameras, plans, options, pool)
+        filled = np.zeros((count, height, width), bool)
+        for view in range(count) if options.fill else ():
+            own = photos.own(view)
+            whole = fill(kept[own], images[own])
+            whole = whole if photos.masks is None else whole * photos.masks[own]
+            filled[own] = (whole > 0) & (kept[own] == 0)
+            kept[own] = whole
+        np.divide(1, kept, out=kept, where=kept > 0)
+    return StereoDepth(kept, conf, filled)
 
 
 def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | None) -> None:
@@ -198,20 +203,68 @@ def _confirmed(
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Inverse depth (h, w), 0 where too few checking views agree, and the sum of their agreement."""
-    there, back = warp_between(cameras, view, plan.checking_views), warp_back(cameras, view, plan.checking_views)
-    found, wanted = np.ascontiguousarray(inverse_depth[photos.own(view)]), photos.wanted(view)
-    visible = None if photos.masks is None else photos.masks[plan.checking_views]
-    agreed = agreement(
-        found, inverse_depth[plan.checking_views], there, back,
-        options.tolerance, options.pixel_tolerance, pool, visible,
-    )  # fmt: skip
+    found, wanted = inverse_depth[photos.own(view)], photos.wanted(view)
+    agreed = _agreement(view, photos, inverse_depth, inverse_depth[plan.checking_views], cameras, plan, options, pool)
     count = (agreed.with_each > 0).sum(axis=0)
-    # Where a pixel lies in few checking views' images, all of them but one must agree, and at least one.
-    needed = np.clip(agreed.within.astype(np.intp) - 1, 1, options.agreeing)
-    kept = np.where(count >= needed, found, 0)
+    kept = np.where(_enough(agreed, options), found, 0)
     own_slopes = slopes[view][:, *photos.own(view)[1:]].astype(np.float32, order="C")
     remove_speckles(kept, own_slopes, options.smallest_patch, 2 * options.tolerance)
     extend(kept, np.where(count > 0, found, 0), own_slopes, options.tolerance)
     clear_contours(kept, photos.images[photos.own(view)], options.smallest_patch, wanted, own_slopes)
     remove_speckles(kept, own_slopes, options.smallest_patch, 2 * options.tolerance)
     return kept, agreed.with_each.sum(axis=0)
+
+
+def _bridge(
+    photos: Photos,
+    kept: NDArray[np.float32],
+    conf: NDArray[np.float32],
+    spanned: NDArray[np.float32],
+    cameras: Cameras,
+    plans: Sequence[ViewPlan | None],
+    options: StereoOptions,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Add to `kept` and `conf` (N, H, W) the areas without texture that planes bridge; `spanned` is written over."""
+    for view, plan in enumerate(plans):
+        own = photos.own(view)
+        spanned[view] = 0
+        if plan is not None:
+            spanned[own] = bridge(kept[own], photos.images[own], options.tolerance, photos.wanted(view))
+    confirmed = np.zeros(kept.shape, np.bool_)
+    for view, plan in enumerate(plans):
+        own = photos.own(view)
+        if plan is None or not spanned[own].any():
+            continue
+        others = np.where(kept[plan.checking_views] > 0, kept[plan.checking_views], spanned[plan.checking_views])
+        agreed = _agreement(view, photos, spanned, others, cameras, plan, options, pool)
+        confirmed[own] = _enough(agreed, options)
+        # Nothing speaks for the plane itself: no correlation, only that views agree on it.
+        conf[own] = np.where(confirmed[own], 1 + _SPANNED_QUALITY * agreed.with_each.sum(axis=0), conf[own])
+    np.copyto(kept, spanned, where=confirmed)
+
+
+def _agreement(
+    view: int,
+    photos: Photos,
+    inverse_depth: NDArray[np.float32],
+    others: NDArray[np.float32],
+    cameras: Cameras,
+    plan: ViewPlan,
+    options: StereoOptions,
+    pool: ThreadPoolExecutor,
+) -> Agreement:
+    """Of a view of `inverse_depth` (N, H, W) with that of its checking views, `others` (S, H, W)."""
+    there, back = warp_between(cameras, view, plan.checking_views), warp_back(cameras, view, plan.checking_views)
+    visible = None if photos.masks is None else photos.masks[plan.checking_views]
+    return agreement(
+        np.ascontiguousarray(inverse_depth[photos.own(view)]), others, there, back,
+        options.tolerance, options.pixel_tolerance, pool, visible,
+    )  # fmt: skip
+
+
+def _enough(agreed: Agreement, options: StereoOptions) -> NDArray[np.bool_]:
+    """(h, w) whether enough checking views agree: where a pixel lies in the images of few, all of them but one, and at
+    least one."""
+    needed = np.clip(agreed.within.astype(np.intp) - 1, 1, options.agreeing)
+    return np.asarray((agreed.with_each > 0).sum(axis=0) >= needed)
