@@ -9,5 +9,6 @@ installation, and `recon view` works with each.
 - `guard`: who is answered, and what is sent along with each answer.
 - `server`: an address, and the application there until it is stopped.
 - `page`: what `recon view` shows.
+- `opened`: what it opens.
 - `service`: what `recon serve` does.
 """

@@ -22,6 +22,7 @@ import argparse
 import contextlib
 import functools
 import http.server
+import os
 import statistics
 import subprocess
 import tempfile
@@ -59,8 +60,8 @@ WATCH = """(() => {
     const instances = { drawArraysInstanced: 3, drawElementsInstanced: 4 }[name];
     WebGL2RenderingContext.prototype[name] = function (...given) {
       draw.apply(this, given);
-      const most = Math.max(given[instances] ?? 0, name === "drawArrays" && given[0] === this.POINTS ? given[2] : 0);
-      if (most >= 100) drawn.add(this);
+      const points = name === "drawArrays" && given[0] === this.POINTS ? given[2] : 0;
+      if ((given[instances] ?? 0) >= 8 || points >= 1000) drawn.add(this); // others draw splats 128 at a time
     };
   }
   const request = window.requestAnimationFrame.bind(window);
@@ -74,15 +75,17 @@ WATCH = """(() => {
   };
   window.requestAnimationFrame = (use) => request((now) => { use(now); finish(); });
   setInterval(finish, 5); // what is drawn outside of an animation frame
-  const post = Worker.prototype.postMessage;
-  Worker.prototype.postMessage = function (...given) {
-    const start = performance.now();
-    const took = () => seen.sorts.push(performance.now() - start);
-    this.addEventListener("message", took, { once: true });
-    return post.apply(this, given);
+  const Plain = window.Worker;
+  window.Worker = class extends Plain {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", ({ data }) => {
+        if (data?.sorted && data.milliseconds) seen.sorts.push(data.milliseconds.sort);
+      });
+    }
   };
 })();"""
-"""Runs in a page before its own scripts: notes the first frame that draws much, frames, and what workers take."""
+"""Runs in a page before its own scripts: notes the first frame that draws much, frames, and what sorting takes."""
 
 
 @contextlib.contextmanager
@@ -105,8 +108,8 @@ def first_picture(page: Page, seconds: float = 120.0) -> float:
     raise TimeoutError("nothing was drawn")
 
 
-def frames_per_second(page: Page, seconds: float) -> tuple[float, float]:
-    """While a mouse turns the scene; and the median of what a worker took meanwhile, in milliseconds."""
+def turned(page: Page, seconds: float, pause: float = 0.0) -> tuple[float, float]:
+    """Frames per second while a mouse turns the scene; and the median time that sorting took then, in milliseconds."""
     x, y = WINDOW[0] * 0.3, WINDOW[1] * 0.5
 
     def mouse(kind: str, at: float, buttons: int) -> None:
@@ -122,9 +125,33 @@ def frames_per_second(page: Page, seconds: float) -> tuple[float, float]:
     while time.monotonic() < start + seconds:
         step += 1
         mouse("mouseMoved", x + 60 * np.sin(step / 25), 1)
+        time.sleep(pause)
     rate, sorts = page.run("[seen.frames / (performance.now() - seen.start) * 1000, seen.sorts]")
     mouse("mouseReleased", x, 0)
     return float(rate), statistics.median(sorts) if sorts else float("nan")
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one started, the browser's among them."""
+    parents, spent = {}, {}
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            number = int(folder.name)
+            values = (folder / "stat").read_text().rpartition(") ")[2].split()
+            parents[number], spent[number] = int(values[1]), int(values[11]) + int(values[12])
+    total = 0
+    for number, ticks in spent.items():
+        above = number
+        while above in parents and above != os.getpid():
+            above = parents[above]
+        total += ticks if above == os.getpid() and number != above else 0
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def sorting(page: Page) -> float:
+    """Milliseconds in the worker while the processor has nothing to draw that takes long."""
+    page.run("recon.setSize(64, 48)")
+    return turned(page, 4, pause=0.25)[1]
 
 
 @contextlib.contextmanager
@@ -210,12 +237,16 @@ def beside_another(prediction: Prediction, folder: Path, seconds: float, splat_t
             with opened(f"{url}/{file}") as page:
                 soon = first_picture(page)
                 time.sleep(3)
-                rate, sort = frames_per_second(page, seconds)
+                before = processor_seconds()
+                rate, sort = turned(page, seconds)
+                spent = (processor_seconds() - before) / max(page.run("seen.frames"), 1)
                 found[name] = (soon, rate)
                 report(f"first picture, {name} ({(folder / file).stat().st_size / 1e6:.1f} MB)", soon, "s")
                 report(f"frames per second, {name}", rate, "")
+                report("  the browser's processor time for each", 1000 * spent, "ms")
                 if name == "recon":
-                    report("sorting", sort, "ms", 60)
+                    report("sorting, while it draws", sort, "ms")
+                    report("sorting, alone", sorting(page), "ms", 60)
     if len(found) == 2:
         (soon, rate), (other_soon, other_rate) = found.values()
         report("frames per second, recon / splat-transform", rate / other_rate, "", 1)
