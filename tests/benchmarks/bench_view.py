@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_view [--splats 300000] [--points 20000000] [--seconds 6]
         [--demo outputs/demo/courtyard/view.html] [--splat-transform node_modules/.bin/splat-transform]
+        [--pictures FOLDER]
 
 In a headless Chromium with software rendering, in one run:
 
@@ -22,6 +23,7 @@ import argparse
 import contextlib
 import functools
 import http.server
+import json
 import os
 import statistics
 import subprocess
@@ -31,8 +33,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from recon.export import html
 from recon.export.page_content import PageContent, PagePoints
@@ -217,8 +221,47 @@ def first_pictures(prediction: Prediction, demo: Path, points: int) -> None:
             report("  all of them there", page.run("performance.now()") / 1000, "s")
 
 
-def beside_another(prediction: Prediction, folder: Path, seconds: float, splat_transform: str | None) -> None:
-    """Frames per second of the same splats in both viewers."""
+def settings_of_other(prediction: Prediction) -> dict[str, Any]:
+    """Of splat-transform's viewer: to begin where recon's page does, at the first view with its lens in the window.
+
+    It turns the world by half a turn about z.
+    """
+    assert prediction.extrinsics is not None
+    assert prediction.intrinsics is not None
+    rotation, shift = np.split(prediction.extrinsics[0].astype(float), [3], axis=1)
+    height, width = prediction.depth.shape[1:]
+    centre, ahead = -rotation.T @ shift[:, 0], rotation[2]
+    target = centre + ahead * float(np.median(prediction.depth[0][prediction.valid[0]]))
+    focal = prediction.intrinsics[0, 0, 0] * min(WINDOW[0] / width, WINDOW[1] / height)
+    turned_about_z = np.array([-1, -1, 1])
+    camera = {
+        "position": (centre * turned_about_z).tolist(),
+        "target": (target * turned_about_z).tolist(),
+        "fov": float(np.degrees(2 * np.arctan(WINDOW[0] / 2 / focal))),
+    }
+    return {
+        "version": 2,
+        "tonemapping": "none",
+        "highPrecisionRendering": False,
+        "background": {"color": [0.4, 0.4, 0.4]},
+        "postEffectSettings": {
+            "sharpness": {"enabled": False, "amount": 0},
+            "bloom": {"enabled": False, "intensity": 1, "blurLevel": 2},
+            "grading": {"enabled": False, "brightness": 0, "contrast": 1, "saturation": 1, "tint": [1, 1, 1]},
+            "vignette": {"enabled": False, "intensity": 0.5, "inner": 0.3, "outer": 0.75, "curvature": 1},
+            "fringing": {"enabled": False, "intensity": 0.5},
+        },
+        "animTracks": [],
+        "cameras": [{"initial": camera}],
+        "annotations": [],
+        "startMode": "default",
+    }
+
+
+def beside_another(
+    prediction: Prediction, folder: Path, seconds: float, splat_transform: str | None, pictures: Path | None = None
+) -> None:
+    """Frames per second of the same splats in both viewers, from the same place; what they show, into `pictures`."""
     assert prediction.gaussians is not None
     start = time.perf_counter()
     html.write(prediction, folder, html.HtmlOptions(max_mb=100))
@@ -228,7 +271,8 @@ def beside_another(prediction: Prediction, folder: Path, seconds: float, splat_t
     names = {"recon": "view.html"}
     if splat_transform is not None:
         write_ply(folder / "splats.ply", prediction.gaussians)
-        options = ["--no-tty", "--gpu", "cpu", "-w"]
+        (folder / "settings.json").write_text(json.dumps(settings_of_other(prediction)))
+        options = ["--no-tty", "--gpu", "cpu", "-w", "-E", str(folder / "settings.json")]
         command = [splat_transform, *options, str(folder / "splats.ply"), str(folder / "other.html")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         names["splat-transform"] = "other.html"
@@ -237,6 +281,8 @@ def beside_another(prediction: Prediction, folder: Path, seconds: float, splat_t
             with opened(f"{url}/{file}") as page:
                 soon = first_picture(page)
                 time.sleep(3)
+                if pictures is not None:
+                    Image.fromarray(page.screenshot()).save(pictures / f"{name}.png")
                 before = processor_seconds()
                 rate, sort = turned(page, seconds)
                 spent = (processor_seconds() - before) / max(page.run("seen.frames"), 1)
@@ -260,13 +306,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--demo", type=Path, default=Path("outputs/demo/courtyard/view.html"))
     parser.add_argument("--splat-transform")
+    parser.add_argument("--pictures", type=Path, help="a folder for what the two viewers show")
     given = parser.parse_args()
     prediction = true_prediction(range(6), 504)
     splats = from_depth(prediction, DepthSplatOptions(budget=given.splats))
     with_splats = replace(prediction, gaussians=splats, gaussian_source="depth")
     first_pictures(prediction, given.demo, given.points)
     with tempfile.TemporaryDirectory() as folder:
-        beside_another(with_splats, Path(folder), given.seconds, given.splat_transform)
+        beside_another(with_splats, Path(folder), given.seconds, given.splat_transform, given.pictures)
 
 
 if __name__ == "__main__":
