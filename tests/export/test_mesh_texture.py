@@ -15,11 +15,11 @@ from recon.export import export
 from recon.export.mesh import MeshOptions, make_mesh
 from recon.export.mesh_texture import make_texture
 from recon.geometry.mesh import Mesh
-from recon.geometry.mesh_drawing import draw, project, weights_of_corners
 from recon.geometry.mesh_seams import exposure_factors
 from recon.geometry.mesh_views import SeenBy, adjacent_faces, choose_views
 from recon.messages import ReconWarning
 from recon.types import Prediction
+from tests.export.mesh_pictures import picture
 from tests.refine.depth_scene import make_prediction
 from tests.seeds import numpy_random
 
@@ -57,31 +57,13 @@ def mesh(room) -> tuple[Mesh, float]:
     return made, details["voxel"]
 
 
-def picture(mesh: Mesh, room: Prediction, view: int) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) what a photo's camera sees of the mesh, with its texture or its colours, and where."""
-    intrinsics = np.diag([FINER, FINER, 1.0]) @ room.intrinsics[view]
-    size = (room.depth.shape[1] * FINER, room.depth.shape[2] * FINER)
-    face = draw(mesh, intrinsics, room.extrinsics[view], size).face
-    rows, columns = np.nonzero(face >= 0)
-    hit = face[rows, columns]
-    corners = project(mesh.vertices, intrinsics, room.extrinsics[view])[mesh.faces[hit]]
-    weights = np.stack(weights_of_corners(np.stack([columns, rows], axis=1) + 0.5, corners), axis=1)[..., None]
-    shown = np.zeros((*size, 3))
-    if mesh.texture is None:
-        shown[rows, columns] = (mesh.colors[mesh.faces[hit]] * weights).sum(axis=1)
-    else:
-        pixels = mesh.texture.pixels
-        uv = (mesh.texture.uv[mesh.texture.faces[hit]] * weights).sum(axis=1)
-        x, y = np.floor(uv * pixels.shape[1::-1]).astype(int).T
-        shown[rows, columns] = pixels[y, x]
-    return shown, face >= 0
-
-
 def decibels(mesh: Mesh, room: Prediction) -> float:
     """Of all pictures beside the photos."""
     errors = []
     for view in range(VIEWS):
-        shown, seen = picture(mesh, room, view)
+        intrinsics = np.diag([FINER, FINER, 1.0]) @ room.intrinsics[view]
+        size = (room.depth.shape[1] * FINER, room.depth.shape[2] * FINER)
+        shown, seen = picture(mesh, intrinsics, room.extrinsics[view], size)
         errors.append((shown[seen] - room.originals.read(view)[0][seen]) ** 2)
     return float(10 * np.log10(255**2 / np.concatenate(errors).mean()))
 
