@@ -36,6 +36,9 @@ _BEYOND_WINDOW = 3
 _SMOOTHED_UNITS = 0.5
 """Distance from a plane, in units of `Bounds`, at which a pixel counts little for it."""
 
+_ENDS = 0.5
+"""Units of `Bounds` from the ends of the range of inverse depth within which nothing counts as found."""
+
 
 class Matched(NamedTuple):
     """The surface that one view (h, w) sees, before other views confirm it."""
@@ -103,7 +106,9 @@ def match_view(
     # A pixel that has taken over a neighbour's plane is as unique as its own two peaks.
     rows, columns = (np.arange(side) // coarsest for side in scores.shape)
     quality = np.maximum(scores, 0) * uniqueness[rows[:, None], columns]
-    kept = scores > options.least_score
+    # What was held back by the ends of the range was not found: so are clouds, which seem to lie at the farthest.
+    margin = _ENDS * bounds.unit
+    kept = (scores > options.least_score) & (planes[0] > bounds.lowest + margin) & (planes[0] < bounds.highest - margin)
     wanted = photos.wanted(view)
     slopes = (planes[1:] / np.maximum(planes[0], 1e-30)).astype(np.float16)
     return Matched(np.where(kept if wanted is None else kept & wanted, planes[0], 0), slopes, quality)

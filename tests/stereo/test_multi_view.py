@@ -210,7 +210,7 @@ def test_a_given_depth_range_bounds_the_depth():
     depth = find(views, replace(OPTIONS, depth_range=(3.5, 5.0))).depth
     kept = depth > 0
     assert depth[kept].min() >= 3.5 * (1 - 1e-5)
-    assert depth[kept].max() <= 5.0 * (1 + 1e-5)
+    assert depth[kept].max() < 0.999 * 5.0  # what the end of the range holds back is not found there
     near = views.depth < 5
     assert (kept & near).sum() > 0.6 * near.sum()
     assert (kept & ~near).sum() < 0.05 * (~near).sum()
