@@ -19,8 +19,9 @@ class RunOptions(FreshOption, InferenceOptions, EstimatorOptions, FormatKwargs, 
         None,
         help="Known cameras: a COLMAP model, a transforms.json, a cameras.json, an earlier run's run.json "
         "or results.npz, .npz in image order (intrinsics of the upright originals), a trajectory (TUM, KITTI); or "
-        "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given; or 'exif': "
-        "intrinsics by EXIF (or assumed), as networks do that predict no cameras.",
+        "'sfm': found in the photos themselves, by structure from motion, as mvs does when none are given; 'auto': the "
+        "same, and those that the network predicts for photos that this does not place, as networks do that predict "
+        "cameras; 'predicted': the network's alone; or 'exif': intrinsics by EXIF (or assumed), as other networks do.",
         may_be_path=True,
         metavar="FILE",
     )

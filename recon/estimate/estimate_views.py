@@ -31,7 +31,12 @@ def estimate_views(
     extrinsics_origin: CameraOrigin | None = None
     if prediction.extrinsics is not None:
         extrinsics_origin = "predicted" if views.cameras.world_to_camera is None else views.cameras.origin
-    return replace(prediction, lenses=_lenses(prediction, views), extrinsics_origin=extrinsics_origin)
+    return replace(
+        prediction,
+        lenses=_lenses(prediction, views),
+        extrinsics_origin=extrinsics_origin,
+        extrinsics_origins=() if prediction.extrinsics is None else views.cameras.origins or (),
+    )
 
 
 def _masked(prediction: Prediction, masks: NDArray[np.bool_] | None) -> Prediction:
@@ -59,7 +64,7 @@ def _masked(prediction: Prediction, masks: NDArray[np.bool_] | None) -> Predicti
 
 def _lenses(prediction: Prediction, views: Views) -> Cameras | None:
     """Of the originals as they were taken, without extrinsics: known, or else predicted."""
-    known = replace(views.original_cameras, world_to_camera=None)
+    known = replace(views.original_cameras, world_to_camera=None, origins=None)
     if known.intrinsics is not None:
         return known
     if prediction.intrinsics is None:

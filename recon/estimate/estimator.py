@@ -138,6 +138,8 @@ class Wishes:
     """Gaussians of the estimator's head."""
     features: tuple[int, ...] = ()
     """Encoder blocks."""
+    cameras_only: bool = False
+    """Nothing but the cameras that it predicts: what takes long beside may be left out."""
     use_ray_pose: bool = False
     """Cameras from the ray map instead of the camera token."""
     ref_view_strategy: RefViewStrategy = "saddle_balanced"

@@ -43,6 +43,10 @@ def joined_depth(
     progress: TellPart | None,
 ) -> Prediction:
     """As `recon.estimate.fused.FusedEstimator.estimate`; `made_by` has the parts and no name."""
+    if wishes.cameras_only:
+        predicted = estimate_at_own_sizes(dense_estimator, views, wishes, progress)
+        assert predicted.made_by is not None
+        return replace(predicted, made_by=MadeBy("fused", "", _parts(predicted)[0]), made_by_pixel=None)
     dense, frame = _dense_depth(dense_estimator, views, wishes, progress)
     placed = _with_predicted_cameras(views, dense)
     found: list[Sure] = []

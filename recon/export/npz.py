@@ -17,6 +17,7 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | original_intrinsics | npz | (N, 3, 3) of the upright originals as they were taken |
 | distortion | npz | (N, 8) OpenCV's coefficients of their lenses; left out for pinhole cameras |
 | extrinsics_origin, intrinsics_origin | npz | strings: where they come from, as `Cameras.origin` has it |
+| extrinsics_origins | npz | (N,) strings: of each view, where they come from several |
 | scale_factor, ref_view | npz | scalars |
 | sparse_points | npz | (P, 3) points of structure from motion |
 | sparse_views, sparse_seen | npz | (K,) view and point of each observation of one |
@@ -69,6 +70,7 @@ LAYOUTS = {
     "distortion": _finite("N 8"),
     "image_names": Layout("text", "N"),
     **{name: Layout("text", "") for name in ("units", "gaussian_source", "extrinsics_origin", "intrinsics_origin")},
+    "extrinsics_origins": Layout("text", "N"),
     "made_by": Layout("text", "2"),
     "made_by_parts": Layout("text", "parts 2"),
     "made_by_pixel": Layout("byte", _MAP),
@@ -189,6 +191,8 @@ def _full_arrays(prediction: Prediction) -> Arrays:
             arrays["distortion"] = prediction.lenses.distortion
     if prediction.extrinsics_origin is not None:
         arrays["extrinsics_origin"] = np.array(prediction.extrinsics_origin)
+    if prediction.extrinsics_origins:
+        arrays["extrinsics_origins"] = np.array(prediction.extrinsics_origins)
     if prediction.sparse is not None:
         arrays |= _sparse_arrays(prediction.sparse)
     if prediction.image_names:
@@ -273,6 +277,7 @@ def _prediction(arrays: Arrays) -> Prediction:
         mask=arrays.get("mask"),
         filled=arrays.get("filled"),
         kept=arrays.get("kept"),
+        extrinsics_origins=tuple(arrays["extrinsics_origins"].tolist()) if "extrinsics_origins" in arrays else (),
         made_by=_made_by(arrays),
         made_by_pixel=arrays.get("made_by_pixel"),
         extrinsics=None if extrinsics is None else extrinsics[:, :3],

@@ -161,6 +161,23 @@ def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:
     return KnownCameras(calibrated, found.dropped, result)
 
 
+def leave_out(source: Source, found: FoundCameras, strict: bool = False) -> KnownCameras:
+    """`known_cameras`, and a warning for each photo without one.
+
+    Raises InputError where `strict` does not let that pass.
+    """
+    without = found.result.unregistered_names
+    if strict and without:
+        names = ", ".join(without)
+        raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")
+    dropped = list(found.dropped)
+    for name in without:
+        reason = f"'{name}': its camera could not be found, it shares too little with the others"
+        warn(f"left out: {reason}")
+        dropped.append((name, reason))
+    return replace(known_cameras(source, found), dropped=tuple(dropped))
+
+
 def known_lenses(source: Source, given: GivenCameras) -> Cameras | None:
     """Intrinsics and distortion of all photos of `source` that structure from motion is to begin with; None: unknown.
 
@@ -187,7 +204,7 @@ def find_cameras(
 
     Args:
         source: the photos.
-        options: `strict` stops at a photo that cannot be read, or whose camera is not found; `seed`;
+        options: `strict` stops at a photo that cannot be read; `seed`;
             `refine_intrinsics` refines `lenses`, which are held otherwise.
         lenses: intrinsics and distortion of all photos of `source`; None: to be found.
         progress: told how far each of its stages is.
@@ -208,18 +225,10 @@ def find_cameras(
         SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics),
         progress=progress,
     )
-    if strict and result.unregistered_names:
-        names = ", ".join(result.unregistered_names)
-        raise InputError(f"the cameras of some photos could not be found: {names}; without strict they are left out")
     for line in result.warnings():
         warn(line)
-    dropped = list(loaded.dropped)
-    for name in result.unregistered_names:
-        reason = f"'{name}': its camera could not be found, it shares too little with the others"
-        warn(f"left out: {reason}")
-        dropped.append((name, reason))
     chosen = tuple(loaded.kept[index] for index in result.registered.tolist())
-    return FoundCameras(result, chosen, tuple(dropped))
+    return FoundCameras(result, chosen, tuple(loaded.dropped))
 
 
 def _with_lenses(photos: Sequence[SfmPhoto], lenses: Cameras) -> list[SfmPhoto]:
@@ -248,6 +257,14 @@ def refine_given(source: Source, options: InferenceOptions, progress: TellPart |
     Raises:
         InputError: as `recon.sfm.refine_cameras.refine_cameras`; photos whose cameras are not known.
     """
+    found = adjusted(source, options, progress)
+    for line in found.result.warnings():
+        warn(line)
+    return found
+
+
+def adjusted(source: Source, options: InferenceOptions, progress: TellPart | None = None) -> FoundCameras:
+    """As `refine_given`, without a word."""
     from recon.sfm.options import SfmOptions
     from recon.sfm.photos import prepare_photo
     from recon.sfm.refine_cameras import refine_cameras
@@ -264,8 +281,6 @@ def refine_given(source: Source, options: InferenceOptions, progress: TellPart |
     photos = loaded.photos if chosen.intrinsics is None else _with_lenses(loaded.photos, chosen)
     sfm_options = SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics)
     result = refine_cameras(photos, chosen.world_to_camera, sfm_options, progress, chosen.scale)
-    for line in result.warnings():
-        warn(line)
     return FoundCameras(result, tuple(loaded.kept), tuple(loaded.dropped))
 
 

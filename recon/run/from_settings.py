@@ -17,7 +17,7 @@ from recon.messages import collect_warnings, warn
 from recon.options import part_of, settings_entry
 from recon.progress import Progress, listen
 from recon.refine.splat_start import SplatStart
-from recon.run.given_cameras import EXIF, SFM, GivenCameras
+from recon.run.given_cameras import WORDS, GivenCameras
 from recon.run.option_use import check_use, parts_of_run
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.plan import cameras_known, usual_cameras
@@ -65,7 +65,7 @@ def reconstruct_as_set(
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     check_options(export_kwargs, options)
-    if settings.cameras is not None and settings.cameras not in (SFM, EXIF):
+    if settings.cameras is not None and settings.cameras not in WORDS:
         check_place(Path(settings.cameras))
     if settings.intrinsics is not None:
         read_lens(settings.intrinsics)

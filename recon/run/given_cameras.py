@@ -14,6 +14,12 @@ SFM = "sfm"
 EXIF = "exif"
 """Stands for intrinsics by each photo's EXIF, or of an assumed field of view where that says nothing."""
 
+AUTO = "auto"
+"""Stands for cameras by evidence: found where structure from motion finds them, else predicted."""
+PREDICTED = "predicted"
+"""Stands for those that the network predicts."""
+WORDS = (SFM, EXIF, AUTO, PREDICTED)
+
 
 @dataclass(frozen=True)
 class GivenCameras:
@@ -25,8 +31,8 @@ class GivenCameras:
     """(N, 3, 3) in pixels of the upright originals; or, as text, one lens for all photos or a file
     (`recon.sources.given_lens.read_lens`)."""
     source: str | Path | None = None
-    """Instead of the arrays: a file or folder, `sfm` or `exif`. Intrinsics as text go with one that has none, any with
-    `sfm`."""
+    """Instead of the arrays: a file or folder, or one of `WORDS`. Intrinsics as text go with one that has none, any
+    with `sfm`."""
 
     def __post_init__(self) -> None:
         array = self.intrinsics is not None and not isinstance(self.intrinsics, str)

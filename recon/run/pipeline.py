@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from recon.choices import InferenceOptions
 from recon.digests import digest
+from recon.errors import InputError
 from recon.estimate.depth_check import check_depth
 from recon.estimate.estimate_views import estimate_views
 from recon.estimate.estimator import Estimator, Profile, Wishes
@@ -35,6 +36,13 @@ from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
 from recon.refine.splat import fit_to_photos, splats_from_depth
 from recon.refine.splat_depth import with_depth_of_splats
 from recon.refine.splat_start import DEPTH, POINTS, SplatStart, check_points
+from recon.run.camera_evidence import (
+    JoinedCameras,
+    join_cameras,
+    known_by_evidence,
+    needs_the_network,
+    without_found_cameras,
+)
 from recon.run.decided_by import (
     cameras_decided_by,
     depth_decided_by,
@@ -47,13 +55,13 @@ from recon.run.find_cameras import (
     KnownCameras,
     find_cameras,
     kept_classes,
-    known_cameras,
     known_lenses,
+    leave_out,
     refine_given,
     take_cameras,
 )
 from recon.run.found_depth import FoundDepth
-from recon.run.given_cameras import GivenCameras
+from recon.run.given_cameras import WORDS, GivenCameras
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
 from recon.run.plan import Plan, plan_run
@@ -125,7 +133,8 @@ def reconstruct(
         intrinsics: (N, 3, 3) in pixels of the upright originals, likewise; or text: one lens for all, or a file of it.
         cameras: instead of the two arrays, a file or folder to read them from; `sfm` to find them by structure from
             motion (photos whose camera is not found are left out unless `options.strict`; `intrinsics` are then held,
-            or refined with `options.refine_intrinsics`); or `exif` for intrinsics by
+            or refined with `options.refine_intrinsics`); `auto` for these and, of photos that have none so, those that
+            the estimator predicts; `predicted` for its own alone; or `exif` for intrinsics by
             EXIF, which are assumed where an estimator that predicts no cameras gets photos without. None: those of a
             source that brings some.
         options: see `InferenceOptions`.
@@ -173,7 +182,8 @@ def reconstruct(
     with collect_warnings() as warnings, listen(progress), _record(plan, about) as record:
         stages = Stages(plan.stages, _store(plan, fresh), record)
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
-        known, found = _known(plan, estimator, stages, photos)
+        decided_by = partial(depth_decided_by, plan, photos, estimator=estimator, model=model) if reuse else None
+        known, found = _known(plan, estimator, stages, photos, decided_by)
         by_sfm = None if found is None else known
         if plan.start is not None and plan.start.name == POINTS:
             check_points(known.source.points)
@@ -245,17 +255,31 @@ def _unique(*messages: Sequence[str]) -> tuple[str, ...]:
 
 
 def _known(
-    plan: Plan, estimator: Estimator, stages: Stages, photos: Mapping[str, Any]
+    plan: Plan,
+    estimator: Estimator,
+    stages: Stages,
+    photos: Mapping[str, Any],
+    decided_by: Callable[[FoundCameras], Any] | None,
 ) -> tuple[KnownCameras, FoundCameras | None]:
-    """The cameras that are known before there is depth, and what structure from motion found of them, if any."""
+    """The cameras that are known before there is depth, and what structure from motion found of them, if any.
+
+    `decided_by` tells what decides depth with these.
+    """
     if plan.finds_cameras:
         lenses = known_lenses(plan.source, plan.cameras)
         find = partial(find_cameras, plan.source, plan.options, lenses, tell)
-        found = stages.kept(
-            ("cameras",), cameras_decided_by(plan, photos), lambda: _find_cameras(plan, estimator, stages, find)
-        )
-        return known_cameras(plan.source, found), found
-    file = None if plan.cameras.source is None or plan.reads_exif else Path(plan.cameras.source)
+        try:
+            found = stages.kept(
+                ("cameras",), cameras_decided_by(plan, photos), lambda: _find_cameras(plan, estimator, stages, find)
+            )
+        except InputError as error:
+            if not plan.weighs_cameras:
+                raise
+            return without_found_cameras(plan, estimator.profile.name, str(error)), None
+        if plan.weighs_cameras:
+            return _by_evidence(plan, estimator, found, stages, decided_by)
+        return leave_out(plan.source, found, plan.options.strict), found
+    file = None if plan.cameras.source in (None, *WORDS) else Path(plan.cameras.source)
     given = take_cameras(plan.source, plan.cameras, file, plan.options)
     if not plan.options.refine_cameras:
         return given, None
@@ -265,8 +289,28 @@ def _known(
         cameras_decided_by(plan, photos, given.source.cameras),
         lambda: _find_cameras(plan, estimator, stages, refine),
     )
-    known = known_cameras(given.source, refined)
+    known = leave_out(given.source, refined)
     return replace(known, dropped=(*given.dropped, *known.dropped)), refined
+
+
+def _by_evidence(
+    plan: Plan,
+    estimator: Estimator,
+    found: FoundCameras,
+    stages: Stages,
+    decided_by: Callable[[FoundCameras], Any] | None,
+) -> tuple[KnownCameras, FoundCameras | None]:
+    """Cameras of structure from motion, joined with those of the network for the photos that have none."""
+    if found.result.doubtful:
+        return without_found_cameras(plan, estimator.profile.name, "they are doubtful"), None
+    if not needs_the_network(found):
+        return leave_out(plan.source, found, plan.options.strict), found
+    joined = stages.kept(
+        ("join",),
+        None if decided_by is None else decided_by(found),
+        lambda: stages.run("join", join_cameras, plan, estimator, found),
+    )
+    return known_by_evidence(plan, found, joined), found
 
 
 def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages, find: Callable[[], FoundCameras]) -> FoundCameras:
@@ -289,6 +333,7 @@ KEPT_CLASSES = (
     Gaussians,
     MadeBy,
     Cameras,
+    JoinedCameras,
     SparsePoints,
     WrittenFormat,
 )
@@ -299,7 +344,10 @@ def _depth(plan: Plan, estimator: Estimator, known: KnownCameras, stages: Stages
     loaded = stages.run("load", load_views, plan, estimator.profile, known)
     views = loaded.views
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
-    prediction = stages.run("align", _align, prediction, views, estimator.profile, plan.options)
+    # A unit that nobody chose is not worth more than metres.
+    in_metres = plan.weighs_cameras and views.cameras.scale == "free" and prediction.units == "metric"
+    to_given_scale = plan.options.align_to_input_ext_scale and not in_metres
+    prediction = stages.run("align", _align, prediction, views, estimator.profile, to_given_scale, plan.options.seed)
     return FoundDepth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
 
 
@@ -338,10 +386,10 @@ def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:
     return check_depth(estimate_views(estimator, views, wishes, tell), estimator.profile)
 
 
-def _align(prediction: Prediction, views: Views, profile: Profile, options: InferenceOptions) -> Prediction:
+def _align(prediction: Prediction, views: Views, profile: Profile, to_given_scale: bool, seed: int) -> Prediction:
     """Predicted and given cameras brought together, where there are both; in metres where the given ones are."""
     given = views.cameras.world_to_camera
     if given is not None and profile.abilities.cameras and prediction.units != "aligned":
-        prediction = align_to_given_extrinsics(prediction, given, options.align_to_input_ext_scale, options.seed)
+        prediction = align_to_given_extrinsics(prediction, given, to_given_scale, seed)
     in_metres = prediction.units == "aligned" and views.cameras.scale == "metric"
     return replace(prediction, units="metric") if in_metres else prediction

@@ -18,7 +18,7 @@ from recon.export import (
     parse_formats,
 )
 from recon.refine.splat_start import POINTS, SplatStart
-from recon.run.given_cameras import EXIF, SFM, GivenCameras
+from recon.run.given_cameras import AUTO, EXIF, PREDICTED, SFM, WORDS, GivenCameras
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
@@ -35,11 +35,13 @@ def usual_cameras(profile: Profile, source: Source, intrinsics_given: bool = Fal
     profile; None: from the source where it brings some, else nowhere."""
     if source.cameras is not None and source.cameras.world_to_camera is not None:
         return None
-    if profile.needs.cameras or profile.needs.exact_cameras:
+    if profile.needs.cameras:
         return SFM
     if source.cameras is not None or intrinsics_given:
         return None
-    return None if profile.abilities.cameras else EXIF
+    if not profile.abilities.cameras:
+        return SFM if profile.needs.exact_cameras else EXIF
+    return AUTO if len(source.names) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ class Plan:
     @property
     def finds_cameras(self) -> bool:
         """Whether structure from motion comes first."""
-        return self.cameras.source == SFM
+        return self.cameras.source in (SFM, AUTO)
+
+    @property
+    def weighs_cameras(self) -> bool:
+        """Whether those of structure from motion and predicted ones are joined."""
+        return self.cameras.source == AUTO
 
     @property
     def adjusts_cameras(self) -> bool:
@@ -98,7 +105,8 @@ class Plan:
     @property
     def stages(self) -> tuple[str, ...]:
         """Their names, in order."""
-        first = ("cameras",) if self.adjusts_cameras else ()
+        first: tuple[str, ...] = ("cameras",) if self.adjusts_cameras else ()
+        first += ("join",) if self.weighs_cameras else ()
         splat = ("splat",) if self.splats_from == "depth" else ()
         splat = ("optimise",) if self.optimises else splat
         return (*first, "load", "predict", "align", "clean", *splat, *(f"export {name}" for name in self.formats))
@@ -132,12 +140,18 @@ def plan_run(
     chosen = check_options(export_kwargs, options)
     check_together(formats, chosen)
     source = check_request(profile, image, options, formats, folder)
-    if options.refine_cameras and cameras.source in (SFM, EXIF):
+    if cameras.source in (AUTO, PREDICTED) and not profile.abilities.cameras:
+        raise InputError(f"cameras {cameras.source!r}: {profile.name} predicts none; give cameras 'sfm' or known ones")
+    if options.convention is not None and cameras.source in WORDS:
+        raise InputError(f"convention is for matrices of cameras that are given, not for cameras '{cameras.source}'")
+    if cameras.source in (AUTO, PREDICTED) and source.cameras is not None:
+        raise InputError(f"cameras {cameras.source!r}: the input brings cameras with it; leave that out, or say 'sfm'")
+    if options.refine_cameras and cameras.source in WORDS:
         raise InputError(
             f"refine_cameras is for cameras that are given, not for cameras '{cameras.source}'; "
             "those that are found in the photos are refined in any case"
         )
-    if options.refine_intrinsics and not (options.refine_cameras or cameras.source == SFM):
+    if options.refine_intrinsics and not (options.refine_cameras or cameras.source in (SFM, AUTO)):
         raise InputError(
             "refine_intrinsics is for cameras that are found in the photos (give cameras 'sfm' with it), or given and "
             "refined (give refine_cameras with it)"
@@ -146,7 +160,7 @@ def plan_run(
     known = cameras_known(source, cameras)
     reason = why_not(options, profile, formats, len(source.names), known, start)
     if start is not None:
-        _check_start(start, profile, options, formats, cameras_given=known and cameras.source != SFM)
+        _check_start(start, profile, options, formats, cameras_given=known and cameras.source not in (SFM, AUTO))
     return Plan(
         source=source,
         cameras=cameras,
@@ -185,4 +199,4 @@ def _check_start(
 def cameras_known(source: Source, cameras: GivenCameras) -> bool:
     """Whether extrinsics are given with the photos or beside them, or will be found: as far as can be known at once."""
     own = source.cameras is not None and source.cameras.world_to_camera is not None
-    return own or cameras.extrinsics is not None or cameras.source not in (None, EXIF)
+    return own or cameras.extrinsics is not None or cameras.source not in (None, EXIF, PREDICTED)

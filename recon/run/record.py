@@ -38,7 +38,8 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | images | for each view: name, path (of the photo's file; null where it has none of its own), original_size and |
 | | processed_size (width, height), processed_to_original (3 × 3), photo_box (left, top, width and height of a |
 | | photo that is smaller than its view; else null), the shares `valid` and `masked`, and camera: world_to_camera |
-| | (4 × 4), intrinsics and distortion of the original as it was taken. This file can be given as known cameras |
+| | (4 × 4), its origin, intrinsics and distortion of the original as it was taken. This file can be given as |
+| | known cameras |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took, of those done |
@@ -117,6 +118,7 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
     paths = none if prediction.originals is None else prediction.originals.paths
     cameras = prediction.original_cameras
     parts = {name: getattr(cameras, name) for name in ("world_to_camera", "intrinsics", "distortion")}
+    origin = (prediction.extrinsics_origin,) * count
     areas = [(i, *prediction.photo_area(i)) for i in range(count)]
     return [
         {
@@ -128,7 +130,10 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
             "processed_to_original": None if affines is None else affines[i],
             "valid": float(prediction.valid[areas[i]].mean()),
             "masked": None if prediction.mask is None else float(1 - prediction.mask[areas[i]].mean()),
-            "camera": {name: part[i] for name, part in parts.items() if part is not None},
+            "camera": {
+                **{name: part[i] for name, part in parts.items() if part is not None},
+                **({} if cameras.world_to_camera is None else {"origin": (cameras.origins or origin)[i]}),
+            },
         }
         for i in range(count)
     ]

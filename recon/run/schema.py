@@ -53,6 +53,7 @@ class CameraFacts(TypedDict):
     """`camera` of an image."""
 
     world_to_camera: NotRequired[Matrix]
+    origin: NotRequired[str | None]
     intrinsics: NotRequired[Matrix]
     distortion: NotRequired[list[float]]
 

@@ -41,6 +41,8 @@ class Cameras:
     the intrinsics have another origin."""
     scale: CameraScale = "given"
     """What the unit of length is: anything (`free`), whatever the user's cameras have (`given`), or a metre."""
+    origins: tuple[CameraOrigin, ...] | None = None
+    """Of each camera, where they come from several; None: all are as `origin` says."""
 
     def __post_init__(self) -> None:
         shapes = {"world_to_camera": (4, 4), "intrinsics": (3, 3), "sizes": (2,), "distortion": (COEFFICIENTS,)}
@@ -50,6 +52,8 @@ class Cameras:
             if array is not None:
                 check_shape(array, name, (count, *shape))
                 count = len(array)
+        if self.origins is not None and len(self.origins) != (count or 0):
+            raise ValueError(f"origins must be of {count or 0} cameras, got {len(self.origins)}")
         if self.distortion is not None and self.intrinsics is None:
             raise ValueError("distortion goes with intrinsics, and there are none")
         for name, value, known in (
@@ -77,6 +81,7 @@ class Cameras:
             intrinsics=take(self.intrinsics),
             sizes=take(self.sizes),
             distortion=take(self.distortion),
+            origins=None if self.origins is None else tuple(np.array(self.origins)[chosen].tolist()),
         )
 
     @property

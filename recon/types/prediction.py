@@ -138,6 +138,8 @@ class Prediction:
     from, without extrinsics. `intrinsics` are those of the undistorted, resized and cropped photos. None: unknown."""
     extrinsics_origin: CameraOrigin | None = None
     """Where `extrinsics` come from; None: unknown, or without any."""
+    extrinsics_origins: tuple[CameraOrigin, ...] = ()
+    """N: where the extrinsics of each view come from, where they come from several; else empty."""
     ref_view: int | None = None
     """Index of the reference view the network chose; None where none was chosen."""
     features: Mapping[int, FloatArray] = field(default_factory=dict)
@@ -184,6 +186,8 @@ class Prediction:
                 raise ValueError(f"photo_boxes must lie within views of {w}×{h} pixels")
         if self.lenses is not None and len(self.lenses) != n:
             raise ValueError(f"lenses must be of {n} photos, got {len(self.lenses)}")
+        if self.extrinsics_origins and len(self.extrinsics_origins) != n:
+            raise ValueError(f"extrinsics_origins must be of {n} views, got {len(self.extrinsics_origins)}")
         if self.sparse is not None and len(self.sparse.observed) != n:
             raise ValueError(f"sparse must be seen by {n} views, got {len(self.sparse.observed)}")
         if self.image_names and len(self.image_names) != n:
@@ -296,5 +300,6 @@ class Prediction:
             sizes,
             distortion,
             origin=self.extrinsics_origin or lens_origin,
+            origins=self.extrinsics_origins or None,
             scale=scales[self.units],
         )

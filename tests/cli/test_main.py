@@ -178,13 +178,16 @@ class TestRun:
             *("load", "predict", "align", "clean"),
             *("export mini_npz", "export glb", "export depth_vis", "run record", "total"),
             "depth differs between views by 0.00% (median), 100% of comparisons by at most 1%",
+            "1 warning:",
+            lines[-1],
         ]
+        assert lines[-1].startswith("- the cameras are those that da3-large predicts")
         assert "scene.glb, scene.jpg" in summary.out
         assert "depth_vis/ (6 files)" in summary.out
         plain = summary.err.splitlines()
         assert plain[0] == "recon: load da3-large"
-        assert plain[1].startswith("recon: [1/7] load")
-        assert plain[-1].startswith("recon: [7/7] export depth_vis")
+        assert plain[1].startswith("recon: [1/9] cameras")
+        assert plain[-1].startswith("recon: [9/9] export depth_vis")
 
     def test_every_option_has_a_flag_that_arrives(
         self, folder: Path, made: list[dict], monkeypatch: pytest.MonkeyPatch
@@ -326,7 +329,7 @@ class TestRun:
         self, folder: Path, made: list[dict], capsys: pytest.CaptureFixture[str]
     ) -> None:
         (folder / "photos" / "1.png").write_bytes(b"not an image")
-        assert main(["run", "photos", "--process-res", "70", "--out", "o"]) == 0
+        assert main(["run", "photos", "--cameras", "predicted", "--process-res", "70", "--out", "o"]) == 0
         output = capsys.readouterr()
         (line,) = [line for line in output.err.splitlines() if "1.png" in line]
         assert line.startswith("recon: warning: left out: ")
@@ -517,6 +520,7 @@ class TestFailures:
             [
                 *(sys.executable, "-c", RECON),
                 *("run", "photos", "--model", "da3-small", "--weights", "none", "--process-res", "840"),
+                *("--cameras", "predicted"),
             ],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,

@@ -176,6 +176,7 @@ def test_defaults_given_by_name_are_not_refused(folder: Path) -> None:
 def test_those_of_a_file_are_warned_of_and_noted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "mine.yaml").write_text("num_max_points: 9\nposter: true\nexport_kwargs: [glb.camera_size=1]")
     arguments = ["run", "photos", "--model", "da3-small", "--process-res", "70", "--config", "mine.yaml", "--out", "o"]
+    arguments += ["--cameras", "predicted"]
     assert main([*arguments, "--export", "mini_npz"]) == 0
     expected = [
         "mine.yaml: num_max_points is for the export formats glb and ply and colmap and nerfstudio and html, "
