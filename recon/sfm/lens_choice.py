@@ -9,7 +9,7 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,11 +111,11 @@ class ChosenLenses:
         return any(trial.taken for trials in self.tried.values() for trial in trials)
 
 
-def choose_lenses(model: pycolmap.Reconstruction, threads: int = 1) -> ChosenLenses:
-    """Free what the photos of `model` determine of their lenses."""
+def choose_lenses(model: pycolmap.Reconstruction, threads: int = 1, centres: Collection[int] = ()) -> ChosenLenses:
+    """Free what the photos of `model` determine of their lenses; principal points of `centres` are free already."""
     part = with_points(model, enough_points(model, _POINTS))
-    cost = adjust(part, loss_scale=LAST_LOSS_SCALE, threads=threads)
-    chosen = ChosenLenses(part, tried={camera_id: [] for camera_id in part.cameras})
+    chosen = ChosenLenses(part, set(centres), tried={camera_id: [] for camera_id in part.cameras})
+    cost = _adjusted(chosen, threads)
     eligible = {camera_id: views for camera_id, views in _photos_of(part).items() if len(views) >= _FEWEST_PHOTOS}
     moves = [] if not eligible else _moves(chosen, eligible)
     held_out: HeldOut | None = None

@@ -23,7 +23,7 @@ from recon.sfm.global_mapping import global_models
 from recon.sfm.lens_choice import ChosenLenses, LensTrial, choose_lenses
 from recon.sfm.merit import Merit, explains_more, leave_out_contradicted, makes_sense, merit_of
 from recon.sfm.overlaps import Overlaps
-from recon.sfm.separate_lenses import has_own_centres, lens_gains, with_own_centres
+from recon.sfm.separate_lenses import has_own_centres, lens_gains, off_middle, with_own_centres, with_shared_centres
 
 if TYPE_CHECKING:
     import pycolmap
@@ -149,7 +149,8 @@ def build_models(
     chosen = None
     if free_lenses and lenses != "held" and count >= LENS_FROM:
         chosen = run_cancellable(
-            lambda token: choose_lenses(models[0], _threads(count, threads)), lambda: report(count)
+            lambda token: choose_lenses(models[0], _threads(count, threads), () if known else off_middle(models[0])),
+            lambda: report(count),
         )
     refine_lenses = lenses != "held" and count >= LENS_FROM
     refined = _refined(models[0], chosen, refine_lenses, overlaps, _threads(count, threads), lambda: report(count))
@@ -233,7 +234,8 @@ def _with_lenses_of_their_own(
     seed: int,
     report: Callable[[int], None],
 ) -> pycolmap.Reconstruction | None:
-    """A model in which photos do not share lenses, where those shared do not explain them; None where they do.
+    """A model in which lenses are not centred, or photos do not share them, where those shared and centred do not
+    explain them; None where they do.
 
     Args:
         database_path: what `model` is made from.
@@ -251,6 +253,9 @@ def _with_lenses_of_their_own(
     try_focals = shared and (gains.needs_focals or not (good or gains.needs_centres))
     if not try_focals and not gains.needs_centres:
         return None
+    centred = with_shared_centres(model) if shared else None
+    if centred is not None and makes_sense(centred, overlaps) and explains_more(centred, model, overlaps):
+        return centred
     apart = folder / "apart.db"
     better = None
     try:

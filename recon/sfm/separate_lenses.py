@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.sfm.bundle import adjust, by_track_length, with_own_cameras
+from recon.sfm.bundle import adjust, by_track_length, with_own_cameras, with_points
 
 if TYPE_CHECKING:
     import pycolmap
@@ -64,13 +64,41 @@ def lens_gains(model: pycolmap.Reconstruction) -> LensGains:
     return LensGains(1 - with_focals / as_is, 1 - with_centres / with_focals)
 
 
+def with_shared_centres(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction | None:
+    """A copy of `model` in which the principal point of each lens is estimated, and photos share lenses as before.
+
+    None where that does not explain the photos: crops that are all cut alike need no lenses of their own.
+    """
+    import pycolmap
+
+    if model.num_reg_images() < FEWEST_PHOTOS:
+        return None
+    part = with_points(model, by_track_length(model)[:_TEST_POINTS])
+    before = adjust(part, iterations=_TEST_ITERATIONS)
+    after = adjust(part, centre=True, iterations=_ROUNDS)
+    if 1 - after / before < _GAIN:
+        return None
+    gains = lens_gains(part)
+    if gains.needs_focals or gains.needs_centres:
+        return None
+    shared = pycolmap.Reconstruction(model)
+    adjust(shared, centre=True, iterations=_ROUNDS)
+    return shared
+
+
+def off_middle(model: pycolmap.Reconstruction) -> set[int]:
+    """Ids of the cameras whose principal points were estimated, and not taken to be the middle of the photo."""
+    return {
+        camera_id
+        for camera_id, camera in model.cameras.items()
+        if max(abs(camera.principal_point_x - camera.width / 2), abs(camera.principal_point_y - camera.height / 2))
+        > _MIDDLE
+    }
+
+
 def has_own_centres(model: pycolmap.Reconstruction) -> bool:
-    """Whether a principal point of `model` was estimated, and not taken to be the middle of the photo."""
-    middles = [
-        (camera.principal_point_x - camera.width / 2, camera.principal_point_y - camera.height / 2)
-        for camera in model.cameras.values()
-    ]
-    return bool(np.abs(middles).max() > _MIDDLE)
+    """Whether principal points of `model` were estimated of each photo by itself."""
+    return bool(off_middle(model)) and len(model.cameras) >= model.num_reg_images()
 
 
 def with_own_centres(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:

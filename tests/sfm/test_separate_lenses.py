@@ -7,7 +7,15 @@ import numpy as np
 import pycolmap
 import pytest
 
-from recon.sfm.separate_lenses import alike, lens_gains, with_own_centres
+from recon.sfm.lens_choice import choose_lenses
+from recon.sfm.separate_lenses import (
+    alike,
+    has_own_centres,
+    lens_gains,
+    off_middle,
+    with_own_centres,
+    with_shared_centres,
+)
 from recon.sfm.structure_from_motion import structure_from_motion
 from tests.seeds import numpy_random
 
@@ -77,6 +85,27 @@ def test_principal_points_of_crops_off_the_centre(off_centre: tuple[pycolmap.Rec
         assert np.degrees(np.arccos(np.clip((np.trace(difference) - 1) / 2, -1, 1))) < 0.5
 
 
+def test_crops_that_are_all_alike_share_their_principal_point(
+    off_centre: tuple[pycolmap.Reconstruction, dict[int, np.ndarray]],
+):
+    model = pycolmap.Reconstruction(off_centre[0])
+    for image_id, offset in off_centre[1].items():
+        for point in model.images[image_id].points2D:
+            point.xy += (90, -60) - offset
+    centre = np.array(model.cameras[1].params[1:3])
+    shared = with_shared_centres(model)
+    assert shared is not None
+    assert len(shared.cameras) == 1
+    np.testing.assert_allclose(shared.cameras[1].params[1:3], centre + (90, -60), atol=6)
+    assert off_middle(shared) == {1}
+    assert not has_own_centres(shared)
+    assert choose_lenses(shared, centres=off_middle(shared)).centres == {1}
+
+
+def test_crops_that_differ_do_not_share_it(off_centre: tuple[pycolmap.Reconstruction, dict[int, np.ndarray]]):
+    assert with_shared_centres(off_centre[0]) is None
+
+
 def test_one_lens_needs_no_others(off_centre: tuple[pycolmap.Reconstruction, dict[int, np.ndarray]]):
     model, offsets = off_centre
     for image_id, offset in offsets.items():
@@ -109,6 +138,7 @@ def cropped(image: np.ndarray, lens: np.ndarray, cropped_lens: np.ndarray) -> np
     [
         pytest.param("table", [(1, 0, 0), (1.6, 0, 0)], 0.1, id="two zooms"),
         pytest.param("courtyard", [(1, 0, 0), (1.3, 0, 0), (1.7, 0, 0)], 0.15, id="three zooms"),
+        pytest.param("courtyard", [(1.3, 50, -30)], 0.15, id="all off the centre"),
         pytest.param("table", [(1.5, 60, 0), (1.5, -60, 0), (1.5, 0, 50), (1.5, 0, -50)], 0.4, id="off the centre"),
     ],
 )
