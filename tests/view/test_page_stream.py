@@ -129,7 +129,14 @@ def test_a_browser_takes_the_pieces(small_pieces, make_prediction, tmp_path):
         assert np.ptp(browser.picture()) > 50
         browser.run("recon.show({points: true, splats: false})")
         assert np.ptp(browser.picture()) > 50
+        browser.run("recon.show({photos: true})")  # what loads them
+        browser.picture()
         browser.run("recon.flyTo(1)")
+        loaded = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/photo-')).length"
+        browser.run(
+            f"new Promise((done) => {{ const i = setInterval(() => {{ if ({loaded} >= 3) {{ clearInterval(i); "
+            "done(true); } }, 20); })"
+        )
         assert browser.errors == []
         wanted = {name for name in page.pieces if name.startswith(("points-", "splats-", "photo-"))}
         asked = {one.rpartition("/")[2] for one in browser.requests if one.startswith(f"{address.url}data/")}

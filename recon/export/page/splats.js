@@ -7,6 +7,8 @@ import { sortProgram } from "recon/sort_worker.js";
 import { joined } from "recon/stream.js";
 
 const SPLATS_PER_ROW = 512, TEXELS = 4;
+const ORDER_PER_ROW = 2048;
+const BATCH = 128; // splats in one instance: graphics processors are slow where each is an instance of four vertices
 
 const VERTEX = `
 ${CAMERA}
@@ -14,17 +16,20 @@ ${CROP}
 uniform highp sampler2D geometry; // centre and opacity; then the three semi-axes, each with a channel of the colour
 uniform highp sampler2D seen; // colours from here, where they depend on it
 uniform bool varied;
-layout(location = 0) in uint splat;
+uniform highp usampler2D order; // of the splats, from back to front
+uniform int drawn;
 out vec2 whitened;
 flat out vec4 color;
 void main() {
-  int s = int(splat);
+  gl_Position = vec4(2, 2, 2, 1);
+  int turn = gl_InstanceID * ${BATCH} + (gl_VertexID >> 2);
+  if (turn >= drawn) return;
+  int s = int(texelFetch(order, ivec2(turn % ${ORDER_PER_ROW}, turn / ${ORDER_PER_ROW}), 0).r);
   ivec2 place = ivec2((s % ${SPLATS_PER_ROW}) * ${TEXELS}, s / ${SPLATS_PER_ROW});
   vec4 a = texelFetch(geometry, place, 0);
   vec4 b = texelFetch(geometry, place + ivec2(1, 0), 0);
   vec4 c = texelFetch(geometry, place + ivec2(2, 0), 0);
   vec4 d = texelFetch(geometry, place + ivec2(3, 0), 0);
-  gl_Position = vec4(2, 2, 2, 1);
   float opacity = a.w;
   if (opacity < 1.0 / 255.0 || cropped(a.xyz)) return;
   vec3 p = toCamera(a.xyz);
@@ -42,7 +47,7 @@ void main() {
   xx += 0.3;
   float root = sqrt(xx);
   float reach = sqrt(2.0 * log(255.0 * opacity));
-  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
+  vec2 corner = vec2(gl_VertexID & 1, (gl_VertexID >> 1) & 1) * 2.0 - 1.0;
   whitened = corner * reach;
   vec2 pixel = centre + vec2(root * whitened.x, xy / root * whitened.x + sqrt(determinant) / root * whitened.y);
   vec3 rgb = varied
@@ -102,7 +107,7 @@ export class Splats {
   close() {
     this.worker.terminate();
     for (const resolve of this.waiting) resolve();
-    for (const texture of [this.geometry, this.seen]) this.gl.deleteTexture(texture);
+    for (const texture of [this.geometry, this.seen, this.order]) this.gl.deleteTexture(texture);
     this.gl.deleteBuffer(this.buffer);
     this.gl.deleteVertexArray(this.vertices);
   }
@@ -133,11 +138,12 @@ export class Splats {
     this.vertices = gl.createVertexArray();
     this.buffer = gl.createBuffer();
     gl.bindVertexArray(this.vertices);
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-    gl.enableVertexAttribArray(0);
-    gl.vertexAttribIPointer(0, 1, gl.UNSIGNED_INT, 0, 0);
-    gl.vertexAttribDivisor(0, 1);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffer);
+    const corners = Uint16Array.from({ length: 6 * BATCH }, (_, i) => 4 * Math.floor(i / 6) + [0, 1, 2, 2, 1, 3][i % 6]);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, corners, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
+    const rows = Math.max(Math.ceil(count / ORDER_PER_ROW), 1);
+    this.order = makeTexture(gl, gl.R32UI, gl.RED_INTEGER, gl.UNSIGNED_INT, ORDER_PER_ROW, rows, null);
     this.drawn = 0;
     this.startWorker(base, harmonics);
   }
@@ -202,9 +208,7 @@ export class Splats {
     const gl = this.gl;
     this.milliseconds = milliseconds; // that the worker has taken
     if (sorted) {
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-      gl.bufferData(gl.ARRAY_BUFFER, sorted, gl.DYNAMIC_DRAW);
-      this.drawn = sorted.length;
+      this.takeOrder(sorted);
     }
     if (colors) {
       this.colors = colors;
@@ -224,6 +228,16 @@ export class Splats {
     this.changed?.();
   }
 
+  takeOrder(sorted) {
+    const gl = this.gl, whole = Math.floor(sorted.length / ORDER_PER_ROW);
+    const give = (row, rows, columns, from) => rows && columns && gl.texSubImage2D(
+      gl.TEXTURE_2D, 0, 0, row, columns, rows, gl.RED_INTEGER, gl.UNSIGNED_INT, sorted, from);
+    gl.bindTexture(gl.TEXTURE_2D, this.order);
+    give(0, whole, ORDER_PER_ROW, 0);
+    give(whole, 1, sorted.length % ORDER_PER_ROW, whole * ORDER_PER_ROW);
+    this.drawn = sorted.length;
+  }
+
   pick(where) { return pickPoint(this.means, where, (i) => this.opacities[i] > 0.3); }
 
   draw(shot) {
@@ -233,18 +247,22 @@ export class Splats {
     setCamera(gl, at, shot);
     gl.uniform1i(at.geometry, 0);
     gl.uniform1i(at.seen, 1);
+    gl.uniform1i(at.order, 2);
+    gl.uniform1i(at.drawn, this.drawn);
     gl.uniform1i(at.varied, this.varied ? 1 : 0);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.geometry);
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.seen);
+    gl.activeTexture(gl.TEXTURE2);
+    gl.bindTexture(gl.TEXTURE_2D, this.order);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindVertexArray(this.vertices);
     gl.enable(gl.DEPTH_TEST);
     gl.depthMask(false);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, this.drawn);
+    gl.drawElementsInstanced(gl.TRIANGLES, 6 * BATCH, gl.UNSIGNED_SHORT, 0, Math.ceil(this.drawn / BATCH));
     gl.disable(gl.BLEND);
     gl.depthMask(true);
   }
