@@ -97,7 +97,7 @@ def test_from_the_command_line(monkeypatch, folder, capsys):
         ("run photos --export tally --export-kwargs tally.start=-1", "tally.start must be at least 0"),
         ("run photos --export tally --export-kwargs tally.end=1", "unknown option 'end' for export format 'tally'"),
         ("run photos --export tally --show-cameras", None),
-        ("run photos --export tally --feat-vis-fps 9", "feat_vis_fps is for the export format feat_vis"),
+        ("run photos --export tally --feat-vis-fps 9", "--feat-vis-fps is for the export format feat_vis"),
         ("run photos --export npz --num-max-points 9", "nerfstudio and html and tally"),
         ("run photos --export npz --export-kwargs tally.start=1", "tally has options"),
     ],
@@ -112,7 +112,7 @@ def test_its_options_are_checked_like_all_others(arguments, message, monkeypatch
 @pytest.mark.parametrize(
     ("needs", "model", "arguments", "message"),
     [
-        (Needs(features=True), "da3-small", "run photos", "export_feat_layers"),
+        (Needs(features=True), "da3-small", "run photos", "--export-feat-layers"),
         (Needs(features=True), "da3mono-large", "mono photos", "tally needs the features"),
         (Needs(cameras=True), "da3mono-large", "run photos", "tally of 2 views need"),
         (Needs(least_views=2), "da3-small", "run photos/0.png", "tally needs at least 2 views"),
