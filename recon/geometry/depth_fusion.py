@@ -237,8 +237,8 @@ def _expected_error(
     """
     both = accepted & known
     error = np.full(off.shape, _MOST_ERROR, np.float32)
-    rough = float(np.median(np.abs(np.diff(off, axis=1))[both[:, 1:] & both[:, :-1]])) if both.sum() > 1 else np.nan
-    of_sure = np.float32(_UNKNOWN_ERROR if not np.isfinite(rough) else rough)
+    among_themselves = np.abs(np.diff(off, axis=1))[both[:, 1:] & both[:, :-1]]
+    of_sure = np.float32(np.median(among_themselves) if len(among_themselves) else _UNKNOWN_ERROR)
     error[accepted] = of_sure
     if sure_conf is not None and accepted.any():
         above = np.maximum(sure_conf[accepted] - 1, np.float32(1e-3))

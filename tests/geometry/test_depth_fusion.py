@@ -112,3 +112,13 @@ def test_where_one_of_them_is_missing_the_other_stays(dense_value: float, sure_v
     assert found.sure.all() == (sure_value > 0)
     assert np.isfinite(found.error).all()
     assert (found.error > 0).all()
+
+
+def test_points_that_have_no_neighbours_at_all() -> None:
+    truth, photo = truth_and_photo()
+    dense, _ = spoil(truth, Errors(plane=0, outliers=0, blur=0), 7)
+    sure = np.zeros_like(truth)
+    sure[5::12, 5::12] = truth[5::12, 5::12]
+    found = fuse_depth(dense, sure, photo)
+    assert error(found.depth, truth).mean() < 0.01
+    assert np.isfinite(found.error).all()
