@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 class ReconWarning(UserWarning):
@@ -39,3 +39,9 @@ def collect_warnings() -> Iterator[list[str]]:
         _collector.reset(token)
         if outer is not None:
             outer.extend(m for m in messages if m not in outer)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.choices.words import ProcessResMethod
+from recon.choices.words import GpsUse, ProcessResMethod
 from recon.errors import InputError
 from recon.options import Options, option
 
@@ -96,6 +96,11 @@ class CameraOptions(Options):
         False,
         help="Where cameras are found or refined in photos whose intrinsics are known: refine these, too; otherwise "
         "they are held.",
+    )
+    gps: GpsUse = option(
+        "auto",
+        help="Cameras that are found in the photos: bring them to metres east, north and up by the GPS positions in "
+        "EXIF, where those determine them (auto); or leave frame and scale free (off).",
     )
 
 

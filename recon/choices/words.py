@@ -10,6 +10,8 @@ MixedSizes = Literal["own", "crop", "error"]
 """What becomes of photos of different shapes."""
 RasterizerName = Literal["auto", "cpu", "gsplat"]
 """What renders splats; see `recon.splats.rendering`."""
+GpsUse = Literal["auto", "off"]
+"""Whether the positions that EXIF says bring cameras that are found to metres."""
 OutputKind = Literal["depth", "disparity"]
 """What a network's map holds: `depth` (near is small) or `disparity` (near is large, zero is infinitely far)."""
 OnnxNormalise = Literal["outside", "inside", "inside-255"]

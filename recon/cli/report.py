@@ -167,6 +167,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
         )
     if result.cleaning is not None and result.cleaning.text:
         print(result.cleaning.text)
+    if result.georeference is not None and result.georeference.text:
+        print(result.georeference.text)
     if result.quality is not None and result.quality.text:
         print(printable(result.quality.text))
     if result.optimised is not None:

@@ -122,7 +122,7 @@ def join_cameras(plan: Plan, estimator: Estimator, found: FoundCameras) -> Joine
         distortion=distortion if distortion.any() else None,
         origin="predicted",
         origins=tuple(origins[index] for index in chosen),
-        scale="free",
+        scale=of_sfm.scale,
     )
     cameras = _adjusted(plan, chosen, cameras, found.result.sparse, apart)
     return JoinedCameras(tuple(chosen), cameras, _points_seen(found.result.sparse, chosen, row), loaded.dropped)

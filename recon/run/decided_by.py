@@ -43,6 +43,7 @@ def cameras_decided_by(plan: Plan, photos: Mapping[str, Any], given: Cameras | N
         "seed": options.seed,
         "intrinsics": _content_of_intrinsics(plan.cameras.intrinsics),
         "refine_intrinsics": options.refine_intrinsics,
+        "gps": options.gps,
         "given": given,
     }
 

@@ -26,6 +26,7 @@ from recon.types.cameras import Cameras
 
 if TYPE_CHECKING:
     from recon.progress import TellPart
+    from recon.sfm.georeference import Georeference
     from recon.sfm.photos import SfmPhoto
     from recon.sfm.result import SfmResult
 
@@ -64,6 +65,11 @@ class KnownCameras:
             return ()
         return tuple(self.found.registered_names[view] for view in self.found.certainty.weak.tolist())
 
+    @property
+    def georeference(self) -> Georeference | None:
+        """What GPS says of the frame that structure from motion found; None where it says nothing."""
+        return None if self.found is None else self.found.georeference
+
     def describe(self) -> dict[str, object]:
         """What `run.json` says of structure from motion; empty without."""
         result = self.found
@@ -87,6 +93,7 @@ class KnownCameras:
                 "kept": list(result.changes.kept),
             },
             "lenses": [choice.entry for choice in result.lens_choices],
+            "georeference": None if result.georeference is None else result.georeference.entry,
         }
 
 
@@ -145,13 +152,17 @@ def take_cameras(source: Source, given: GivenCameras, file: Path | None, options
 
 def kept_classes() -> tuple[type, ...]:
     """What `FoundCameras` consists of, for the store."""
+    from recon.geometry.geodesy import GeoPosition
     from recon.geometry.sparse_points import SparsePoints
     from recon.sfm.certainty import Certainty
+    from recon.sfm.georeference import Georeference
     from recon.sfm.lens_choice import LensChoice, LensTrial
     from recon.sfm.lenses import Lenses
     from recon.sfm.result import CameraChanges, SfmResult
 
-    return FoundCameras, SfmResult, CameraChanges, Lenses, LensChoice, LensTrial, Certainty, SparsePoints, Cameras
+    of_lenses = (Lenses, LensChoice, LensTrial)
+    of_cameras = (CameraChanges, Certainty, Georeference, GeoPosition, SparsePoints, Cameras)
+    return FoundCameras, SfmResult, *of_lenses, *of_cameras
 
 
 def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:
@@ -205,7 +216,7 @@ def find_cameras(
     Args:
         source: the photos.
         options: `strict` stops at a photo that cannot be read; `seed`;
-            `refine_intrinsics` refines `lenses`, which are held otherwise.
+            `refine_intrinsics` refines `lenses`, which are held otherwise; `gps`.
         lenses: intrinsics and distortion of all photos of `source`; None: to be found.
         progress: told how far each of its stages is.
 
@@ -213,6 +224,7 @@ def find_cameras(
         InputError: as `structure_from_motion`, or a photo that `strict` does not let pass; intrinsics that are of
             photos of another size.
     """
+    from recon.sfm.georeferenced import georeferenced
     from recon.sfm.structure_from_motion import SfmOptions, prepare_photo, structure_from_motion
 
     strict = options.strict
@@ -225,6 +237,8 @@ def find_cameras(
         SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics),
         progress=progress,
     )
+    if options.gps == "auto":
+        result = georeferenced(result, photos, options.seed)
     for line in result.warnings():
         warn(line)
     chosen = tuple(loaded.kept[index] for index in result.registered.tolist())

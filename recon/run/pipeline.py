@@ -73,6 +73,7 @@ from recon.run.stages import Stages
 from recon.run.store import Store
 from recon.run.wishes import check_cameras_suffice
 from recon.run.write_exports import WrittenFormat, describe_result, write_exports
+from recon.sfm.georeference import Georeference
 from recon.sources.fitting import Views
 from recon.sources.open_source import PhotoSource
 from recon.sources.originals import SourceOriginals
@@ -104,6 +105,8 @@ class Reconstruction:
     """What was left out of points, splats and meshes."""
     quality: Quality | None = None
     """What can be said of the result without truth; None without an export folder."""
+    georeference: Georeference | None = None
+    """What the GPS of the photos says of cameras that were found in them; None where it says nothing."""
 
 
 def reconstruct(
@@ -246,6 +249,7 @@ def reconstruct(
         plan.not_optimised,
         cleaning,
         quality,
+        None if by_sfm is None else by_sfm.georeference,
     )
 
 

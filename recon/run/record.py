@@ -26,7 +26,12 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | COLMAP model, its principal_point (`estimated`, `middle` of the photo, or `given`), lens (`estimated`, |
 | | `held` as it is known, or `refined` from that), and what was tried: |
 | | freedom, gain (share of the robust cost of photos left out that goes with it), certainty (the gain in |
-| | standard errors), uncertainty (of the principal point, in pixels), taken, why |
+| | standard errors), uncertainty (of the principal point, in pixels), taken, why; and georeference (null without |
+| | GPS): frame (`east-north-up`: x east, y north, z up of origin, in metres; `metres`, turned freely; or `free`), |
+| | origin (latitude, longitude, altitude), left_out (names of photos whose position does not go with the others), |
+| | residuals (for each photo with a position: name, metres from there to its camera, used), scale (metres to a |
+| | unit of before) and what is uncertain (standard deviations): scale_uncertainty (relative), north_uncertainty |
+| | and tilt_uncertainty (degrees) |
 | quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth, and |
 | | of its parts); shares of the pixels: made_by_shares (of each part), valid, filled, sky and masked; how well |
 | | the depth of the views agrees: depth_difference, depth_agreeing, depth_confirmed; of structure from motion: |

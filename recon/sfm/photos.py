@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.geometry.geodesy import GeoPosition
 from recon.sources.mask_resize import shrink_mask
 from recon.sources.photo import Photo, RigMount
 from recon.sources.pixels import believable_focal, focal_in_pixels
@@ -42,6 +43,8 @@ class SfmPhoto:
     """(3, 3) known of the original, in its pixels (half-integer centres); None: to be found."""
     distortion: NDArray[np.float64] | None = None
     """(8,) OpenCV's coefficients that go with the intrinsics; None: none."""
+    gps: GeoPosition | None = None
+    """As of the photo."""
 
     def __post_init__(self) -> None:
         if self.gray.ndim != 2 or self.gray.dtype != np.uint8:
@@ -92,4 +95,4 @@ def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
     if mask is not None and scale < 1:
         mask = shrink_mask(mask, (1 / scale, 1 / scale), (gray.shape[1], gray.shape[0]))
     focal = believable_focal(photo.exif_focal_35mm)
-    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, focal, mask, photo.rig)
+    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, focal, mask, photo.rig, gps=photo.gps)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.geometry.similarity import Similarity
 from recon.geometry.sparse_points import SparsePoints
+from recon.messages import listed
 from recon.sfm.certainty import Certainty
 from recon.sfm.focal import FAR_FROM_EXIF
+from recon.sfm.georeference import Georeference
 from recon.sfm.lens_choice import LensChoice
 from recon.sfm.lenses import Lenses
 from recon.types.cameras import Cameras, CameraScale
@@ -34,7 +36,8 @@ class CameraChanges:
 
 @dataclass(frozen=True)
 class SfmResult:
-    """Cameras of the M registered photos, out of N given, and sparse points; frame and scale are free."""
+    """Cameras of the M registered photos, out of N given, and sparse points; frame and scale are free, unless `scale`
+    says otherwise."""
 
     image_names: tuple[str, ...]
     """N names of all photos given."""
@@ -64,9 +67,11 @@ class SfmResult:
     certainty: Certainty | None = None
     """Of each registered camera; None where there are too many to tell."""
     scale: CameraScale = "free"
-    """What the unit of length is: anything, or that of cameras that were given and refined."""
+    """What the unit of length is: anything, that of cameras that were given and refined, or a metre."""
     changes: CameraChanges | None = None
     """Of cameras that were given and refined."""
+    georeference: Georeference | None = None
+    """What GPS says of frame and scale; None where no photo has a position, or none is asked for."""
 
     @property
     def registered_names(self) -> tuple[str, ...]:
@@ -109,6 +114,16 @@ class SfmResult:
             self.lenses.distortion if bends else None,
             origin="sfm",
             scale=self.scale,
+        )
+
+    def moved(self, similarity: Similarity, scale: CameraScale) -> SfmResult:
+        """Cameras, points and what is said of them in another world, whose unit of length is `scale`."""
+        return replace(
+            self,
+            cameras=self.cameras.moved(similarity, scale),
+            sparse=replace(self.sparse, points=similarity.apply(self.sparse.points)),
+            certainty=None if self.certainty is None else self.certainty.scaled(similarity.scale),
+            scale=scale,
         )
 
     def undistort(self, view: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -165,10 +180,4 @@ class SfmResult:
                 f"{np.nanmean(self.reprojection_errors):.1f} pixels on average; too few details, too little parallax "
                 "or something that moves do this"
             )
-        return tuple(lines)
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and how many more there are."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+        return (*lines, *(() if self.georeference is None else self.georeference.warnings()))

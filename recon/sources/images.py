@@ -18,6 +18,7 @@ from recon.digests import digest, file_content
 from recon.errors import InputError
 from recon.messages import warn
 from recon.sources.formats import PHOTO_SUFFIXES, RAW_SUFFIXES, ZIP, detect_format
+from recon.sources.gps import gps_position
 from recon.sources.in_flight import Admit
 from recon.sources.names import NO_PHOTO_FOLDERS, natural_key, normalise_name
 from recon.sources.photo import Photo
@@ -123,14 +124,24 @@ class ImageSource:
             return _as_photo(name, picture_from_array(picture, label), path)
         try:
             with self._pillow:
-                found = replace(picture_from_pil(picture, label), exif_focal_35mm=focal_35mm(picture))
+                found = replace(
+                    picture_from_pil(picture, label), exif_focal_35mm=focal_35mm(picture), gps=gps_position(picture)
+                )
             return _as_photo(name, found, path)
         except OSError as error:  # a Pillow image decodes its file only now
             raise InputError(f"{label} cannot be decoded, its file may be truncated or damaged: {error}") from error
 
 
 def _as_photo(name: str, picture: Decoded, path: Path | None) -> Photo:
-    return Photo(name, picture.pixels, picture.exif_focal_35mm, path, picture.opaque, picture.orientation)
+    return Photo(
+        name,
+        picture.pixels,
+        picture.exif_focal_35mm,
+        path,
+        picture.opaque,
+        picture.orientation,
+        gps=picture.gps,
+    )
 
 
 def check_folders_apart(photo_folders: Iterable[Path], folder: Path) -> None:

@@ -89,6 +89,7 @@ class PanoramaSource:
             pixels,
             exif_focal_35mm=focal_from_pixels(view_intrinsics(side)[0, 0], side, side),
             rig=RigMount(self._panoramas.names[number], rotation),
+            gps=panorama.gps,
         )
 
     def _panorama(self, number: int) -> Photo:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.geometry.geodesy import GeoPosition
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Photo:
 
     rig: RigMount | None = None
     """Where it is one of several views from one place, turned by known angles; its focal length is then exact."""
+    gps: GeoPosition | None = None
+    """Where it was taken, by EXIF; None where that does not say."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from recon.errors import InputError, MissingExtraError
+from recon.geometry.geodesy import GeoPosition
 from recon.messages import warn
 from recon.sources.bit_depth import png_entries, stretched
 from recon.sources.colour import grey_to_srgb, to_srgb
 from recon.sources.file_content import ImageFile, opened
 from recon.sources.formats import AVIF, HEIC, MOVING_PICTURE, Format, detect_format
+from recon.sources.gps import gps_position
 from recon.sources.in_flight import Admit
 
 MAX_PIXELS = 400_000_000
@@ -54,6 +56,8 @@ class Picture:
     """(H, W) True where alpha is at least `OPAQUE_FROM`; None: everywhere."""
     orientation: int = 1
     """By EXIF, 1 to 8: what the pixels have been turned by to be upright. 1: they are as they were stored."""
+    gps: GeoPosition | None = None
+    """Where it was taken; None where EXIF does not say."""
 
 
 def read_image(file: ImageFile, admit: Admit = lambda pixels: None) -> tuple[NDArray[np.uint8], float | None]:
@@ -90,7 +94,7 @@ def read_picture(file: ImageFile, admit: Admit = lambda pixels: None) -> Picture
                 levels = _inverted(levels)
             picture = picture_from_pil(levels, f"'{file}'")
             orientation = turned_by_decoder or picture.orientation
-            return replace(picture, exif_focal_35mm=focal_35mm(image), orientation=orientation)
+            return replace(picture, exif_focal_35mm=focal_35mm(image), orientation=orientation, gps=gps_position(image))
     except InputError:
         raise
     except FileNotFoundError as error:

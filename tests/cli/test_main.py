@@ -95,6 +95,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "ordered": ("--ordered", True),
     "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
+    "gps": ("--gps off", "off"),
     "convention": ("--convention c2w-opengl", "c2w-opengl"),
     "intrinsics": ("--intrinsics 900,900,140,112", "900,900,140,112"),
     "fresh": ("--fresh", True),

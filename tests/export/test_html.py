@@ -14,10 +14,10 @@ from recon.errors import InputError
 from recon.export import check_options, html
 from recon.export.html import HtmlOptions
 from recon.export.packing import Packed, PackedSplats, dequantise, pack_splats, quantise, unpack_splats
-from recon.export.page_content import estimate_up
 from recon.export.page_file import page_size
 from recon.export.points import PointOptions, select_points
 from recon.geometry.quaternions import to_matrix
+from recon.geometry.up import estimate_up
 from recon.messages import ReconWarning
 from recon.types import MadeBy
 from tests.seeds import numpy_random

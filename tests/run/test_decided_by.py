@@ -32,6 +32,7 @@ CHANGED: dict[str, Any] = {
     "strict": True,
     "convention": "c2w",
     "refine_cameras": True,
+    "gps": "off",
     "seed": 1,
 }
 """Another value of each option that changes the depth or the cameras."""

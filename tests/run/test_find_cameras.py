@@ -16,12 +16,15 @@ import recon.stereo.multi_view
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.stereo import StereoEstimator
+from recon.geometry.cameras import camera_centres
+from recon.geometry.geodesy import GeoPosition
 from recon.geometry.similarity import Similarity
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
 from recon.run.pipeline import reconstruct
 from recon.sfm.lenses import Lenses
 from recon.sfm.result import CameraChanges, SfmResult
+from recon.sources.photo import Photo
 from recon.stereo.multi_view import StereoDepth, StereoOptions
 from recon.types.cameras import Cameras
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
@@ -238,3 +241,59 @@ def test_cameras_to_refine_are_wanted():
         reconstruct(fake_model(), photos(3), options=asked)
     with pytest.raises(InputError, match="refine_cameras is for cameras that are given, not for cameras 'sfm'"):
         reconstruct(fake_model(), photos(3), cameras="sfm", options=asked)
+
+
+class TestGps:
+    """Six photos, whose cameras are found in a frame of their own: 100 m to its unit, turned."""
+
+    to_metres = Similarity(100.0, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), np.array([-1000.0, -800.0, 20.0]))
+
+    def photos(self, elsewhere: int | None = None, located: int = 6) -> list[Photo]:
+        places = self.to_metres.apply(camera_centres(user_cameras(6)))
+        degrees = places[:, 1::-1] / [111_268.0, 67_902.0] + [52.5, 13.4]  # metres to a degree at 52.5° north
+        if elsewhere is not None:
+            degrees[elsewhere, 1] += 1
+        found = [GeoPosition(*place, height) for place, height in zip(degrees.tolist(), places[:, 2], strict=True)]
+        positions = [*found[:located], *[None] * (6 - located)]
+        return [
+            Photo(f"{n}.jpg", pixels, gps=gps) for n, (pixels, gps) in enumerate(zip(photos(6), positions, strict=True))
+        ]
+
+    def test_the_result_is_in_metres_east_north_and_up(self, finds, tmp_path: Path) -> None:
+        finds(list(range(6)))
+        with pytest.warns(ReconWarning, match=r"up to 68 km from .*left out: 4\.jpg"):
+            result = reconstruct(fake_model(), self.photos(4), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+        assert result.prediction.units == "metric"
+        truth = self.to_metres.apply(camera_centres(user_cameras(6)))
+        centres = camera_centres(result.prediction.extrinsics.astype(np.float64))
+        np.testing.assert_allclose(centres - centres[0], truth - truth[0], atol=0.5)  # of 800 m
+        free = reconstruct(fake_model(), photos(6), extrinsics=user_cameras(6), options=OPTIONS).prediction
+        np.testing.assert_allclose(result.prediction.depth, 100 * free.depth, rtol=1e-3)
+        record = json.loads((tmp_path / "run.json").read_text())
+        said = record["cameras"]["sfm"]["georeference"]
+        assert (record["units"], said["frame"], said["left_out"]) == ("metric", "east-north-up", ["4.jpg"])
+        assert said["scale"] == pytest.approx(100, rel=1e-3)
+        assert [one["used"] for one in said["residuals"]] == [True, True, True, True, False, True]
+        assert max(one["metres"] for one in said["residuals"] if one["used"]) < 0.5
+        assert said["origin"]["latitude"] == pytest.approx(52.5, abs=0.01)
+        assert result.georeference is not None
+        assert "GPS of 5 of 6 photos; x is east, y north, z up of 52.5" in result.georeference.text
+
+    def test_off_leaves_frame_and_scale_free(self, finds, tmp_path: Path) -> None:
+        finds(list(range(6)))
+        asked = replace(OPTIONS, gps="off")
+        result = reconstruct(fake_model(), self.photos(), cameras="sfm", options=asked, export_dir=tmp_path)
+        assert (result.prediction.units, result.georeference) == ("aligned", None)
+        again = reconstruct(fake_model(), self.photos(), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+        assert again.prediction.units == "metric"
+        kept = reconstruct(fake_model(), self.photos(), cameras="sfm", options=OPTIONS, export_dir=tmp_path)
+        assert "cameras" in kept.reused
+        assert kept.georeference is not None
+        assert kept.georeference.entry == again.georeference.entry
+
+    def test_two_positions_are_said_to_be_too_few(self, finds) -> None:
+        finds(list(range(6)))
+        with pytest.warns(ReconWarning, match="GPS does not tell the scale: 2 of 6 photos have a position"):
+            result = reconstruct(fake_model(), self.photos(located=2), cameras="sfm", options=OPTIONS)
+        assert result.prediction.units == "aligned"
+        np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(6)[:, :3].astype(np.float32))
