@@ -101,11 +101,12 @@ class Georeference:
         if self.frame == "free" or self.used is None or self.residuals is None or self.origin is None:
             return ""
         axes = f"; x is east, y north, z up of {self.origin.text}" if self.frame == "east-north-up" else ""
-        north = f", north to {self.north_uncertainty:.2g}°" if self.north_uncertainty is not None else ""
+        turns = {"north": self.north_uncertainty, "up": self.tilt_uncertainty}
+        sure = "".join(f", {name} to {degrees:.2g}°" for name, degrees in turns.items() if degrees is not None)
         return (
             f"metres by the GPS of {int(self.used.sum())} of {self.photos} photos{axes}; their positions are "
             f"{np.median(self.residuals[self.used]):.2g} m off (median), which tells the scale to "
-            f"{100 * (self.scale_uncertainty or 0):.2g} %{north}"
+            f"{100 * (self.scale_uncertainty or 0):.2g} %{sure}"
         )
 
     def warnings(self) -> tuple[str, ...]:
