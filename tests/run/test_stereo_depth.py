@@ -45,7 +45,7 @@ def test_filled_pixels_are_told_apart_kept_and_noted(with_filled):
     np.testing.assert_array_equal(again.filled, prediction.filled)
     quality = json.loads((folder / "run.json").read_text())["quality"]
     expected = {
-        "made_by": {"kind": "stereo", "name": "multi-view stereo"},
+        "made_by": {"kind": "stereo", "name": "multi-view stereo", "parts": []},
         "valid": pytest.approx(prediction.valid.mean()),
         "filled": pytest.approx(prediction.filled.mean()),
         "sky": None,
