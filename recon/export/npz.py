@@ -16,6 +16,8 @@ Arrays are stored exactly, so that exporting again from a file equals exporting 
 | original_sizes, processed_to_original, photo_boxes, image_names | npz | as in `Prediction` |
 | original_intrinsics | npz | (N, 3, 3) of the upright originals as they were taken |
 | distortion | npz | (N, 8) OpenCV's coefficients of their lenses; left out for pinhole cameras |
+| photo_changes | npz | (N,) JSON texts: of each photo that was undistorted or turned when it was opened, its lens and |
+| | | orientation, as `photo_change` in `run.json`; `null` of others. Left out where there is none |
 | extrinsics_origin, intrinsics_origin | npz | strings: where they come from, as `Cameras.origin` has it |
 | extrinsics_origins | npz | (N,) strings: of each view, where they come from several |
 | scale_factor, ref_view | npz | scalars |
@@ -32,6 +34,7 @@ Keys of what a prediction does not have are left out. No value needs pickle.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -69,6 +72,7 @@ LAYOUTS = {
     "original_intrinsics": _finite("N 3 3"),
     "distortion": _finite("N 8"),
     "image_names": Layout("text", "N"),
+    "photo_changes": Layout("text", "N"),
     **{name: Layout("text", "") for name in ("units", "gaussian_source", "extrinsics_origin", "intrinsics_origin")},
     "extrinsics_origins": Layout("text", "N"),
     "made_by": Layout("text", "2"),
@@ -189,6 +193,8 @@ def _full_arrays(prediction: Prediction) -> Arrays:
         arrays["intrinsics_origin"] = np.array(prediction.lenses.origin)
         if prediction.lenses.distortion is not None:
             arrays["distortion"] = prediction.lenses.distortion
+    if prediction.originals is not None and any(prediction.originals.changes):
+        arrays["photo_changes"] = np.array([json.dumps(change) for change in prediction.originals.changes])
     if prediction.extrinsics_origin is not None:
         arrays["extrinsics_origin"] = np.array(prediction.extrinsics_origin)
     if prediction.extrinsics_origins:

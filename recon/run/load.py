@@ -198,7 +198,10 @@ def _with_facts(prediction: Prediction, record: Mapping[str, Any], folder: Path)
     images = _images(record, len(prediction.depth))
     if images and prediction.image_names:
         paths = tuple(Path(image["path"]) if image.get("path") else None for image in images)
-        prediction = replace(prediction, originals=StoredPhotos(prediction.image_names, paths, _reopen(record)))
+        changes = tuple((image.get("camera") or {}).get("photo_change") for image in images)
+        prediction = replace(
+            prediction, originals=StoredPhotos(prediction.image_names, paths, _reopen(record), changes)
+        )
     splats, file = record.get("gaussians"), folder / GS_PLY_PATH
     if prediction.gaussians is None and isinstance(splats, dict) and _is_of_run(GS_PLY.name, file, record):
         from recon.splats.ply import read_ply

@@ -43,8 +43,9 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | images | for each view: name, path (of the photo's file; null where it has none of its own), original_size and |
 | | processed_size (width, height), processed_to_original (3 × 3), photo_box (left, top, width and height of a |
 | | photo that is smaller than its view; else null), the shares `valid` and `masked`, and camera: world_to_camera |
-| | (4 × 4), its origin, intrinsics and distortion of the original as it was taken. This file can be given as |
-| | known cameras |
+| | (4 × 4), its origin, intrinsics and distortion of the original as it was taken; and photo_change, of a photo |
+| | that was made a pinhole photo or turned when it was opened: its lens (COLMAP's model, params and size) and |
+| | the EXIF orientation undone; the camera is of the photo so changed. This file can be given as known cameras |
 | dropped_images | for each image left out: name and reason |
 | warnings | every warning of the run, in order |
 | seconds | how long each stage took, of those done |
@@ -121,6 +122,7 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
     sizes, affines = prediction.original_sizes, prediction.processed_to_original
     none: tuple[Path | None, ...] = (None,) * count
     paths = none if prediction.originals is None else prediction.originals.paths
+    changes = (None,) * count if prediction.originals is None else prediction.originals.changes
     cameras = prediction.original_cameras
     parts = {name: getattr(cameras, name) for name in ("world_to_camera", "intrinsics", "distortion")}
     origin = (prediction.extrinsics_origin,) * count
@@ -138,6 +140,7 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
             "camera": {
                 **{name: part[i] for name, part in parts.items() if part is not None},
                 **({} if cameras.world_to_camera is None else {"origin": (cameras.origins or origin)[i]}),
+                **({} if changes[i] is None else {"photo_change": changes[i]}),
             },
         }
         for i in range(count)

@@ -56,6 +56,7 @@ class CameraFacts(TypedDict):
     origin: NotRequired[str | None]
     intrinsics: NotRequired[Matrix]
     distortion: NotRequired[list[float]]
+    photo_change: NotRequired[Mapping[str, Any]]
 
 
 class ImageFacts(TypedDict):

@@ -16,11 +16,10 @@ from recon.errors import InputError
 from recon.sources.in_flight import Admit
 from recon.sources.lenses import Lens, pinhole_view, to_pinhole
 from recon.sources.photo import Photo
+from recon.sources.photo_change import UPRIGHT, PhotoChange
 from recon.sources.source import Source
 
 _ORIENTATION = 0x0112
-UPRIGHT = 1
-"""EXIF's orientation of a photo that its file stores upright."""
 
 
 @dataclass(frozen=True)
@@ -130,3 +129,14 @@ class AdaptedPhotos:
             raise InputError(f"'{photo.name}': {error}") from None
         mask = None if photo.mask is None else to_pinhole(photo.mask, lens, intrinsics)
         return replace(photo, pixels=pixels, mask=mask, path=None, exif_focal_35mm=None)
+
+
+def photo_changes(source: Source) -> dict[str, PhotoChange]:
+    """By the names of the photos of a source, what is done to those that are changed when they are opened."""
+    inner: object = source
+    while isinstance(inner, Source):
+        if isinstance(inner, AdaptedPhotos):
+            changes = map(PhotoChange, inner.lenses, inner.orientations)
+            return {name: change for name, change in zip(inner.names, changes, strict=True) if change}
+        inner = getattr(inner, "photos", None)
+    return {}

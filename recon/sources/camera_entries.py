@@ -36,7 +36,8 @@ class CamerasFile:
     """For each image, what there is of `width`, `height`, `world_to_camera`, `intrinsics`, `distortion`; matrices as
     lists or arrays, not checked yet, for entries that are not used may be anything. And `lens`, a
     `recon.sources.lenses.Lens` that OpenCV's coefficients do not express: the intrinsics are then those of the pinhole
-    photo made with it."""
+    photo made with it. And `orientation`, EXIF's, where the camera is of the photo as its file stores it, which is
+    turned so to be upright."""
     origin: CameraOrigin = "given"
     scale: CameraScale = "given"
     points: SparsePoints | None = None

@@ -13,6 +13,7 @@ from recon.errors import InputError
 from recon.files import atomic_write
 from recon.sources.camera_entries import SCALE_OF_UNITS, SHAPES, CamerasFile, origin_and_scale, refuse_repeated
 from recon.sources.names import normalise_name
+from recon.sources.photo_change import PhotoChange, with_change
 from recon.sources.scene_json import read_scene_json
 from recon.types.cameras import Cameras
 
@@ -43,7 +44,8 @@ def _frames_of_run(record: Mapping[str, Any], path: Path) -> tuple[list[dict[str
         if not isinstance(camera, dict) or not isinstance(name, str) or not isinstance(origins, dict):
             raise InputError(f"'{path}' is the record of a run that says no cameras of its photos; give another file")
         width, height = size if isinstance(size, list) and len(size) == 2 else (None, None)
-        frames.append({**camera, "image": name, "width": width, "height": height})
+        change = PhotoChange.of_entry(camera.get("photo_change"), f"'{path}': '{name}'")
+        frames.append(with_change({**camera, "image": name, "width": width, "height": height}, change))
     return frames, {"origin": origins.get("extrinsics"), "scale": SCALE_OF_UNITS.get(str(record.get("units")))}
 
 

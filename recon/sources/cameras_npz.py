@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from recon.sources.camera_entries import SCALE_OF_UNITS, SHAPES, CamerasFile, or
 from recon.sources.cameras_json import read_json_cameras
 from recon.sources.matrix_convention import MatrixConvention
 from recon.sources.names import normalise_name
+from recon.sources.photo_change import PhotoChange, with_change
 from recon.types.arrays import read_arrays
 
 _BULKY = frozenset({"depth", "conf", "sky", "image", "valid", "filled", "kept", "mask"})
@@ -80,11 +82,24 @@ def read_npz_cameras(path: Path, convention: str | None = None) -> tuple[Cameras
     present = [key for key in (*SHAPES, "width", "height") if key in columns]
     rows = zip(*(columns[key].tolist() if key in ("width", "height") else columns[key] for key in present), strict=True)
     entries = [dict(zip(present, row, strict=True)) for row in rows]
+    if "photo_changes" in arrays:
+        changes = _photo_changes(arrays["photo_changes"], images, path)
+        entries = [with_change(entry, change) for entry, change in zip(entries, changes, strict=True)]
     said: dict[str, str | None] = {"scale": SCALE_OF_UNITS.get(str(arrays.get("units")))}
     for name in ("intrinsics_origin", "extrinsics_origin"):  # the last counts
         if name in arrays:
             said["origin"] = str(arrays[name])
     return CamerasFile(path, names, entries, *origin_and_scale(said, path)), not is_result
+
+
+def _photo_changes(texts: NDArray[Any], count: int, path: Path) -> list[PhotoChange]:
+    label = f"photo_changes in '{path}'"
+    if texts.shape != (count,):
+        raise InputError(f"{label} must be one text per image, got {texts.shape}")
+    try:
+        return [PhotoChange.of_entry(json.loads(str(text)), label) for text in texts]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{label} must be JSON: {error}") from error
 
 
 def _record_beside(path: Path, columns: Mapping[str, NDArray[Any]]) -> CamerasFile | None:

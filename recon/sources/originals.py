@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.sources.adapted_photos import photo_changes
 from recon.sources.source import Source
 
 
@@ -30,6 +32,12 @@ class SourceOriginals:
     def paths(self) -> tuple[Path | None, ...]:
         """As `Originals.paths`."""
         return tuple(self.source.paths[index] for index in self.indices)
+
+    @property
+    def changes(self) -> tuple[Mapping[str, Any] | None, ...]:
+        """As `Originals.changes`."""
+        changes, names = photo_changes(self.source), self.source.names
+        return tuple(change.entry if (change := changes.get(names[index])) else None for index in self.indices)
 
     def read(self, view: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
         """As `Originals.read`."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.messages import warn
-from recon.sources.adapted_photos import UPRIGHT, AdaptedPhotos, stored_picture
+from recon.sources.adapted_photos import AdaptedPhotos, photo_changes, stored_picture
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.camera_entries import CamerasFile
 from recon.sources.lenses import Lens, pinhole_view
 from recon.sources.name_matches import NameMatches, few
+from recon.sources.photo_change import UPRIGHT, PhotoChange
 from recon.sources.source import Source
 from recon.sources.thinned import passed_over
 from recon.types.cameras import Cameras
@@ -61,14 +63,43 @@ def put_cameras(photos: Source, file: CamerasFile, strict: bool, resize: bool = 
     dropped = _report(names, file, matches, strict)
     labels = [names[index] for index in chosen]
     cameras = _checked(file.cameras(entries, labels), file, labels)
-    lenses: list[Lens | None] = [file.entries[entry].get("lens") for entry in entries]
     stated = cameras.sizes
-    source, cameras = _adapted(photos, chosen, cameras, lenses, file.as_stored, resize)
+    changes = _still_to_do(photos, labels, [file.entries[entry] for entry in entries], file.path)
+    lenses = [change.lens for change in changes]
+    source, cameras = _adapted(photos, chosen, cameras, changes, file.as_stored, resize)
     points = None if file.points is None else file.points.select_views(entries)
     if points is not None and points.pixels is not None:
         points = replace(points, pixels=_on_photos(points.pixels, stated, cameras.sizes, lenses))
     left_out = (*photos.left_out, *dropped)
     return PutCameras(CalibratedSource(source, tuple(chosen), cameras, points, left_out=left_out), dropped)
+
+
+def _still_to_do(
+    photos: Source, names: Sequence[str], entries: Sequence[Mapping[str, Any]], path: Path
+) -> list[PhotoChange]:
+    """What the cameras of `entries` ask for of the photos called `names`, less what is done to them already.
+
+    Raises InputError for a photo that is changed already in another way, and one whose file is needed and not there.
+    """
+    done, files = photo_changes(photos), dict(zip(photos.names, photos.paths, strict=True))
+    found = []
+    for name, entry in zip(names, entries, strict=True):
+        asked = PhotoChange(entry.get("lens"), entry.get("orientation", UPRIGHT))
+        own = done.get(name)
+        if asked and own == asked:
+            asked = PhotoChange()
+        elif asked and own is not None:
+            raise InputError(
+                f"'{path}' has a camera of the photo '{name}' as its file is, but the scene given has undistorted or "
+                "turned it for a camera of its own; give the photos alone, or the scene without other cameras"
+            )
+        elif asked.orientation != UPRIGHT and files[name] is None:
+            raise InputError(
+                f"'{path}' has a camera of '{name}' as its file stores it (EXIF orientation {asked.orientation}), and "
+                "it was given without its file; give the scene again that the run was given"
+            )
+        found.append(asked)
+    return found
 
 
 def _on_photos(
@@ -126,7 +157,7 @@ def _adapted(
     photos: Source,
     chosen: Sequence[int],
     cameras: Cameras,
-    lenses: list[Lens | None],
+    changes: Sequence[PhotoChange],
     as_stored: bool,
     resize: bool,
 ) -> tuple[Source, Cameras]:
@@ -140,12 +171,14 @@ def _adapted(
     for row, index in enumerate(chosen):
         path = photos.paths[index]
         stored = None if path is None else stored_picture(path)
-        lens = lenses[row]
+        lens, undone = changes[row].lens, changes[row].orientation
         if stored is not None:
             of_camera = (int(sizes[row, 0]), int(sizes[row, 1]))
             size = stored.upright_size
             if stored.orientation != UPRIGHT and (
-                as_stored or (_same_shape(of_camera, stored.size) and not _same_shape(of_camera, size))
+                as_stored
+                or undone == stored.orientation
+                or (_same_shape(of_camera, stored.size) and not _same_shape(of_camera, size))
             ):
                 orientations[index] = stored.orientation
                 size = stored.size

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,13 @@ class StoredPhotos:
     """The file of each view's photo; None for one that has none of its own, as a frame of a video."""
     reopen: Callable[[], Source] | None = None
     """Opens the source again that the views were made of; None where it is not known."""
+    recorded_changes: tuple[Mapping[str, Any] | None, ...] = ()
+    """As `changes`; empty where nothing was done to any."""
+
+    @property
+    def changes(self) -> tuple[Mapping[str, Any] | None, ...]:
+        """As `Originals.changes`."""
+        return self.recorded_changes or (None,) * len(self.names)
 
     @cached_property
     def _source(self) -> Source:

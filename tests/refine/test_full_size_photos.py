@@ -38,6 +38,10 @@ class Photos:
     def paths(self) -> tuple[Path | None, ...]:
         return (None,) * len(self.pixels)
 
+    @property
+    def changes(self) -> tuple[None, ...]:
+        return (None,) * len(self.pixels)
+
     def read(self, view: int) -> tuple[np.ndarray, Any]:
         self.read_views.append(view)  # type: ignore[attr-defined]
         return self.pixels[view], None if self.masks is None else self.masks[view]
