@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from recon.choices import SourceOptions
+from recon.choices import MaskOptions, SourceOptions
 from recon.errors import InputError
-from recon.options import asked_for
+from recon.options import asked_for, part_of
 from recon.sources.formats import PHOTO_SUFFIXES
 from recon.sources.kind import SourceKind
 from recon.sources.source import Source
@@ -63,19 +63,26 @@ def _video_shows_panoramas(path: Path) -> bool:
 
 def _open_panoramas(path: Path, options: SourceOptions) -> Source:
     from recon.sources.images import ImageSource
+    from recon.sources.masked import with_masks
     from recon.sources.panoramas import PanoramaSource
     from recon.sources.thinned import EVERY_KIND, thinned
     from recon.sources.video import VideoSource
 
+    masks = part_of(options, MaskOptions)
     if VIDEO.recognises(path):
-        return PanoramaSource(VideoSource(path, options))
+        return PanoramaSource(with_masks(VideoSource(path, options), masks))
     for one in asked_for(options):
         if one.name in VIDEO.heeds and one.name not in EVERY_KIND:
             raise InputError(f"{one.name} is for a video; these are 360° photos")
-    return PanoramaSource(thinned(ImageSource.of([path]), options))
+    photos = ImageSource.of([path], in_use=masks.masks)
+    return PanoramaSource(thinned(with_masks(photos, masks), options))
 
 
 PANORAMA = SourceKind(
-    "panorama", "a 360° photo or video, or a folder of such photos", _is_panorama, _open_panoramas, heeds=VIDEO.heeds
+    "panorama",
+    "a 360° photo or video, or a folder of such photos",
+    _is_panorama,
+    _open_panoramas,
+    heeds=VIDEO.heeds | {"masks", "invert_masks"},
 )
-"""Each becomes several pinhole views."""
+"""Each becomes several pinhole views; masks are named like the panoramas, and cut as they are."""

@@ -45,7 +45,7 @@ class PanoramaSource:
     """Views of one panorama follow each other in direction, not in time."""
 
     def __init__(self, panoramas: Source) -> None:
-        self._panoramas = panoramas
+        self.photos = panoramas
         self._rotations = directions(VIEWS)
         self._lock = threading.Lock()
         self._decoded: OrderedDict[int, Photo] = OrderedDict()
@@ -54,7 +54,7 @@ class PanoramaSource:
     def names(self) -> tuple[str, ...]:
         """`NAME_000`, `NAME_060`, … by the degrees that a view is turned to the right of the panorama's middle."""
         turned = [round(360 * view / VIEWS) for view in range(VIEWS)]
-        stems = [Path(name).with_suffix("").as_posix() for name in self._panoramas.names]
+        stems = [Path(name).with_suffix("").as_posix() for name in self.photos.names]
         return tuple(f"{stem}_{angle:03d}" for stem in stems for angle in turned)
 
     @property
@@ -65,16 +65,16 @@ class PanoramaSource:
     @property
     def folders(self) -> tuple[Path, ...]:
         """As of the panoramas."""
-        return self._panoramas.folders
+        return self.photos.folders
 
     @property
     def left_out(self) -> tuple[tuple[str, str], ...]:
         """As of the panoramas."""
-        return self._panoramas.left_out
+        return self.photos.left_out
 
     def content(self, index: int) -> str:
         """Hash of the panorama and of the direction."""
-        return digest(self._panoramas.content(index // VIEWS), index % VIEWS, VIEWS, FIELD_OF_VIEW)
+        return digest(self.photos.content(index // VIEWS), index % VIEWS, VIEWS, FIELD_OF_VIEW)
 
     def read(self, index: int, admit: Admit = lambda pixels: None) -> Photo:
         """One view. Raises InputError where the panorama cannot be read or is none."""
@@ -84,11 +84,15 @@ class PanoramaSource:
         admit(side * side)
         rotation = self._rotations[view]
         pixels = cut(panorama.pixels, rotation, side)
+        mask = None if panorama.mask is None else cut_mask(panorama.mask, rotation, side)
+        if mask is not None and not mask.any():
+            raise InputError(f"the mask of '{panorama.name}' leaves nothing of its view '{self.names[index]}'")
         return Photo(
             self.names[index],
             pixels,
             exif_focal_35mm=focal_from_pixels(view_intrinsics(side)[0, 0], side, side),
-            rig=RigMount(self._panoramas.names[number], rotation),
+            mask=mask,
+            rig=RigMount(self.photos.names[number], rotation),
             gps=panorama.gps,
         )
 
@@ -96,7 +100,7 @@ class PanoramaSource:
         """Decoded once for views that are asked for one after the other."""
         with self._lock:
             if number not in self._decoded:
-                photo = self._panoramas.read(number)
+                photo = self.photos.read(number)
                 if photo.width != round(_SHAPE * photo.height):
                     raise InputError(
                         f"'{photo.name}' is {photo.width}×{photo.height} pixels; a panorama of all directions is twice "
@@ -117,6 +121,14 @@ def cut(panorama: NDArray[np.uint8], rotation: NDArray[np.float64], side: int) -
     # OpenCV counts from the middle of the first pixel.
     view = cv2.remap(wrapped, columns + (_EDGE - 0.5), rows - 0.5, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(view, np.uint8)
+
+
+def cut_mask(mask: NDArray[np.bool_], rotation: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
+    """(side, side) of the mask (H, W) of a panorama, as `cut`; each pixel is as the nearest one of the panorama."""
+    height, width = mask.shape
+    columns, rows = places_in_panorama(rotation, side, width, height)
+    nearest = np.floor(rows).astype(np.int64).clip(0, height - 1), np.floor(columns).astype(np.int64) % width
+    return np.asarray(mask[nearest])
 
 
 def looks_like_panorama(pixels: NDArray[np.uint8]) -> bool:

@@ -94,6 +94,44 @@ class TestRecognition:
             open_source(tmp_path / "a.png", SourceOptions(input_kind="panorama", fps=2))
 
 
+@pytest.mark.parametrize("transparent", [False, True])
+def test_masks_are_cut_as_the_photos_are(tmp_path: Path, transparent: bool) -> None:
+    """What is to the right of the panorama's camera is left out: longitudes from 30 to 150 degrees."""
+    longitude = 360 * ((np.arange(WIDTH) + 0.5) / WIDTH - 0.5)
+    levels = np.tile(np.where((longitude > 30) & (longitude < 150), 0, 255), (WIDTH // 2, 1)).astype(np.uint8)
+    photo = tmp_path / "all" / "a.png"
+    panorama(photo)
+    if transparent:
+        Image.fromarray(np.dstack([coloured(WIDTH), levels])).save(photo)
+        source = open_source(tmp_path / "all", SourceOptions(input_kind="panorama"))
+    else:
+        (tmp_path / "masks").mkdir()
+        Image.fromarray(levels).save(tmp_path / "masks" / "a.png")
+        options = SourceOptions(input_kind="panorama", masks=tmp_path / "masks")
+        source = open_source(tmp_path / "all", options)
+        assert open_source(source, options) is source
+    side = view_size(WIDTH)
+    x = (np.arange(side) + 0.5) / side * 2 - 1
+    for index, turned in enumerate((0, 60, 120, 180, 240, 300)):
+        seen = (np.degrees(np.arctan(x)) + turned + 180) % 360 - 180
+        left_out = (seen > 30) & (seen < 150)
+        near = (np.abs(seen - 30) < 1) | (np.abs(seen - 150) < 1)
+        mask = source.read(index).mask
+        assert mask is not None
+        np.testing.assert_array_equal(mask[:, ~near], np.tile(~left_out[~near], (side, 1)))
+
+
+def test_a_view_of_which_a_mask_leaves_nothing_is_none(tmp_path: Path) -> None:
+    longitude = 360 * ((np.arange(WIDTH) + 0.5) / WIDTH - 0.5)
+    levels = np.tile(np.where(np.abs(longitude) < 60, 0, 255), (WIDTH // 2, 1)).astype(np.uint8)
+    Image.fromarray(levels).save(tmp_path / "mask.png")
+    photo = panorama(tmp_path / "all" / "a.png")
+    source = open_source(photo, SourceOptions(input_kind="panorama", masks=tmp_path / "mask.png"))
+    with pytest.raises(InputError, match=r"mask of 'a\.png' leaves nothing of its view 'a_000'"):
+        source.read(0)
+    assert source.read(3).mask is not None
+
+
 def test_views_of_a_rig_share_its_pose(tmp_path: Path) -> None:
     """One view was found in a wrong place, one not at all, the others a little off."""
     source = open_source(panorama(tmp_path / "a.png", 256), SourceOptions(input_kind="panorama"))
