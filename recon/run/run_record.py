@@ -112,6 +112,11 @@ class RunRecord:
         return self._before
 
     @property
+    def formats(self) -> tuple[str, ...]:
+        """Names of the formats whose files are of this run's result, so far."""
+        return tuple(self._content["exports"])
+
+    @property
     def files_begun(self) -> bool:
         """Whether `begin_files` has been called."""
         return self._files_begun

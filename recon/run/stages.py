@@ -63,6 +63,11 @@ class Stages:
             self._done({**dict.fromkeys(names, 0.0), names[-1]: time.perf_counter() - start})
         return kept.outcome
 
+    def keep_only(self, of: str, names: Sequence[str]) -> None:
+        """Remove what is kept of stages whose names begin with `of` and a space, but of those in `names`."""
+        if self._store is not None:
+            self._store.keep_only(of, names)
+
     def _done(self, seconds: dict[str, float]) -> None:
         self.seconds |= seconds
         if self._record is not None:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -87,6 +87,15 @@ class Store:
         self._remove_others(stage, path)
         # Arrays in rows, numbers as Python's, as they will be found again: sums in another order would differ.
         return Kept(unpack(tree, arrays, self._classes), reused=False)
+
+    def keep_only(self, of: str, stages: Collection[str]) -> None:
+        """Remove outcomes of stages whose names begin with `of` and a space, but of those that `stages` names."""
+        wanted = {_file_name(stage) for stage in stages}
+        name = re.compile(rf"({re.escape(_file_name(of + ' '))}.+)-[0-9a-f]{{32}}\.npz")
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                if (found := name.fullmatch(path.name)) is not None and found[1] not in wanted:
+                    path.unlink()
 
     def _write(self, path: Path, content: Any, arrays: dict[str, Any]) -> None:
         if not self._can_be_written:

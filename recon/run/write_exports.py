@@ -84,6 +84,7 @@ def write_exports(
             )
             exported[name] = written.exported(folder, stages.seconds[stage])
         record.add(exports=export_entries({name: exported[name]}, folder))
+    stages.keep_only("export", [f"export {name}" for name in record.formats])
     return exported
 
 

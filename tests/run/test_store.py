@@ -118,12 +118,13 @@ class TestPacking:
 def test_everything_that_an_outcome_may_consist_of_is_named() -> None:
     known = {kind.__name__: kind for kind in (*KEPT_CLASSES, *kept_classes())}
 
-    def parts(kind: Any) -> set[type]:
-        below = [part for argument in get_args(kind) for part in parts(argument)]
-        if is_dataclass(kind):
+    def parts(kind: Any, above: frozenset[type] = frozenset()) -> set[type]:
+        below = {part for argument in get_args(kind) for part in parts(argument, above)}
+        if is_dataclass(kind) and kind not in above:  # one may consist of its own kind
             assert isinstance(kind, type)
-            below += [kind, *(part for hint in get_type_hints(kind, localns=known).values() for part in parts(hint))]
-        return set(below)
+            hints = get_type_hints(kind, localns=known).values()
+            below |= {kind, *(part for hint in hints for part in parts(hint, above | {kind}))}
+        return below
 
     for kind in known.values():
         assert parts(kind) <= set(known.values()), kind
@@ -208,6 +209,14 @@ class TestStore:
         assert store.outcome("predict", most + 1, make()).reused
         assert store.outcome("cameras", most, make()).reused
         assert not store.outcome("predict", 0, make()).reused
+
+    def test_stages_that_are_no_longer_wanted_go(self, make: Any, tmp_path: Path) -> None:
+        store = Store(tmp_path, (Thing,))
+        for stage in ("cameras", "export ply", "export glb", "export gs_ply"):
+            store.outcome(stage, 0, make())
+        store.keep_only("export", ["export ply"])
+        names = sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / FOLDER).iterdir())
+        assert names == ["cameras", "export-ply"]
 
     def test_the_shared_outcome_used_last_stays(self, make: Any, tmp_path: Path) -> None:
         store = Store(tmp_path, (Thing,))
