@@ -148,7 +148,8 @@ def _match(result: Result, truth: GroundTruth) -> list[int | None]:
 def _gather(result: Result, truth: GroundTruth, matches: Sequence[int | None], options: EvalOptions) -> _Matched:
     chosen = np.array([i for i, match in enumerate(matches) if match is not None])
     indices = np.array([match for match in matches if match is not None])
-    known = result.valid[chosen]
+    within = _within_photos(result)[chosen]
+    known = result.valid[chosen] & within
     if options.min_conf is not None and result.conf is not None:
         known = known & (result.conf[chosen] >= options.min_conf)
     views = replace(
@@ -162,6 +163,7 @@ def _gather(result: Result, truth: GroundTruth, matches: Sequence[int | None], o
         intrinsics=None if result.intrinsics is None else result.intrinsics[chosen],
         original_sizes=None if result.original_sizes is None else result.original_sizes[chosen],
         processed_to_original=None if result.processed_to_original is None else result.processed_to_original[chosen],
+        photo_boxes=None if result.photo_boxes is None else result.photo_boxes[chosen],
     )
     size = views.depth.shape[1:]
     to_image = _maps_to_true_images(views, truth.image_sizes[indices])
@@ -171,8 +173,8 @@ def _gather(result: Result, truth: GroundTruth, matches: Sequence[int | None], o
         sampled = sample_depth(truth, int(view), size, to_image[i])
         if sampled is not None:
             has_depth[i] = True
-            depth[i] = sampled[0]
-            sky[i] = False if sampled[1] is None else sampled[1]
+            depth[i] = np.where(within[i], sampled[0], 0)
+            sky[i] = False if sampled[1] is None else sampled[1] & within[i]
     return _Matched(
         result=views,
         indices=indices,
@@ -183,6 +185,16 @@ def _gather(result: Result, truth: GroundTruth, matches: Sequence[int | None], o
         has_depth=has_depth,
         sky=sky,
     )
+
+
+def _within_photos(result: Result) -> NDArray[np.bool_]:
+    """(N, H, W) False around photos that fill a part of the processed image only."""
+    within = np.ones(result.depth.shape, bool)
+    if result.photo_boxes is not None:
+        for view, (left, top, width, height) in enumerate(result.photo_boxes.tolist()):
+            within[view] = False
+            within[view, top : top + height, left : left + width] = True
+    return within
 
 
 def _maps_to_true_images(result: Result, true_sizes: NDArray[np.int64]) -> NDArray[np.float64]:

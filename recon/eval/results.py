@@ -49,6 +49,8 @@ class Result:
     """(N, 2) width and height of the originals."""
     processed_to_original: FloatArray | None = None
     """(N, 3, 3) affine maps of pixels."""
+    photo_boxes: NDArray[np.int64] | None = None
+    """(N, 4) left, top, width and height of the photo within each processed image; None: it fills it."""
     gaussians: Gaussians | None = None
     """Splats of the scene, in the frame of the extrinsics."""
     dropped: tuple[str, ...] = ()
@@ -90,7 +92,8 @@ def read_result(path: str | Path) -> Result:
 
 def _arrays_of(kept: Prediction) -> dict[str, NDArray[Any]]:
     """As `results.npz` has them."""
-    names = ("depth", "conf", "sky", "mask", "extrinsics", "intrinsics", "original_sizes", "processed_to_original")
+    maps = ("depth", "conf", "sky", "mask")
+    names = (*maps, "extrinsics", "intrinsics", "original_sizes", "processed_to_original", "photo_boxes")
     arrays = {name: value for name in names if (value := getattr(kept, name)) is not None}
     named = {"image_names": np.array(kept.image_names)} if kept.image_names else {}
     return {**arrays, **named, "units": np.array(kept.units)}
@@ -129,6 +132,9 @@ def _result(
         sizes = np.array([image["original_size"] for image in images], np.int64)
     if affines is None and recorded and all(image.get("processed_to_original") for image in images):
         affines = np.array([image["processed_to_original"] for image in images], np.float64)
+    boxes = arrays.get("photo_boxes")
+    if boxes is None and recorded and all(image.get("photo_box") for image in images):
+        boxes = np.array([image["photo_box"] for image in images], np.int64)
     extrinsics = arrays.get("extrinsics", arrays.get("exts"))
     result = Result(
         path=file,
@@ -143,6 +149,7 @@ def _result(
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
         original_sizes=sizes,
         processed_to_original=affines,
+        photo_boxes=boxes,
         gaussians=_gaussians(file, arrays, record, folder),
         dropped=tuple(str(image["name"]) for image in record.get("dropped_images", [])),
     )
@@ -154,6 +161,7 @@ def _result(
         "intrinsics": (views, 3, 3),
         "original_sizes": (views, 2),
         "processed_to_original": (views, 3, 3),
+        "photo_boxes": (views, 4),
     }
     for name, shape in shapes.items():
         value = getattr(result, name)

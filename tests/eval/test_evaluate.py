@@ -275,6 +275,36 @@ def test_photos_at_another_size_than_the_true_ones(tmp_path: Path, truth: Ground
         evaluated(tmp_path / "other", others, truth)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_photos_that_fill_a_part_of_their_views(tmp_path: Path, truth: GroundTruth, full: bool) -> None:
+    """Each stands elsewhere in a larger view; what is around is not compared, though true pictures go on there."""
+    whole = predict(truth)
+    assert whole.intrinsics is not None
+    assert whole.processed_to_original is not None
+    corners = np.array([(5, 6), (0, 2), (9, 0), (3, 8)])
+    depth = np.full((4, 36, 50), 50, np.float32)
+    intrinsics, affines = whole.intrinsics.copy(), whole.processed_to_original.copy()
+    for view, (left, top) in enumerate(corners):
+        depth[view, top : top + 28, left : left + 40] = whole.depth[view]
+        intrinsics[view, :2, 2] += (left, top)
+        affines[view] = affines[view] @ [[1, 0, -left], [0, 1, -top], [0, 0, 1]]
+    padded = replace(
+        whole,
+        depth=depth,
+        processed_images=np.zeros((4, 36, 50, 3), np.uint8),
+        intrinsics=intrinsics,
+        processed_to_original=affines,
+        photo_boxes=np.concatenate([corners, np.tile([40, 28], (4, 1))], axis=1),
+    )
+    found = evaluated(tmp_path / "padded", padded, truth, full=full)
+    expected = evaluated(tmp_path / "whole", whole, truth, full=full)
+    assert found.depth["none"].abs_rel < 2e-3
+    assert found.depth["none"] == expected.depth["none"]
+    assert found.coverage == expected.coverage
+    assert found.cameras is not None
+    assert found.cameras.focal_error == pytest.approx(0, abs=1e-6)
+
+
 def test_files_of_the_reference_package(tmp_path: Path, truth: GroundTruth) -> None:
     prediction = predict(truth)
     folder = tmp_path / "run" / "exports" / "mini_npz"
