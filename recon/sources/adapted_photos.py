@@ -134,7 +134,7 @@ class AdaptedPhotos:
 def photo_changes(source: Source) -> dict[str, PhotoChange]:
     """By the names of the photos of a source, what is done to those that are changed when they are opened."""
     inner: object = source
-    while isinstance(inner, Source):
+    while inner is not None:
         if isinstance(inner, AdaptedPhotos):
             changes = map(PhotoChange, inner.lenses, inner.orientations)
             return {name: change for name, change in zip(inner.names, changes, strict=True) if change}

@@ -63,7 +63,8 @@ class MaskedSource:
     def folders(self) -> tuple[Path, ...]:
         """Those of the photos, and that of the masks."""
         given = self.options.masks
-        assert given is not None
+        if given is None:  # masks that the photos brought
+            return self.photos.folders
         return (*self.photos.folders, given if given.is_dir() else given.parent)
 
     @property
@@ -100,7 +101,7 @@ def with_masks(source: Source, options: MaskOptions) -> Source:
 def _is_masked(source: Source, options: MaskOptions) -> bool:
     """Whether the photos, or those that they are made of, have these masks."""
     inner: object = source
-    while isinstance(inner, Source):
+    while inner is not None:
         if isinstance(inner, MaskedSource) and inner.options == options:
             return True
         inner = getattr(inner, "photos", None)

@@ -164,6 +164,10 @@ class TestPhotos:
         assert kept is not None
         np.testing.assert_array_equal(kept, mask > 0)
         assert source.read(1).mask is None
+        assert tmp_path / "masks" not in source.folders
+        again = open_source(source, SourceOptions(masks=tmp_path / "masks" / "0.png", invert_masks=True))
+        with pytest.raises(InputError, match="leaves nothing"):
+            again.read(0)
         (tmp_path / "masks" / "0.png").unlink()
         with pytest.warns(ReconWarning, match="1 masks are missing"):
             assert open_source(tmp_path).read(0).mask is None
