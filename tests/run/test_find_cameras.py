@@ -21,9 +21,14 @@ from recon.geometry.geodesy import GeoPosition
 from recon.geometry.similarity import Similarity
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
+from recon.run.find_cameras import known_lenses
+from recon.run.given_cameras import GivenCameras
 from recon.run.pipeline import reconstruct
+from recon.run.plan import usual_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.result import CameraChanges, SfmResult
+from recon.sources.calibrated import CalibratedSource
+from recon.sources.open_source import open_source
 from recon.sources.photo import Photo
 from recon.stereo.multi_view import StereoDepth, StereoOptions
 from recon.types.cameras import Cameras
@@ -297,3 +302,17 @@ class TestGps:
             result = reconstruct(fake_model(), self.photos(located=2), cameras="sfm", options=OPTIONS)
         assert result.prediction.units == "aligned"
         np.testing.assert_array_equal(result.prediction.extrinsics, user_cameras(6)[:, :3].astype(np.float32))
+
+
+def test_stereo_finds_cameras_where_intrinsics_alone_are_known():
+    stereo, network = StereoEstimator(StereoOptions()).profile, fake_model().profile
+    pictures = open_source(photos(2))
+    assert usual_cameras(stereo, pictures, intrinsics_given=True) == "sfm"
+    assert usual_cameras(network, pictures, intrinsics_given=True) is None
+    lens = Cameras(intrinsics=np.tile(ORIGINAL_INTRINSICS, (2, 1, 1)))
+    calibrated = CalibratedSource(pictures, (0, 1), lens)
+    assert usual_cameras(stereo, calibrated) == "sfm"
+    assert known_lenses(calibrated, GivenCameras(source="sfm")) is lens
+    placed = CalibratedSource(pictures, (0, 1), replace(lens, world_to_camera=user_cameras(2)))
+    assert usual_cameras(stereo, placed) is None
+    assert known_lenses(placed, GivenCameras(source="sfm")) is None
