@@ -58,6 +58,11 @@ class PhotoCameras:
                 raise InputError(
                     f"cameras: '{self.file}' has lenses that bend too much for single photos; undistort them"
                 )
+            if any(entry.get("orientation") is not None for entry in self._read.entries):
+                raise InputError(
+                    f"cameras: '{self.file}' is of photos as their files store them, and single photos are turned as "
+                    "EXIF says; give their focal length by focal"
+                )
             found = self._read.of(names, [(photo.width, photo.height)], [index])
             intrinsics = Cameras.from_arrays(None, found.intrinsics, count=1).intrinsics
             if intrinsics is None:

@@ -15,6 +15,7 @@ from recon.run.pipeline import reconstruct
 from recon.sources.cameras_file import read_cameras_file
 from recon.sources.lenses import Lens, pinhole_view
 from recon.sources.open_source import open_source
+from recon.sources.photo_cameras import PhotoCameras
 from recon.types import Prediction
 from tests.fake_network import fake_model
 from tests.sources.colmap_models import bent_camera, write_scene
@@ -97,6 +98,18 @@ def test_a_scene_that_changes_its_photos_otherwise_is_refused(scene: Path, first
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"'a\.png'.*give the scene again"):
         run(scene / "scene" / "images", tmp_path / "run.json")
+
+
+def test_single_photos_are_not_changed_and_refused(scene: Path, first: Prediction, tmp_path: Path) -> None:
+    photo = open_source(scene / "scene" / "images").read(1)
+    with pytest.raises(InputError, match="undistort them"):
+        PhotoCameras(file=scene / "out" / "run.json").of(photo, NAMES, 1)
+    record = json.loads((scene / "out" / "run.json").read_text())
+    for image in record["images"]:
+        image["camera"]["photo_change"] = {"orientation": 3}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="as their files store them"):
+        PhotoCameras(file=tmp_path / "run.json").of(photo, NAMES, 1)
 
 
 def test_a_turned_photo_without_its_file_is_refused(scene: Path, first: Prediction) -> None:
