@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +103,33 @@ class CameraOptions(Options):
         help="Cameras that are found in the photos: bring them to metres east, north and up by the GPS positions in "
         "EXIF, where those determine them (auto); or leave frame and scale free (off).",
     )
+    known_distance: tuple[str, str, float] | None = option(
+        None,
+        help="Two points marked in photos, each as its name and a pixel of the upright original (a.jpg:812,440), and "
+        "the metres between them: the whole result is brought to metres. Where its scale is free; instead of GPS.",
+        metavar="A:X,Y B:X,Y METRES",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.known_distance is not None:
+            first, second, metres = self.known_distance
+            if not (math.isfinite(metres) and metres > 0):
+                raise InputError(f"known_distance must be more than 0 metres, got {metres:g}")
+            if marked_point(first) == marked_point(second):
+                raise InputError(f"known_distance: both points are {first}; mark two that are apart")
+
+
+def marked_point(text: str) -> tuple[str, tuple[float, float]]:
+    """Name of the photo and pixel of a point written as NAME:X,Y. Raises InputError for anything else."""
+    name, colon, place = text.rpartition(":")
+    try:
+        x, y = (float(number) for number in place.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (name and colon and math.isfinite(x) and math.isfinite(y)):
+        raise InputError(f"known_distance takes points as NAME:X,Y (a.jpg:812,440), not '{text}'")
+    return name, (x, y)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ def cameras_decided_by(plan: Plan, photos: Mapping[str, Any], given: Cameras | N
         "seed": options.seed,
         "intrinsics": _content_of_intrinsics(plan.cameras.intrinsics),
         "refine_intrinsics": options.refine_intrinsics,
-        "gps": options.gps,
+        "gps": options.gps == "auto" and options.known_distance is None,
         "given": given,
     }
 
@@ -78,7 +78,9 @@ def _content_of_intrinsics(given: Any) -> Any:
 def _options_of_depth(options: InferenceOptions) -> dict[str, Any]:
     """All but those that are for the files alone, and masks, which are part of the photos: a new option counts unless
     it is said to be one of them."""
-    others = {*options_of(ExportChoices), *options_of(SplatOptimisation), *options_of(MaskOptions)} - {"seed"}
+    others = {*options_of(ExportChoices), *options_of(SplatOptimisation), *options_of(MaskOptions)} - {"seed"} | {
+        "known_distance"
+    }
     return {name: getattr(options, name) for name in options_of(InferenceOptions) if name not in others}
 
 

@@ -237,7 +237,7 @@ def find_cameras(
         SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics),
         progress=progress,
     )
-    if options.gps == "auto":
+    if options.gps == "auto" and options.known_distance is None:
         result = georeferenced(result, photos, options.seed)
     for line in result.warnings():
         warn(line)

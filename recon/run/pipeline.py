@@ -62,6 +62,7 @@ from recon.run.find_cameras import (
 )
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import WORDS, GivenCameras
+from recon.run.known_distance import in_metres
 from recon.run.load_views import load_views
 from recon.run.meanwhile import meanwhile
 from recon.run.plan import Plan, plan_run
@@ -195,6 +196,9 @@ def reconstruct(
             depth_decided_by(plan, photos, found, estimator, model) if reuse else None,
             lambda: _depth(plan, estimator, known, stages),
         )
+        scaled = in_metres(depth, known, options.known_distance)
+        depth, known = scaled.depth, scaled.known
+        by_sfm = None if by_sfm is None else known
         check_cameras_suffice(estimator.profile, depth.cameras, len(depth.prediction.depth), plan.formats)
         plan = plan.settled(estimator.profile, depth.prediction)
         stages.names = plan.stages
@@ -225,6 +229,7 @@ def reconstruct(
             quality = Quality.of(prediction, by_sfm)
             entries = {
                 **describe_result(with_photos, by_sfm, quality),
+                **({} if scaled.entry is None else {"known_distance": scaled.entry}),
                 "cleaning": cleaning.entry,
                 "optimised": None if optimised is None else {"start": plan.started_from, **optimised.entry},
                 "not_optimised": plan.not_optimised,

@@ -19,6 +19,7 @@ from recon.export import (
 )
 from recon.refine.splat_start import POINTS, SplatStart
 from recon.run.given_cameras import AUTO, EXIF, PREDICTED, SFM, WORDS, GivenCameras
+from recon.run.known_distance import check_marked_photos
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
 from recon.run.wishes import gaussian_source, wishes_of
@@ -140,6 +141,7 @@ def plan_run(
     chosen = check_options(export_kwargs, options)
     check_together(formats, chosen)
     source = check_request(profile, image, options, formats, folder)
+    check_marked_photos(options.known_distance, source.names)
     if cameras.source in (AUTO, PREDICTED) and not profile.abilities.cameras:
         raise InputError(f"cameras {cameras.source!r}: {profile.name} predicts none; give cameras 'sfm' or known ones")
     if options.convention is not None and cameras.source in WORDS:

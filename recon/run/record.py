@@ -32,6 +32,7 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | residuals (for each photo with a position: name, metres from there to its camera, used), scale (metres to a |
 | | unit of before) and what is uncertain (standard deviations): scale_uncertainty (relative), north_uncertainty |
 | | and tilt_uncertainty (degrees) |
+| known_distance | where one is given: points, metres, and scale (metres to a unit of before) |
 | quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth, and |
 | | of its parts); shares of the pixels: made_by_shares (of each part), valid, filled, sky and masked; how well |
 | | the depth of the views agrees: depth_difference, depth_agreeing, depth_confirmed; of structure from motion: |

@@ -122,6 +122,7 @@ class RunFacts(TypedDict):
     settings: dict[str, Any]
     units: Literal["relative", "aligned", "metric"]
     scale_factor: float | None
+    known_distance: NotRequired[dict[str, Any]]
     ref_view: int | None
     gaussians: GaussiansFacts | None
     quality: QualityFacts

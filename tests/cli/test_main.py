@@ -96,6 +96,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
     "gps": ("--gps off", "off"),
+    "known_distance": ("--known-distance 0.png:3,4 1.png:5,6 2.5", ("0.png:3,4", "1.png:5,6", 2.5)),
     "convention": ("--convention c2w-opengl", "c2w-opengl"),
     "intrinsics": ("--intrinsics 900,900,140,112", "900,900,140,112"),
     "fresh": ("--fresh", True),

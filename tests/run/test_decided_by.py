@@ -52,7 +52,12 @@ def test_every_option_counts_but_those_of_the_files() -> None:
     first = depth_key(plan(source))
     of_files = {*options_of(ExportChoices), *options_of(SplatOptimisation)} - {"seed"}
     of_photos = set(options_of(SourceOptions)) - {"strict"}  # they decide which photos there are, and their content
-    for name in set(options_of(InferenceOptions)) - of_files - of_photos - {"depth_prior_unit", "refine_intrinsics"}:
+    for name in (
+        set(options_of(InferenceOptions))
+        - of_files
+        - of_photos
+        - {"depth_prior_unit", "refine_intrinsics", "known_distance"}
+    ):
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
     for name, value in {
         "num_max_points": 5,

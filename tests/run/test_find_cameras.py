@@ -16,13 +16,14 @@ import recon.stereo.multi_view
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.estimate.stereo import StereoEstimator
-from recon.geometry.cameras import camera_centres
+from recon.geometry.cameras import camera_centres, invert_rigid, to_4x4
 from recon.geometry.geodesy import GeoPosition
 from recon.geometry.similarity import Similarity
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import ReconWarning
 from recon.run.find_cameras import known_lenses
 from recon.run.given_cameras import GivenCameras
+from recon.run.known_distance import marked_place
 from recon.run.pipeline import reconstruct
 from recon.run.plan import usual_cameras
 from recon.sfm.lenses import Lenses
@@ -316,3 +317,74 @@ def test_stereo_finds_cameras_where_intrinsics_alone_are_known():
     placed = CalibratedSource(pictures, (0, 1), replace(lens, world_to_camera=user_cameras(2)))
     assert usual_cameras(stereo, placed) is None
     assert known_lenses(placed, GivenCameras(source="sfm")) is None
+
+
+class TestKnownDistance:
+    def run(self, first: str, second: str, metres: float, **more: Any) -> Any:
+        asked = replace(OPTIONS, known_distance=(first, second, metres))
+        return reconstruct(fake_model(), photos(3), cameras="sfm", options=asked, **more)
+
+    def test_a_distance_within_a_photo_brings_everything_to_metres(self, finds, tmp_path: Path) -> None:
+        finds([0, 1, 2])
+        free = reconstruct(fake_model(), photos(3), cameras="sfm", options=OPTIONS).prediction
+        apart = free.depth[0, 0, 0] * 60 / ORIGINAL_INTRINSICS[0, 0]  # the wall is parallel to the photo
+        result = self.run("0000:40,50", "0000:100,50", 7 * float(apart), export_dir=tmp_path)
+        assert (free.units, result.prediction.units) == ("aligned", "metric")
+        np.testing.assert_allclose(result.prediction.depth, 7 * free.depth, rtol=1e-5)
+        centres = camera_centres(result.prediction.extrinsics)
+        np.testing.assert_allclose(centres, 7 * camera_centres(free.extrinsics), rtol=1e-4)
+        record = json.loads((tmp_path / "run.json").read_text())
+        assert record["units"] == "metric"
+        assert record["known_distance"]["scale"] == pytest.approx(7, rel=1e-5)
+
+    def test_points_of_two_photos_are_measured_through_their_lenses(self, finds) -> None:
+        bent = np.tile([-0.2, 0.05, 0, 0, 0, 0, 0, 0], (3, 1))
+        intrinsics = np.tile(ORIGINAL_INTRINSICS, (3, 1, 1))
+        finds([0, 1, 2], lenses=Lenses(intrinsics, bent, np.tile([2 * WIDTH, 2 * HEIGHT], (3, 1))))
+        free = reconstruct(fake_model(), photos(3), cameras="sfm", options=OPTIONS).prediction
+        places = []
+        for view, ray in ((0, np.array([-0.3, 0.2, 1])), (2, np.array([0.25, -0.3, 1]))):
+            world = invert_rigid(to_4x4(free.extrinsics[view].astype(np.float64)))
+            places.append(world[:3, :3] @ (free.depth[view, 0, 0] * ray) + world[:3, 3])
+        apart = float(np.linalg.norm(places[0] - places[1]))
+        pixels = []
+        for ray in (np.array([-0.3, 0.2]), np.array([0.25, -0.3])):
+            square = float(ray @ ray)
+            bent_ray = ray * (1 - 0.2 * square + 0.05 * square**2)
+            pixels.append(ORIGINAL_INTRINSICS[[0, 1], [0, 1]] * bent_ray + ORIGINAL_INTRINSICS[:2, 2])
+        first, second = (f"{n}:{x:.6f},{y:.6f}" for n, (x, y) in zip(("0000", "0002"), pixels, strict=True))
+        result = self.run(first, second, 3 * apart)
+        np.testing.assert_allclose(result.prediction.depth, 3 * free.depth, rtol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("first", "second", "metres", "message"),
+        [
+            ("0000:40,50", "house.jpg:1,2", 1.0, "no photo 'house.jpg'"),
+            ("0000:40,50", "0001:400,50", 1.0, "0001:400,50 is outside the photo, which has 140×112"),
+            ("0000:40,50", "0000:40,50", 1.0, "mark two that are apart"),
+            ("0000:40,50", "0001:40,50", 0.0, "known_distance must be more than 0 metres"),
+            ("0000:40;50", "0001:40,50", 1.0, "NAME:X,Y .*not '0000:40;50'"),
+        ],
+    )
+    def test_what_cannot_be_measured_is_named(
+        self, finds, first: str, second: str, metres: float, message: str
+    ) -> None:
+        finds([0, 1, 2])
+        with pytest.raises(InputError, match=message):
+            self.run(first, second, metres)
+
+    def test_a_point_without_depth_is_named(self, finds) -> None:
+        finds([0, 1, 2])
+        prediction = reconstruct(fake_model(), photos(3), cameras="sfm", options=OPTIONS).prediction
+        depth = prediction.depth.copy()
+        depth[1, 25, 20] = 0
+        beside = marked_place(replace(prediction, depth=depth), "0001:41,51")  # whose neighbours have some
+        np.testing.assert_allclose(beside, marked_place(prediction, "0001:41,51"), rtol=1e-5)
+        depth[1, 23:28, 18:23] = 0
+        with pytest.raises(InputError, match="there is no depth at 0001:41,51"):
+            marked_place(replace(prediction, depth=depth), "0001:41,51")
+
+    def test_a_scale_that_is_known_is_not_changed(self) -> None:
+        asked = replace(OPTIONS, known_distance=("0000:40,50", "0001:40,50", 2.0))
+        with pytest.raises(InputError, match="known_distance is for a scale that is free"):
+            reconstruct(fake_model(), photos(3), extrinsics=user_cameras(3), options=asked)
