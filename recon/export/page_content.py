@@ -8,18 +8,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from recon.export.depth_vis import DEPTH_COLORS
 from recon.export.packing import Packed
-from recon.geometry.cameras import invert_rigid, to_4x4
+from recon.geometry.cameras import camera_centres
 from recon.geometry.located_depth import percentiles
 from recon.geometry.up import estimate_up
 from recon.types import FloatArray, Gaussians
 
 _FIELD_OF_VIEW = 50.0
-"""Degrees across, from where the page begins when there are no photos."""
+"""Degrees across, from where the page begins when it is not at a photo."""
+_START_SIZE = (640, 480)
+"""Pixels, likewise."""
 _PLACED_BY = 100_000
 """At most this many points decide where the scene is."""
+_FRUSTUM = 0.033
+"""How far a photo stands in front of its camera, beside the size of the scene."""
+_SHOWN_SHARE = 0.9
+"""Of the picture that the page begins with, what photos alone take at most."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,8 @@ class PageContent:
     """The nearest and farthest depth that colours tell apart; None: of the scene as a whole."""
     placed_by: FloatArray | None = None
     """(P, 3) positions that tell where the scene is, where there are neither points nor splats."""
+    splat_focal: float | None = None
+    """Focal length, in pixels, of the pictures that the splats were fitted to; None where that is not known."""
 
     @property
     def is_empty(self) -> bool:
@@ -109,16 +118,29 @@ class PageContent:
         shown = (self.views, self.points, self.splats, self.layers)
         return not any(one is not None and len(one) for one in shown)
 
+    @property
+    def has_photos_alone(self) -> bool:
+        """Whether photos in their cameras are all there is to see."""
+        others = (self.points, self.splats, self.layers)
+        return bool(self.views) and not any(one is not None and len(one) for one in others)
+
 
 def describe(content: PageContent) -> dict[str, Any]:
     """The page's own description, before its data.
 
     Views, each with `world_to_camera` (3×4, row by row), `intrinsics` (fx, fy, cx, cy) in pixels of `size`, and the
-    median depth there; `up`, `centre` and `size` of the scene in its world; `start`, where the page begins without any.
+    median depth there; `up`, `centre` and `size` of the scene in its world; `start`, where the page begins: at
+    the first of the views where that is None. `frustum`: how far a photo stands in front of its camera.
     """
     low, centre, high = _extent(content)
     size = float(np.linalg.norm(high - low)) or 1.0
     up = np.array(content.up) if content.up is not None else _up(content)
+    frustum = _FRUSTUM * size
+    start = None if content.views else _view_from_outside(centre, size, up)
+    if content.has_photos_alone:
+        cameras = np.stack([view.world_to_camera for view in content.views]).astype(np.float64)
+        frustum = _frustum_among(camera_centres(cameras), size)
+        start = _view_of_photos(content.views, cameras, frustum, up)
     near, far = (0.1 * size, 2 * size) if content.depths is None else content.depths
     return {
         "title": content.title,
@@ -128,12 +150,13 @@ def describe(content: PageContent) -> dict[str, Any]:
         "size": size,
         "disparities": [1 / far, 1 / min(near, far * 0.999)],
         "depth_colors": (DEPTH_COLORS[np.linspace(0, 255, 10).round().astype(int)] / 255).round(4).tolist(),
-        "first": 0,
-        "start": None if content.views else _view_from_outside(centre, size, up),
+        "frustum": frustum,
+        "start": start,
         "views": [_described(view) for view in content.views],
         "facts": list(content.words),
         "points": None,
         "splats": None,
+        "splat_focal": content.splat_focal,
         "mesh": None,
         "sparse": None,
         "left_out": [],
@@ -156,7 +179,7 @@ def _extent(content: PageContent) -> tuple[NDArray[np.float64], NDArray[np.float
         shown = content.placed_by
     elif content.views:
         cameras = np.stack([view.world_to_camera for view in content.views]).astype(np.float64)
-        shown = invert_rigid(to_4x4(cameras))[:, :3, 3]
+        shown = camera_centres(cameras)
     else:
         shown = np.zeros((1, 3))
     shown = shown[:: -(-len(shown) // _PLACED_BY)]
@@ -177,21 +200,64 @@ def _described(view: PageView) -> dict[str, Any]:
     }
 
 
-def _view_from_outside(centre: NDArray[np.float64], size: float, up: NDArray[np.float64]) -> dict[str, Any]:
-    """A view of the whole scene from its front, a little above, without a photo.
+def _frustum_among(centres: NDArray[np.float64], size: float) -> float:
+    """How far photos stand in front of cameras at `centres` (N, 3): half of the median distance to the next camera.
 
-    The front is where cameras of these axes stand: behind -z of OpenCV's, y down, before +z of glTF's, y up.
+    At least a fiftieth and at most a quarter of `size`, that of the scene.
     """
+    if len(centres) == 1:
+        return 0.25 * size
+    nearest, _ = cKDTree(centres).query(centres, k=2)
+    return float(np.clip(0.5 * np.median(nearest[:, 1]), 0.02 * size, 0.25 * size))
+
+
+def _view_of_photos(
+    views: tuple[PageView, ...], cameras: NDArray[np.float64], frustum: float, up: NDArray[np.float64]
+) -> dict[str, Any]:
+    """A view in which all frusta are, from behind the cameras (N, 3, 4) where most look one way, and from above."""
+    shown = [camera_centres(cameras)]
+    for view, camera in zip(views, cameras, strict=True):
+        (fx, fy, cx, cy), (width, height) = view.intrinsics, view.size
+        corners = np.array([[(x - cx) / fx, (y - cy) / fy, 1] for x in (0, width) for y in (0, height)]) * frustum
+        shown.append((corners - camera[:, 3]) @ camera[:, :3])
+    points = np.concatenate(shown)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    forward = cameras[:, 2, :3].mean(axis=0)
+    level = forward - (forward @ up) * up
+    ahead = level / np.linalg.norm(level) if np.linalg.norm(level) > 0.2 else _front(up)
+    rotation = _rotation(ahead - 0.6 * up, up)
+    x, y, z = ((points - middle) @ rotation.T).T
+    tangent = _SHOWN_SHARE * np.tan(np.radians(_FIELD_OF_VIEW / 2))
+    width, height = _START_SIZE
+    reach = np.maximum(np.abs(x), np.abs(y) * width / height)
+    return _described_start(rotation, middle, float((reach / tangent - z).max()))
+
+
+def _view_from_outside(centre: NDArray[np.float64], size: float, up: NDArray[np.float64]) -> dict[str, Any]:
+    """A view of the whole scene from its front, a little above, without a photo."""
+    distance = 0.6 * size / np.tan(np.radians(_FIELD_OF_VIEW / 2))
+    return _described_start(_rotation(_front(up) - 0.25 * up, up), centre, float(distance))
+
+
+def _front(up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3,) the level direction in which cameras of these axes look: z of OpenCV's, y down, -z of glTF's, y up."""
     ahead = np.array([0.0, 1.0, 0.0]) if abs(up[2]) > 0.9 else np.array([0.0, 0.0, -1.0 if up[1] > 0 else 1.0])
     level = np.cross(np.cross(up, ahead), up)
-    forward = level / np.linalg.norm(level) - 0.25 * up
-    forward /= np.linalg.norm(forward)
+    return level / np.linalg.norm(level)
+
+
+def _rotation(forward: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, 3) of the world to a camera that looks `forward`, of any length, with a level horizon."""
+    forward = forward / np.linalg.norm(forward)
     right = np.cross(forward, up)
     right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(forward, right), forward])
-    distance = 0.6 * size / np.tan(np.radians(_FIELD_OF_VIEW / 2))
-    world_to_camera = np.column_stack([rotation, -rotation @ (centre - distance * forward)])
-    width, height = 640, 480
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+def _described_start(rotation: NDArray[np.float64], target: NDArray[np.float64], distance: float) -> dict[str, Any]:
+    """The view of a camera of that rotation which has `target` (3,) in its middle, `distance` ahead."""
+    world_to_camera = np.column_stack([rotation, -rotation @ target + (0, 0, distance)])
+    width, height = _START_SIZE
     focal = width / 2 / np.tan(np.radians(_FIELD_OF_VIEW / 2))
     middle = (float(focal), float(focal), width / 2, height / 2)
-    return _described(PageView("", world_to_camera, middle, (width, height), float(distance)))
+    return _described(PageView("", world_to_camera, middle, (width, height), distance))

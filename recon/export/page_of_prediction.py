@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,9 @@ def content_of(
         points=None if cloud is None else _points(prediction, cloud),
         splats=gaussians,
         layers=layers,
+        up=_known_up(prediction),
         depths=_depths(prediction),
+        splat_focal=_splat_focal(prediction),
     )
 
 
@@ -98,6 +101,34 @@ def _depths(prediction: Prediction) -> tuple[float, float]:
         return 1.0, 2.0
     near, far = np.percentile(usable, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
     return float(near), float(far)
+
+
+def _known_up(prediction: Prediction) -> tuple[float, float, float] | None:
+    """z of a world that GPS has placed, x east, y north and z up; None for any other."""
+    found: Any = prediction.run
+    for name in ("cameras", "sfm", "georeference", "frame"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return (0.0, 0.0, 1.0) if found == "east-north-up" else None
+
+
+def _splat_focal(prediction: Prediction) -> float | None:
+    """Focal length in pixels, the median of all views, of the pictures that splats were fitted to.
+
+    None for splats of depth, which were fitted to no picture: each is as large as its pixel.
+    """
+    if prediction.gaussian_source not in ("head", "optimised") or prediction.intrinsics is None:
+        return None
+    focal = prediction.intrinsics[:, 0, 0].astype(np.float64)
+    settings = prediction.run.get("settings")
+    resolution = settings.get("gs_resolution", "process") if isinstance(settings, Mapping) else "process"
+    affine, sizes = prediction.processed_to_original, prediction.original_sizes
+    if prediction.gaussian_source == "optimised" and resolution != "process" and affine is not None:
+        if isinstance(resolution, int) and sizes is not None:
+            enlarged = affine[:, 0, 0] * np.minimum(resolution / sizes.max(axis=1), 1)
+        else:
+            enlarged = affine[:, 0, 0]
+        focal = focal * np.maximum(enlarged, 1)
+    return float(np.median(focal))
 
 
 def _view(prediction: Prediction, view: int) -> PageView:

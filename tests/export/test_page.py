@@ -30,6 +30,7 @@ from recon.types.sparse_points import SparsePoints
 from tests.export.browser import Page, browse, decode, find_browser
 from tests.export.page_scenes import compared, give_mesh, psnr, random_scenes, sample_scenes
 from tests.export.true_scene import true_prediction
+from tests.splats.scenes import Scene
 
 pytestmark = [
     pytest.mark.skipif(find_browser() is None, reason="no chromium to open the page with"),
@@ -626,6 +627,29 @@ def test_a_phone_shows_scene_and_controls(opened):
     assert box["top"] > 300  # more than a third is left to the scene
     assert page.run("document.documentElement.scrollWidth") <= 390
     page.resize(*SIZE)
+
+
+def test_enlarged_splats_look_as_at_the_size_they_were_fitted_at(opened):
+    """Thin ones, which what is added to their pictures joins: at twice the size as at once, else with holes."""
+    page, prediction = opened.page, opened.prediction
+    splats = replace(prediction.gaussians, scales=prediction.gaussians.scales * np.float32(0.1))
+    height, width = prediction.depth.shape[1:]
+    camera = prediction.cameras[[0]]
+    scene = Scene(splats, camera, (height, width), (0.0, 0.0, 1.0))
+    truth = render(splats, camera, (height, width), background=(0, 0, 1), rasterizer="cpu").color[0]
+    found = {}
+    try:
+        for focal in (float(camera.intrinsics[0, 0, 0]), None):
+            page.run(f"recon.scene.splat_focal = {json.dumps(focal)}")
+            assert compared(page, scene) > 35
+            page.run(f"recon.setSize({2 * width}, {2 * height})")
+            picture = page.picture().astype(float).reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+            found[focal is None] = psnr(picture, truth)
+    finally:
+        page.run("recon.scene.splat_focal = null")
+        page.run(f"recon.setSize{CANVAS}")
+    assert found[False] > 30
+    assert found[True] < found[False] - 6
 
 
 def test_random_scenes_are_drawn_as_by_the_rasterizer(opened):

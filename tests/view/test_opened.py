@@ -15,9 +15,13 @@ from recon.errors import InputError
 from recon.export import export
 from recon.export.mesh_gltf import write_mesh_glb
 from recon.export.packing import dequantise
+from recon.export.page_content import describe
+from recon.export.page_of_prediction import content_of
 from recon.export.points import PointOptions, select_points
+from recon.export.splats import SplatOptions
 from recon.geometry.mesh import Mesh, Texture
 from recon.messages import ReconWarning
+from recon.sources.cameras_file import write_cameras
 from recon.splats.ply import write_ply
 from recon.splats.spz import write_spz
 from recon.types.cameras import Cameras
@@ -211,8 +215,6 @@ def test_a_folder_that_is_no_run(tmp_path, capsys):
 def test_cameras_that_are_not_placed(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     cameras = Cameras(None, np.tile(np.eye(3), (1, 1, 1)), np.array([[8, 8]]))
-    from recon.sources.cameras_file import write_cameras
-
     write_cameras(tmp_path / "cameras.json", ["a.png"], cameras)
     with pytest.raises(InputError, match="recon run"):
         open_for_view(tmp_path)
@@ -227,3 +229,52 @@ def test_splats_that_are_not_finite_are_left_out(prediction, tmp_path):
     (tmp_path / "a.ply").write_bytes(bytes(data))
     with pytest.warns(ReconWarning, match="1 of"):
         assert len(open_for_view(tmp_path / "a.ply").splats) == len(means) - 1
+
+
+def test_photos_alone_are_all_in_the_view_that_the_page_begins_with(tmp_path):
+    """Three cameras side by side, of a camera's usual axes; photos differ in size."""
+    names, sizes = ["a.png", "b.png", "c.png"], np.array([[60, 40], [60, 40], [40, 60]])
+    for name, size in zip(names, sizes.tolist(), strict=True):
+        Image.new("RGB", tuple(size)).save(tmp_path / name)
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 0, 3] = [-10, 0, 10]
+    lens = np.tile(np.array([[50.0, 0, 30], [0, 50, 20], [0, 0, 1]]), (3, 1, 1))
+    write_cameras(tmp_path / "cameras.json", names, Cameras(poses, lens, sizes))
+    scene = describe(open_for_view(tmp_path))
+    assert scene["frustum"] == pytest.approx(4.5)  # a quarter of what 90 % of the cameras spread over
+    rows = np.reshape(scene["start"]["world_to_camera"], (3, 4))
+    (fx, fy, cx, cy), (width, height) = scene["start"]["intrinsics"], scene["start"]["size"]
+    corners = [
+        [centre + (x - 30) / 50 * 4.5, (y - 20) / 50 * 4.5, 4.5]
+        for centre, size in zip((10, 0, -10), sizes, strict=True)
+        for x in (0, size[0])
+        for y in (0, size[1])
+    ]
+    points = np.array([[10, 0, 0], [0, 0, 0], [-10, 0, 0], *corners]) @ rows[:, :3].T + rows[:, 3]
+    x, y = fx * points[:, 0] / points[:, 2] + cx, fy * points[:, 1] / points[:, 2] + cy
+    assert (points[:, 2] > 0).all()
+    assert 0.02 * width < x.min() < x.max() < 0.98 * width
+    assert 0.02 * height < y.min() < y.max() < 0.98 * height
+    assert np.ptp(x) > 0.6 * width
+    assert rows[2, 2] > 0.5  # from behind the cameras
+
+
+def test_up_of_a_result_that_gps_has_placed_is_z(prediction):
+    run = {"cameras": {"sfm": {"georeference": {"frame": "east-north-up"}}}}
+    for facts, up in ((run, (0, 0, 1)), ({"cameras": {"sfm": {"georeference": {"frame": "metres"}}}}, None)):
+        content = content_of(replace(prediction, run=facts), PointOptions(), SplatOptions(), mesh=False)
+        assert content.up == up
+
+
+def test_splats_tell_the_focal_length_that_they_were_fitted_at(prediction):
+    affine = np.tile(np.diag([4.0, 4, 1]), (3, 1, 1))
+    sizes = np.tile([[168, 112]], (3, 1))
+    fitted = replace(
+        prediction, gaussian_source="optimised", processed_to_original=affine, original_sizes=sizes, run={}
+    )
+    focal = float(np.median(prediction.intrinsics[:, 0, 0]))
+    for resolution, times in (("process", 1), ("full", 4), (84, 2), (1000, 4)):
+        one = replace(fitted, run={"settings": {"gs_resolution": resolution}})
+        content = content_of(one, PointOptions(), SplatOptions(), mesh=False)
+        assert content.splat_focal == pytest.approx(times * focal)
+    assert content_of(prediction, PointOptions(), SplatOptions(), mesh=False).splat_focal is None

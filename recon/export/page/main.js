@@ -18,7 +18,7 @@ const LAYERS = {
   points: { label: "Points", read: (gl, packed, scene) => Points.read(gl, packed, scene) },
   sparse: { label: "Sparse points", read: (gl, packed, scene) => SparsePoints.read(gl, packed, scene) },
   mesh: { label: "Mesh", read: (gl, packed, scene) => Mesh.read(gl, packed, scene) },
-  splats: { label: "Splats", read: (gl, packed) => Splats.read(gl, packed) },
+  splats: { label: "Splats", read: (gl, packed, scene) => Splats.read(gl, packed, scene) },
   photos: { label: "Photos", read: (gl, packed) => new Photos(gl, packed) },
 };
 const FIRST = ["splats", "points", "mesh", "sparse", "photos"];
@@ -114,7 +114,7 @@ function setUpView() {
   });
   onInput("background", (value) => { viewer.background = value; viewer.redraw(); });
   const resize = () => {
-    viewer.layers.photos?.resize(scene.size * 0.01 * 20 ** (byId("photo-size").value / 100));
+    viewer.layers.photos?.resize(scene.frustum * 20 ** ((byId("photo-size").value - 40) / 100));
     viewer.redraw();
   };
   resize();
@@ -163,13 +163,14 @@ async function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => viewer.redraw());
   if (!scene[first]) viewer.show(first, true);
   await viewer.drawSorted();
-  say(scene.left_out.join(" "));
+  const nothing = "There is nothing to show here: neither points, splats or a mesh nor photos with cameras.";
+  say(Object.keys(viewer.layers).length ? scene.left_out.join(" ") : nothing);
 }
 
 /** What comes in pieces, once the first of them is shown. */
 async function loadMore() {
   if (scene.splats?.more?.length) {
-    const first = viewer.layers.splats, whole = await Splats.read(viewer.gl, scene.splats, true);
+    const first = viewer.layers.splats, whole = await Splats.read(viewer.gl, scene.splats, scene, true);
     await whole.sort(viewer.takeShot(), NEAR);
     viewer.add("splats", whole);
     first.close();

@@ -1,5 +1,7 @@
 // Gaussian splats, drawn as recon's own rasterizer does: the affine approximation of the projection (EWA splatting),
 // 0.3 pixels² added to the variance, alpha of at most 0.999 and nothing below 1/255, from back to front by z-depth.
+// The pixels are those of the pictures that the splats were fitted to, where the canvas shows these enlarged: the gaps
+// between splats that were fitted so are closed by what is added, and would open in smaller pixels.
 import { CAMERA, CROP, makeProgram, makeTexture, setCamera } from "recon/gl.js";
 import { readCodes, readNumbers } from "recon/packed.js";
 import { pickPoint } from "recon/points.js";
@@ -8,6 +10,7 @@ import { joined } from "recon/stream.js";
 
 const SPLATS_PER_ROW = 512, TEXELS = 4;
 const ORDER_PER_ROW = 2048;
+const DILATION = 0.3; // pixels²
 const BATCH = 128; // splats in one instance: graphics processors are slow where each is an instance of four vertices
 
 const VERTEX = `
@@ -18,6 +21,7 @@ uniform highp sampler2D seen; // colours from here, where they depend on it
 uniform bool varied;
 uniform highp usampler2D order; // of the splats, from back to front
 uniform int drawn;
+uniform float dilation; // pixels² of the canvas
 out vec2 whitened;
 flat out vec4 color;
 void main() {
@@ -43,8 +47,8 @@ void main() {
   vec3 v = vec3(dot(jy, b.xyz), dot(jy, c.xyz), dot(jy, d.xyz));
   float xx = dot(u, u), yy = dot(v, v), xy = dot(u, v);
   vec3 n = cross(u, v); // Cauchy-Binet: the usual difference would cancel for needles
-  float determinant = dot(n, n) + 0.3 * (xx + yy) + 0.09;
-  xx += 0.3;
+  float determinant = dot(n, n) + dilation * (xx + yy) + dilation * dilation;
+  xx += dilation;
   float root = sqrt(xx);
   float reach = sqrt(2.0 * log(255.0 * opacity));
   vec2 corner = vec2(gl_VertexID & 1, (gl_VertexID >> 1) & 1) * 2.0 - 1.0;
@@ -88,7 +92,7 @@ function semiAxes(vectors, logScales) {
 
 export class Splats {
   /** Of the first piece, or of all. */
-  static async read(gl, packed, whole = false) {
+  static async read(gl, packed, scene, whole = false) {
     const pieces = [packed, ...(whole ? packed.more ?? [] : [])].map((piece) => piece.blocks);
     const all = (read, name) => Promise.all(pieces.map((blocks) => read(blocks[name])));
     const names = ["position", "scale", "rotation", "color", "opacity"];
@@ -100,7 +104,7 @@ export class Splats {
       const codes = columns[0].map((_, column) => joined(columns.map((piece) => piece[column])));
       harmonics.push({ codes, block, limit: packed.limits[degree - 1] });
     }
-    return new Splats(gl, read, harmonics);
+    return new Splats(gl, read, harmonics, scene.splat_focal);
   }
 
   /** Let go of everything. */
@@ -112,8 +116,10 @@ export class Splats {
     this.gl.deleteVertexArray(this.vertices);
   }
 
-  constructor(gl, [means, logScales, vectors, base, opacities], harmonics) {
+  /** `focal`: focal length in pixels of the pictures that they were fitted to; null where that is not known. */
+  constructor(gl, [means, logScales, vectors, base, opacities], harmonics, focal) {
     this.gl = gl;
+    this.focal = focal;
     this.means = means;
     this.opacities = opacities;
     const count = (this.count = opacities.length);
@@ -249,6 +255,8 @@ export class Splats {
     gl.uniform1i(at.seen, 1);
     gl.uniform1i(at.order, 2);
     gl.uniform1i(at.drawn, this.drawn);
+    const enlarged = Math.max(shot.lens.fx / (this.focal ?? Infinity), 1);
+    gl.uniform1f(at.dilation, DILATION * enlarged ** 2);
     gl.uniform1i(at.varied, this.varied ? 1 : 0);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.geometry);

@@ -148,7 +148,7 @@ export class Viewer {
   /** Where the page begins. */
   home() {
     this.leave();
-    const view = this.scene.views[this.scene.first] ?? this.scene.start;
+    const view = this.scene.start ?? this.scene.views[0];
     this.camera.standAt(view, view.distance);
     this.redraw();
   }

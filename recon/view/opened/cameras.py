@@ -133,7 +133,7 @@ def _colored(points: SparsePoints, photos: _Photos) -> tuple[NDArray[np.float32]
 
 
 def _distances(points: SparsePoints | None, cameras: Cameras) -> list[float]:
-    """Of each view, the median depth of the points it sees; else a tenth of how far the cameras are spread, or 1."""
+    """Of each view, the median depth of the points it sees; else how far the cameras are spread, or 1."""
     assert cameras.world_to_camera is not None
     centres = camera_centres(cameras.world_to_camera)
     usual = float(np.ptp(centres, axis=0).max()) or 1.0
