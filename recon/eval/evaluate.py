@@ -161,6 +161,7 @@ def _gather(result: Result, truth: GroundTruth, matches: Sequence[int | None], o
         sky=None if result.sky is None else result.sky[chosen],
         extrinsics=None if result.extrinsics is None else result.extrinsics[chosen],
         intrinsics=None if result.intrinsics is None else result.intrinsics[chosen],
+        lens_intrinsics=None if result.lens_intrinsics is None else result.lens_intrinsics[chosen],
         original_sizes=None if result.original_sizes is None else result.original_sizes[chosen],
         processed_to_original=None if result.processed_to_original is None else result.processed_to_original[chosen],
         photo_boxes=None if result.photo_boxes is None else result.photo_boxes[chosen],
@@ -222,12 +223,20 @@ def _cameras(matched: _Matched, truth: GroundTruth, failed: Sequence[int], notes
     if result.extrinsics is None:
         notes.append("cameras: the result has none")
         return None
+    if result.cameras_from == "given":
+        notes.append("cameras: they were given to the run, and say nothing of it")
     without = np.full((len(failed), 4, 4), np.nan)
+    found, true = result.intrinsics, matched.intrinsics
+    if result.lens_intrinsics is not None and result.original_sizes is not None:
+        # Undistorting a photo changes its focal length, so that lenses are compared as they are.
+        to_own = result.original_sizes / truth.image_sizes[matched.indices]  # (V, 2)
+        scaling = np.array([np.diag([x, y, 1]) for x, y in to_own])
+        found, true = result.lens_intrinsics, map_intrinsics(truth.intrinsics[matched.indices], np.linalg.inv(scaling))
     return camera_scores(
         np.concatenate([to_4x4(result.extrinsics.astype(np.float64)), without]),
         np.concatenate([matched.extrinsics, truth.extrinsics[list(failed)]]),
-        result.intrinsics,
-        matched.intrinsics,
+        found,
+        true,
     )
 
 

@@ -45,6 +45,9 @@ class Result:
     """(N, 3, 4) world-to-camera."""
     intrinsics: FloatArray | None = None
     """(N, 3, 3) in pixels of the processed images."""
+    lens_intrinsics: FloatArray | None = None
+    """(N, 3, 3) of the photos as their lenses made them, in pixels of the originals, by `run.json`; NaN where a photo
+    was made a pinhole photo when it was opened."""
     original_sizes: NDArray[np.int64] | None = None
     """(N, 2) width and height of the originals."""
     processed_to_original: FloatArray | None = None
@@ -147,6 +150,7 @@ def _result(
         sky=arrays.get("sky"),
         extrinsics=None if extrinsics is None else extrinsics[:, :3],
         intrinsics=arrays.get("intrinsics", arrays.get("ixts")),
+        lens_intrinsics=_lens_intrinsics(images) if recorded else None,
         original_sizes=sizes,
         processed_to_original=affines,
         photo_boxes=boxes,
@@ -159,6 +163,7 @@ def _result(
         "sky": (views, height, width),
         "extrinsics": (views, 3, 4),
         "intrinsics": (views, 3, 3),
+        "lens_intrinsics": (views, 3, 3),
         "original_sizes": (views, 2),
         "processed_to_original": (views, 3, 3),
         "photo_boxes": (views, 4),
@@ -170,6 +175,14 @@ def _result(
     if names and len(names) != views:
         raise ValueError(f"image_names must have {views} names, got {len(names)}")
     return result
+
+
+def _lens_intrinsics(images: list[dict[str, Any]]) -> FloatArray | None:
+    cameras = [image.get("camera") or {} for image in images]
+    if not all("intrinsics" in camera for camera in cameras):
+        return None
+    unknown = np.full((3, 3), np.nan)
+    return np.array([unknown if "photo_change" in camera else camera["intrinsics"] for camera in cameras], np.float64)
 
 
 def _gaussians(file: Path, arrays: dict[str, NDArray[Any]], record: dict[str, Any], folder: Path) -> Gaussians | None:

@@ -608,3 +608,23 @@ def test_a_run_without_an_npz_is_evaluated_by_what_it_keeps(tmp_path: Path) -> N
         np.testing.assert_array_equal(getattr(of_store, name), getattr(of_file, name), err_msg=name)
     assert (of_store.units, of_store.image_names) == (of_file.units, of_file.image_names)
     assert of_store.cameras_from == of_file.cameras_from
+
+
+def test_lenses_are_compared_as_they_are(tmp_path: Path, truth: GroundTruth) -> None:
+    """Undistorting photos has made their focal lengths 1 % shorter."""
+    prediction = predict(truth)
+    assert prediction.intrinsics is not None
+    zoomed = prediction.intrinsics.copy()
+    zoomed[:, [0, 1], [0, 1]] *= 0.99
+    bent = np.tile(np.array([-0.05, 0, 0, 0, 0, 0, 0, 0]), (len(zoomed), 1))
+    lenses = Cameras(None, truth.intrinsics, sizes=truth.image_sizes, distortion=bent)
+    found = evaluated(tmp_path / "run", replace(prediction, intrinsics=zoomed, lenses=lenses), truth)
+    assert found.cameras is not None
+    assert found.cameras.focal_error == pytest.approx(0, abs=1e-6)
+
+
+def test_given_cameras_are_no_achievement(tmp_path: Path, truth: GroundTruth) -> None:
+    run = write_run(tmp_path / "run", predict(truth))
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "cameras": {"extrinsics": "given"}}))
+    assert any("given to the run" in note for note in evaluate(read_result(run), truth).notes)
