@@ -14,6 +14,7 @@ TESTS = REPOSITORY / "tests"
 FIXED = {
     "seeds.py": "gives the numbers",
     "fake_network.py": "stands for one network",
+    "made_up_network.py": "stands for one network",
     "models/tiny.py": "inputs and weights of the golden files",
 }
 """Files that may seed generators themselves, and why; so may benchmarks and the ray tracer."""

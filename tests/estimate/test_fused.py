@@ -24,6 +24,7 @@ from recon.stereo.multi_view import StereoOptions
 from recon.types import NOBODY
 from recon.types.sparse_points import SparsePoints
 from tests.made_up_network import MadeUpNetwork
+from tests.seeds import numpy_random
 
 from ..conftest import REPOSITORY
 from ..synthetic.sample_scenes import load_scene
@@ -63,7 +64,7 @@ def photos() -> list[Path]:
 def write_priors(folder: Path, truth: dict[str, np.ndarray], scale: float = 1.0, share: float = 0.3) -> Path:
     """Depth images with holes, as .npy."""
     folder.mkdir()
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     for name, depth in truth.items():
         small = cv2.resize(depth, (168, 126), interpolation=cv2.INTER_NEAREST_EXACT)
         np.save(folder / f"{Path(name).stem}.npy", np.where(generator.random(small.shape) < share, small * scale, 0))
@@ -184,7 +185,7 @@ def test_depth_of_another_view_is_left_out_by_name(tmp_path: Path, truth, placin
 def test_sparse_points_alone(truth, placing_network) -> None:
     """500 a view, as the points of a COLMAP model are."""
     depth, cameras = truth
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     points, observed = [], []
     for view, true in enumerate(depth.values()):
         rows, columns = (generator.integers(0, size, 500) for size in true.shape)

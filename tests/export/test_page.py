@@ -30,6 +30,7 @@ from recon.types.sparse_points import SparsePoints
 from tests.export.browser import Page, browse, decode, find_browser
 from tests.export.page_scenes import compared, give_mesh, psnr, random_scenes, sample_scenes
 from tests.export.true_scene import true_prediction
+from tests.seeds import numpy_random
 from tests.splats.scenes import Scene
 
 pytestmark = [
@@ -420,7 +421,7 @@ def point_on(opened: Opened, view: int, row: int, column: int) -> np.ndarray:
 
 
 def test_which_views_see_a_point(opened):
-    rng = np.random.default_rng(4)
+    rng = numpy_random(4)
     prediction = opened.prediction
     count, height, width = prediction.depth.shape
     right = total = 0
@@ -480,7 +481,7 @@ def test_a_sparse_point_says_its_own_views(opened):
     page.run("recon.setSize(null), document.getElementById('panel').open = false")
     page.run("document.getElementById('canvas').focus()")
     page.press("Enter")
-    for x, y in np.random.default_rng(1).uniform((30, 60), (360, 400), (60, 2)).tolist():
+    for x, y in numpy_random(1).uniform((30, 60), (360, 400), (60, 2)).tolist():
         page.click(x, y)
         if not page.run("document.getElementById('point').hidden"):
             break

@@ -6,6 +6,7 @@ import pytest
 from recon.geometry.depth_fusion import fuse_depth
 from recon.geometry.scale_field import blocks_of, fit_field, fit_line
 from tests.made_up_network import Errors, spoil
+from tests.seeds import numpy_random
 
 HEIGHT, WIDTH = 126, 168
 
@@ -25,7 +26,7 @@ def truth_and_photo() -> tuple[np.ndarray, np.ndarray]:
 
 def sure_depth(truth: np.ndarray, seed: int = 0) -> np.ndarray:
     """True to 0.2 % with holes: at the picture's left, at the box's sides, and here and there."""
-    generator = np.random.default_rng(seed)
+    generator = numpy_random(seed)
     sure = truth * np.exp(generator.normal(0, 0.002, truth.shape))
     sure[:, :30] = sure[25:95, 45:56] = sure[25:95, 104:116] = sure[100:, 120:150] = 0
     sure[generator.random(truth.shape) < 0.05] = 0
@@ -68,7 +69,7 @@ def test_the_expected_error_is_that_of_both() -> None:
 def test_sure_pixels_that_stand_alone_and_are_wrong_do_not_count() -> None:
     truth, photo = truth_and_photo()
     dense, _ = spoil(truth, Errors(plane=0, outliers=0), 7)
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     sure = np.where(generator.random(truth.shape) < 0.03, truth, 0).astype(np.float32)
     wrong = (sure > 0) & (generator.random(truth.shape) < 0.1)
     sure[wrong] *= 1.6
@@ -81,7 +82,7 @@ def test_sure_pixels_that_stand_alone_and_are_wrong_do_not_count() -> None:
 def test_a_relative_disparity_is_fitted_with_its_shift() -> None:
     truth, photo = truth_and_photo()
     dense = (1 / (0.02 + 3 / truth)).astype(np.float32)  # disparity times 3, plus a shift
-    sure = np.where(np.random.default_rng(0).random(truth.shape) < 0.1, truth, 0).astype(np.float32)
+    sure = np.where(numpy_random(0).random(truth.shape) < 0.1, truth, 0).astype(np.float32)
     line = fit_line(blocks_of(dense, sure))
     assert line is not None
     assert line.factor == pytest.approx(1 / 3, rel=0.01)

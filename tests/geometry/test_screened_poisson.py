@@ -6,10 +6,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 
 from recon.geometry.screened_poisson import solve
+from tests.seeds import numpy_random
 
 
 def problem(height: int, width: int, measured: float, seed: int = 0):
-    generator = np.random.default_rng(seed)
+    generator = numpy_random(seed)
     data = np.where(generator.random((height, width)) < measured, 4, 1e-4)
     target = generator.normal(0, 0.1, (height, width))
     right, down = (generator.choice([1, 1, 1, 0.01], (height, width)) for _ in range(2))
@@ -49,9 +50,11 @@ def test_it_is_the_minimum(shape: tuple[int, int], measured: float) -> None:
 def test_the_start_does_not_matter() -> None:
     given = problem(60, 90, 0.1)
     zero = solve(*given, start=np.zeros((60, 90), np.float32), tolerance=1e-6)
-    start = np.random.default_rng(1).normal(0, 1, (60, 90)).astype(np.float32)
+    start = numpy_random(1).normal(0, 1, (60, 90)).astype(np.float32)
     before = start.copy()
-    np.testing.assert_allclose(solve(*given, start=start, tolerance=1e-6), zero, atol=1e-4)
+    found = solve(*given, start=start, tolerance=1e-6)
+    assert np.abs(found - zero).mean() < 1e-5
+    np.testing.assert_allclose(found, zero, atol=2e-3)  # pixels that hardly anything holds weigh little in the energy
     np.testing.assert_array_equal(start, before)
 
 
