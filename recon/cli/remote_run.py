@@ -61,8 +61,8 @@ def run_there(settings: Any, out: Path) -> None:
         if run["state"] != "done":
             ended = f"failed: {run['error']}" if run["state"] == "failed" else "was cancelled by somebody"
             raise InputError(f"server {settings.server}: the run {ended}")
-        _fetch(service, run, settings, out, asked.files, progress)
-    _print(out, run)
+        fetched = _fetch(service, run, settings, out, asked.files, progress)
+    _print(out, run, fetched)
 
 
 def _asked(settings: Options) -> _Asked:
@@ -150,8 +150,12 @@ def _fetch(
     out: Path,
     sent: Sequence[SentFile],
     progress: ProgressReport,
-) -> None:
-    """The files, and the record, as those of a run on this machine: an earlier run's are replaced or removed."""
+) -> list[Mapping[str, Any]]:
+    """The files of the formats that were asked for, and the record, as those of a run on this machine.
+
+    An earlier run's are replaced or removed. Formats that the server made for itself stay there. Returns what was
+    fetched, as the server lists it.
+    """
     record_file = next((file for file in run["files"] if file["path"] == FILE_NAME), None)
     if record_file is None:
         raise InputError(f"server {settings.server}: the run has no {FILE_NAME}")
@@ -161,32 +165,42 @@ def _fetch(
         if PurePosixPath(file["path"]).is_absolute() or ".." in parts or "\\" in file["path"] or ":" in file["path"]:
             raise InputError(f"server {settings.server}: it lists a file '{file['path']}', which leads out of {out}")
     with RunRecord(out, {"settings": settings_entry(settings)}) as record:
-        record.begin_files()
-        for done, file in enumerate(files):
-            progress(Progress("fetch", "files", done, len(files)))
-            service.fetch(file["url"], out / file["path"])
         fetched = out / f".{FILE_NAME}.fetched"
         try:
             service.fetch(record_file["url"], fetched)
             facts = read_json(fetched)
         finally:
             fetched.unlink(missing_ok=True)
+        record.begin_files()
+        exports = facts.pop("exports", {})
+        wanted = {name: entry for name, entry in exports.items() if name in parse_formats(settings.export)}
+        unasked = _paths(exports) - _paths(wanted)
+        files = [file for file in files if file["path"] not in unasked]
+        for done, file in enumerate(files):
+            progress(Progress("fetch", "files", done, len(files)))
+            service.fetch(file["url"], out / file["path"])
         local = {f"input/{safe_name(one.name)}": str(one.path.absolute()) for one in sent if one.part == "files"}
         for image in facts.get("images", []):
             image["path"] = local.get(str(image.get("path")))
         facts["settings"] = {
             **facts.get("settings", {}),
             **settings_entry(settings),
-            "export": facts.get("settings", {}).get("export", settings.export),
+            "export": settings.export,
             "inputs": [path.absolute() for path in settings.inputs],
         }
-        record.add(exports=facts.pop("exports", {}))
+        record.add(exports=wanted)
         record.remove_earlier_files()
         del facts["state"]
         record.finish(**facts)
+    return [*files, record_file]
 
 
-def _print(out: Path, run: Mapping[str, Any]) -> None:
+def _paths(exports: Mapping[str, Any]) -> set[str]:
+    """Of all files that formats of a record list."""
+    return {file["path"] for entry in exports.values() for file in entry.get("files", ())}
+
+
+def _print(out: Path, run: Mapping[str, Any], fetched: Sequence[Mapping[str, Any]]) -> None:
     """What the run saw, and what was fetched."""
     summary = run["summary"]
     count = summary["views"]
@@ -195,7 +209,7 @@ def _print(out: Path, run: Mapping[str, Any]) -> None:
         f"units {printable(str(summary['units']))}: {printable(str(out))}"
     )
     print_table(
-        ("fetched", "size"), [(file["path"], readable(file["bytes"])) for file in run["files"]], right_aligned=("size",)
+        ("fetched", "size"), [(file["path"], readable(file["bytes"])) for file in fetched], right_aligned=("size",)
     )
     for text in summary["text"]:
         print(printable(text))

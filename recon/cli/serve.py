@@ -78,6 +78,8 @@ def serve(settings: ServeSettings) -> None:
                     Handlers(queue, limits, Uploads(store)), address.hosts if address.is_loopback else None, token
                 )
                 with Server(app, address) as server:
+                    if address.moved:
+                        say(address.moved)
                     print(address.url, flush=True)
                     say("Ctrl-C ends it")
                     if settings.browser:

@@ -42,6 +42,8 @@ def view(settings: ViewSettings) -> None:
         for message in page.left_out:
             say(f"the page holds {message}")
     with Address(settings.port) as address, Server(make_app(page_routes(page), address.hosts), address) as server:
+        if address.moved:
+            say(address.moved)
         print(address.url, flush=True)
         say("Ctrl-C ends it")
         if settings.browser:

@@ -58,8 +58,10 @@ class Address:
         except OSError as error:
             raise InputError(f"host: {host} is no address of this machine ({why(error)})") from error
         self.host = host
-        self.socket = _taken(host, port, family)
+        self.socket, refused = _taken(host, port, family)
         self.port: int = self.socket.getsockname()[1]
+        self.moved = "" if refused is None else f"port {port} cannot be used ({refused}): {self.port} is used instead"
+        """What is to be said where it is not the port that was asked for; else empty."""
 
     def __enter__(self) -> Address:
         return self
@@ -132,12 +134,13 @@ class Server:
             self._thread.join()
 
 
-def _taken(host: str, port: int, family: int) -> socket.socket:
-    refused: OSError | None = None
+def _taken(host: str, port: int, family: int) -> tuple[socket.socket, str | None]:
+    """The socket at `port` or the next that is free, and why it is not at `port`."""
+    refused: list[str] = []
     for attempt in range(port, min(port + _PORTS, 65536)):
         try:
-            return socket.create_server((host, attempt), family=family, backlog=128)
+            taken = socket.create_server((host, attempt), family=family, backlog=128)
+            return taken, refused[0] if refused else None
         except OSError as error:
-            refused = error
-    assert refused is not None
-    raise InputError(f"port: none from {port} on can be used ({why(refused)}): give another with --port")
+            refused.append(why(error))
+    raise InputError(f"port: none from {port} on can be used ({refused[-1]}): give another with --port")

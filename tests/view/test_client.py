@@ -76,6 +76,26 @@ def test_files_and_settings_arrive_and_what_leads_out_is_not_fetched(photos, tmp
         assert run["settings"] == expected
 
 
+def test_formats_that_were_not_asked_for_stay_there(photos, tmp_path, capsys):
+    listed = {"ply": ["points.ply", "both.txt"], "html": ["view.html", "both.txt"]}
+    exports = {name: {"files": [{"path": one, "bytes": 1} for one in names]} for name, names in listed.items()}
+    record = {"state": "done", "exports": exports, "settings": {"export": "ply-html"}}
+    names = ["points.ply", "both.txt", "view.html", "run.json"]
+    content = {**dict.fromkeys(names, "x"), "run.json": json.dumps(record)}
+    files = [{"path": name, "bytes": len(content[name])} for name in names]
+    summary = {"views": 2, "width": 42, "height": 28, "units": "relative", "seconds": 1.0, "text": []}
+    with serving(tmp_path / "runs") as service:
+        end = {**DONE, "files": files, "summary": summary}
+        doing = threading.Thread(target=ended, args=(service, end, content))
+        doing.start()
+        assert main(["run", "photos", "--export", "ply", "--server", f"127.0.0.1:{service.port}", "--out", "out"]) == 0
+        doing.join()
+    assert {path.name for path in (photos.parent / "out").iterdir()} == {"points.ply", "both.txt", "run.json"}
+    found = json.loads((photos.parent / "out" / "run.json").read_text())
+    assert (set(found["exports"]), found["settings"]["export"], found["state"]) == ({"ply"}, "ply", "done")
+    assert "view.html" not in capsys.readouterr().out
+
+
 def test_a_failure_there_is_said_here(photos, tmp_path, capsys):
     with serving(tmp_path / "runs") as service:
         doing = threading.Thread(target=ended, args=(service, {"end": "failed", "error": "0.png is blurred"}, {}))

@@ -30,6 +30,7 @@ def test_ctrl_c_ends_it_quietly(make_prediction, tmp_path):
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
             said = process.stderr.read()
+            assert f"port {PORT} cannot be used" in said
             assert "Traceback" not in said
             assert "Exception" not in said
         finally:

@@ -95,6 +95,8 @@ def test_the_next_free_port_is_taken(address):
     with Address(address.port) as second:
         assert address.port < second.port <= address.port + 99
         assert second.url == f"http://127.0.0.1:{second.port}/"
+        assert f"port {address.port} " in second.moved
+        assert f"{second.port} is used" in second.moved
 
 
 def test_no_port_left():

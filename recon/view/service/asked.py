@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -19,6 +20,8 @@ from recon.models.presets import preset_names
 from recon.options import Option, meant, options_of, part_of
 from recon.run.settings_file import read_settings_file, settings_names
 
+_MOST_ALIKE = 3
+"""Names that are offered instead of one that is not known."""
 _A_WORD = re.compile(r"(?!\.+$)[\w.,+\- ]*")
 """What an option may say that could also be a path: a name such as `sfm`, or numbers."""
 
@@ -68,7 +71,7 @@ def _read_values(settings: Mapping[str, Any]) -> dict[str, Any]:
     known, values = client_options(), {}
     for name, value in settings.items():
         if name not in known:
-            raise InputError(f"{_described(name)}; {meant(name, known)}")
+            raise InputError(_why_unknown(name))
         if takes_files(known[name]) and value is not None and not _is_of_words(value, known[name]):
             raise InputError(f"{name}: send its file, as a part of that name; a path here leads nowhere")
         values[name] = _read(known[name], value)
@@ -87,7 +90,7 @@ def _places(given: Mapping[str, str], settings: Mapping[str, Any], values: Mappi
     found: dict[str, Any] = {}
     for name, path in given.items():
         if name not in known or not takes_files(known[name]):
-            raise InputError(f"files for {name!r}: {'this option takes none' if name in known else _described(name)}")
+            raise InputError(f"files for {name!r}: {'this option takes none' if name in known else _why_unknown(name)}")
         if _takes_several(known[name]):
             found[name] = (path, *values.get(name, ()))
         elif name in settings:
@@ -118,11 +121,14 @@ def _check_export_kwargs(options: RunOptions, given: Mapping[str, str]) -> None:
     check_options(kwargs, replace(part_of(options, InferenceOptions), **elsewhere))
 
 
-def _described(name: str) -> str:
-    """Why an option is not known."""
+def _why_unknown(name: str) -> str:
+    """Why an option is not known, and which ones are named alike."""
     local = options_of(RunOptions).get(name)
-    is_there = local is not None and local.local
-    return f"{name} is chosen by whoever runs the server" if is_there else f"there is no option {name!r}"
+    if local is not None and local.local:
+        return f"{name} is chosen by whoever runs the server: leave it out"
+    close = get_close_matches(name, client_options(), n=_MOST_ALIKE)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "/v1/openapi.json lists them"
+    return f"there is no option {name!r}; {hint}"
 
 
 def _read(one: Option, value: Any) -> Any:

@@ -103,6 +103,8 @@ def test_files_uploaded_before(service):
         ({"limit": "0"}, "limit"),
         ({"weights": "/etc"}, "whoever runs the server"),
         ({"out": "/tmp/x"}, "no option 'out'"),
+        ({"limits": "9"}, "'limit'"),
+        ({"zzzz": "9"}, "openapi.json"),
         ({"onnx": "a.onnx"}, "whoever runs the server"),
         ({"masks": "/etc"}, "masks"),
         ({"cameras": "../../job.json"}, "cameras"),
@@ -122,6 +124,7 @@ def test_what_cannot_be_asked(service, fields, said):
     reply = service.form("/v1/runs", PHOTO, fields)
     assert reply.status == 400
     assert said in reply.error
+    assert "num_max_points" not in reply.error  # no list of all options
     assert service.ask("GET", "/v1/runs").json == {"runs": []}
     assert not list(service.root.iterdir())
 
