@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from recon.cli.command import Command
@@ -16,17 +16,22 @@ from recon.run.settings_file import read_settings_file
 
 HELP_FLAGS = ("-h", "--help")
 _NUMBER = re.compile(r"-\.?\d")
+_SHOWN_COMMANDS = 3
 _METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 
-def parse(command: Command, arguments: Sequence[str]) -> Options:
+def parse(
+    command: Command, arguments: Sequence[str], commands: Mapping[str, Command] = MappingProxyType({})
+) -> Options:
     """The settings that `arguments`, those after the command's name, ask for; flags win over a file of settings.
+
+    Of a flag that this command does not have, it is said which of the other `commands` do.
 
     Raises InputError naming an unknown flag, one without its value, a value that its option does not take, or what is
     missing.
     """
     options = options_of(command.settings)
-    given = _given(command, arguments)
+    given = _given(command, arguments, commands)
     config = given.get("config")
     if config is not None:
         given = {**read_settings_file(config, command.settings), **given}
@@ -50,7 +55,7 @@ def overview(commands: Mapping[str, Command], description: str) -> str:
     )
 
 
-def _given(command: Command, arguments: Sequence[str]) -> dict[str, Any]:
+def _given(command: Command, arguments: Sequence[str], commands: Mapping[str, Command]) -> dict[str, Any]:
     """The options that stand on the command line, with their values."""
     options = options_of(command.settings)
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -62,7 +67,7 @@ def _given(command: Command, arguments: Sequence[str]) -> dict[str, Any]:
         flag = unknown[0].partition("=")[0]
         flags = [one.flag for one in options.values() if not one.positional]
         flags += [_opposite(one) for one in options.values() if one.type is bool]
-        raise InputError(f"recon {command.name} has no option {flag}; {_hint(flag, flags, command)}")
+        raise InputError(f"recon {command.name} has no option {flag}; {_hint(flag, flags, command, commands)}")
     given = {
         name: options[name].read(value, options[name].flag, text=True)
         for name, value in vars(found).items()
@@ -99,7 +104,13 @@ def _values_apart(arguments: list[str], options: Mapping[str, Option]) -> list[s
     return found
 
 
-def _hint(flag: str, flags: list[str], command: Command) -> str:
+def _hint(flag: str, flags: list[str], command: Command, commands: Mapping[str, Command]) -> str:
+    having = [
+        name for name, one in commands.items() if flag in {each.flag for each in options_of(one.settings).values()}
+    ]
+    if having:
+        names = ", ".join(f"recon {name}" for name in having[:_SHOWN_COMMANDS])
+        return f"it is one of {names} (recon {command.name} --help lists those of recon {command.name})"
     hint = meant(flag, flags, likeness=0.75)
     return hint.replace("'", "") if hint.startswith("did") else f"recon {command.name} --help lists them"
 

@@ -26,7 +26,7 @@ class ExportSettings(ExportChoices, FormatKwargs, CommandOptions):
 def export_again(settings: ExportSettings) -> None:
     """Formats from a result that holds everything, and a note in the run's `run.json`."""
     from recon.cli.report import ProgressReport, print_exports, report_warnings
-    from recon.export import check_options, export, formats_with_gaussians, parse_formats
+    from recon.export import check_formats, check_options, export, formats_with_gaussians, parse_formats
     from recon.export.option_texts import parse_export_kwargs
     from recon.files import only_writer
     from recon.refine.clean import clean_again, crop
@@ -40,6 +40,7 @@ def export_again(settings: ExportSettings) -> None:
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
     options = check_options(export_kwargs, settings)
     check_use(settings, parts_of_export(formats), export_kwargs)
+    check_formats(formats, options)
     result = _stored_result(settings.result)
     out = settings.out or (result if result.is_dir() else run_folder(result))
     check_outputs(out, formats)

@@ -73,7 +73,7 @@ def _run(arguments: list[str]) -> int:
             print(help_text(_command(arguments)), end="")
         else:
             command = _command(arguments)
-            settings = parse(command, arguments[1:])
+            settings = parse(command, arguments[1:], COMMANDS)
             verbose = verbose or getattr(settings, "verbose", False)
             command.carry_out(settings)
         sys.stdout.flush()
@@ -124,6 +124,10 @@ def _say(message: str, code: int) -> int:
 def _command(arguments: Sequence[str]) -> Command:
     if not arguments:
         raise InputError(f"recon needs a command: {', '.join(COMMANDS)} (recon --help)")
+    if arguments[0].startswith("-") and (later := next((one for one in arguments if one in COMMANDS), None)):
+        raise InputError(
+            f"options go behind the command: recon {later} ... {arguments[0]}, not {arguments[0]} before it"
+        )
     if arguments[0] not in COMMANDS:
         raise InputError(f"recon has no command {arguments[0]!r}; {meant(arguments[0], COMMANDS)}")
     return COMMANDS[arguments[0]]

@@ -248,13 +248,16 @@ def _described(files: Sequence[Path], folder: Path) -> tuple[str, str]:
     if len(names) > _SHOWN_FILES:
         common = os.path.commonpath(names)
         places = [common] if common else dict.fromkeys(f"{Path(name).parts[0]}" for name in names)
-        names = [f"{', '.join(_as_place(place, names) for place in places)} ({len(names)} files)"]
+        names = [_as_place(place, names) for place in places]
     return ", ".join(names), readable(sum(path.stat().st_size for path in files))
 
 
 def _as_place(place: str, names: Sequence[str]) -> str:
-    """A folder with a stroke behind it, a file without."""
-    return place if place in names else f"{Path(place).as_posix()}/"
+    """A folder with a stroke behind it and how many files it holds, a file without."""
+    if place in names:
+        return place
+    count = sum(Path(place) in Path(name).parents for name in names)
+    return f"{Path(place).as_posix()}/ ({count} {'file' if count == 1 else 'files'})"
 
 
 def readable(size: float) -> str:

@@ -50,6 +50,8 @@ class Needs:
     """Extrinsics and intrinsics of every view."""
     exact_cameras: bool = False
     """Cameras that are known or found, wherever they can be had: predicted ones are not close enough to do well."""
+    depths: bool = False
+    """Depth that the input brings with its cameras."""
     least_views: int = 1
     weights: bool = False
     """A file of weights, which may have to be downloaded."""

@@ -79,6 +79,7 @@ def fused_profile(dense: Profile, sure: Sequence[Profile]) -> Profile:
         needs=Needs(
             cameras=not dense.abilities.cameras and any(one.cameras for one in needs),
             exact_cameras=any(one.exact_cameras for one in needs),
+            depths=any(one.depths for one in needs),
             least_views=max(one.least_views for one in needs),
             weights=any(one.weights for one in needs),
         ),

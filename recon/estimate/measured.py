@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from recon.progress import TellPart
     from recon.sources.fitting import Views
 
+NO_DEPTH = (
+    "model measured: the input brings no depth with its cameras, as captures with LiDAR do; leave --model out, or take "
+    "mvs or a network"
+)
 PROFILE = Profile(
     name="the depth of the input",
     kind="measured",
     abilities=Abilities(several_views=True),
-    needs=Needs(cameras=True),
+    needs=Needs(cameras=True, depths=True),
     fit=Fit(),
     parts=frozenset(),
     failures="none of it is to be trusted",
@@ -47,10 +51,7 @@ class MeasuredDepth:
     ) -> Prediction:
         """As `Estimator.estimate`. Raises InputError where the input brings no depth."""
         if views.depths is None:
-            raise InputError(
-                "model measured: the input brings no depth with its cameras, as captures with LiDAR do; leave --model "
-                "out, or take mvs or a network"
-            )
+            raise InputError(NO_DEPTH)
         known = np.isfinite(views.depths)
         depth = np.where(known, views.depths, 0).astype(np.float32)
         return with_given_cameras(views, depth, MadeBy("measured", self.profile.name))

@@ -43,8 +43,8 @@ __all__ = [
     "Needs",
     "Overrides",
     "TypedOptions",
+    "check_formats",
     "check_options",
-    "check_together",
     "export",
     "formats_taking",
     "formats_that_need",
@@ -148,8 +148,14 @@ def _build(exporter: Exporter[Any], chosen: Mapping[str, Any], overrides: Mappin
     return build(exporter.options, {**taken, **overrides}, of=of, prefix=prefix)
 
 
-def check_together(formats: Sequence[str], options: TypedOptions) -> None:
-    """Raise InputError where two of `formats` would write one file in two ways; `options` are those of each."""
+def check_formats(formats: Sequence[str], options: TypedOptions) -> None:
+    """Raise InputError where one of `formats` cannot be written here whatever the prediction (`options` that do not go
+    together, a package that is missing), or two would write one file in two ways; `options` are those of each.
+
+    Needs no prediction, so can run first.
+    """
+    for name in formats:
+        EXPORTERS[name].check_options(options[name])
     decided: dict[str, tuple[str, object]] = {}
     for name in formats:
         for output, by in EXPORTERS[name].shared(options[name]).items():
@@ -185,7 +191,7 @@ def export(
     given = options or {}
     chosen = check_options({name: one for name, one in given.items() if not isinstance(one, Options)})
     chosen |= {name: one for name, one in given.items() if isinstance(one, Options)}
-    check_together(names, chosen)
+    check_formats(names, chosen)
     for name in names:
         EXPORTERS[name].check(prediction, chosen[name])
     written: dict[str, Exported] = {}

@@ -267,6 +267,6 @@ COLMAP = Exporter(
     ("sparse", IMAGES, MASKS),
     Needs(cameras=True),
     check,
-    check_intrinsics,
+    check_intrinsics=check_intrinsics,
     shared=lambda options: shared_images(options.lens),
 )

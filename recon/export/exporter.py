@@ -74,6 +74,9 @@ class Exporter(Generic[FormatOptions]):
     needs: Needs = Needs()
     check_values: Callable[[Prediction, FormatOptions], None] = lambda prediction, options: None
     """Raise InputError where this prediction, which has what is needed, cannot be written; write nothing."""
+    check_options: Callable[[FormatOptions], None] = lambda options: None
+    """Raise InputError where no prediction could be written with these options: together they make no sense, or a
+    package or device that they take is missing here. It is called before anything costly is done."""
     check_intrinsics: Callable[[FloatArray, FormatOptions], None] = lambda intrinsics, options: None
     """Raise InputError where (N, 3, 3) intrinsics that the user gave, in pixels of the originals, cannot be used."""
     prepare: Callable[[FormatOptions], None] = lambda options: None
@@ -86,5 +89,6 @@ class Exporter(Generic[FormatOptions]):
 
     def check(self, prediction: Prediction, options: FormatOptions) -> None:
         """Raise InputError where this prediction cannot be written in this format; write nothing."""
+        self.check_options(options)
         self.needs.check(self.name, prediction)
         self.check_values(prediction, options)

@@ -12,7 +12,7 @@ from recon.choices import ExportChoices
 from recon.errors import InputError
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.pictures import write_jpeg
-from recon.export.video import VideoFormat, check_video, write_video
+from recon.export.video import VideoFormat, check_rate, check_video, write_video
 from recon.options import Options, like, option
 from recon.types import FEATURE_PREFIX, FloatArray, Prediction
 
@@ -35,6 +35,11 @@ def check(prediction: Prediction, options: FeatVisOptions) -> None:
     for name, features in _layers(prediction).items():
         if not np.isfinite(features).all():
             raise InputError(f"feat_vis: {name} holds values that are not finite")
+
+
+def check_options(options: FeatVisOptions) -> None:
+    """Raise InputError for more pictures in a second than the format can have."""
+    check_rate(options.format, options.fps)
 
 
 def write(prediction: Prediction, folder: Path, options: FeatVisOptions) -> Exported:
@@ -86,4 +91,4 @@ def _enlarge(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
 
 
-FEAT_VIS = Exporter("feat_vis", FeatVisOptions, write, ("feat_vis",), Needs(features=True), check)
+FEAT_VIS = Exporter("feat_vis", FeatVisOptions, write, ("feat_vis",), Needs(features=True), check, check_options)

@@ -17,7 +17,7 @@ from recon.export.depth_vis import CLIPPED_PERCENT, color_disparity
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.pictures import write_jpeg
 from recon.export.splats import check_splats
-from recon.export.video import Quality, VideoFormat, check_video, write_video
+from recon.export.video import Quality, VideoFormat, check_rate, check_video, write_video
 from recon.geometry.cameras import has_skew, to_4x4
 from recon.geometry.located_depth import check_cameras, check_points, with_cameras
 from recon.messages import warn
@@ -119,11 +119,8 @@ def prepare(options: GsVideoOptions) -> None:
 
 
 def check(prediction: Prediction, options: GsVideoOptions) -> None:
-    """Raise InputError where Gaussians or cameras cannot be rendered, or the rasterizer asked for cannot run."""
-    from recon.splats.rendering import choose_rasterizer
-
+    """Raise InputError where Gaussians or cameras cannot be rendered, or the frames are too large."""
     check_splats(prediction)
-    choose_rasterizer(options.rasterizer)
     height, width = _render_size(prediction, options)
     height *= 1 + (options.depth_layout == "vcat")
     width *= 1 + (options.depth_layout == "hcat")
@@ -134,6 +131,15 @@ def check(prediction: Prediction, options: GsVideoOptions) -> None:
             check_points(prediction, GS_VIDEO.name)  # those of a single view are assumed
     if prediction.intrinsics is not None:
         check_skew(prediction.intrinsics, options)
+
+
+def check_options(options: GsVideoOptions) -> None:
+    """Raise InputError where the rasterizer asked for cannot run, or there are more frames in a second than the format
+    can have."""
+    from recon.splats.rendering import choose_rasterizer
+
+    check_rate(options.format, options.fps)
+    choose_rasterizer(options.rasterizer)
 
 
 def check_skew(intrinsics: FloatArray, options: GsVideoOptions) -> None:
@@ -285,4 +291,14 @@ def _frame(view: RenderedView, layout: str, disparities: tuple[float, float]) ->
     return np.concatenate([picture, colored], axis=1 if layout == "hcat" else 0)
 
 
-GS_VIDEO = Exporter("gs_video", GsVideoOptions, write, ("gs_video",), Needs(gaussians=True), check, check_skew, prepare)
+GS_VIDEO = Exporter(
+    "gs_video",
+    GsVideoOptions,
+    write,
+    ("gs_video",),
+    Needs(gaussians=True),
+    check,
+    check_options,
+    check_intrinsics=check_skew,
+    prepare=prepare,
+)

@@ -73,8 +73,12 @@ class MeshOptions(PixelOptions):
 
 
 def check(prediction: Prediction, options: MeshOptions) -> None:
-    """Raise InputError where no pixel can be fused, or a package is missing."""
+    """Raise InputError where no pixel can be fused."""
     check_cloud(prediction, options)
+
+
+def check_options(options: MeshOptions) -> None:
+    """Raise InputError for a texture in a file that holds none, or a package or device that is missing."""
     if options.triangles is not None:
         _simplifier()
     if options.texture:
@@ -85,7 +89,8 @@ def check(prediction: Prediction, options: MeshOptions) -> None:
         from recon.export.mesh_texture import check_texture
 
         check_texture()
-    choose_fusion(options.device)
+    if options.device == "cuda":
+        choose_fusion(options.device)
 
 
 def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exported:
@@ -254,5 +259,11 @@ def _write_glb(path: Path, mesh: Mesh, normals: NDArray[np.float32], prediction:
 
 
 MESH = Exporter(
-    "mesh", MeshOptions, write, ("mesh.ply", "mesh.glb", "mesh.obj", MATERIALS, PICTURE), Needs(cameras=True), check
+    "mesh",
+    MeshOptions,
+    write,
+    ("mesh.ply", "mesh.glb", "mesh.obj", MATERIALS, PICTURE),
+    Needs(cameras=True),
+    check,
+    check_options,
 )

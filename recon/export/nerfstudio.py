@@ -132,6 +132,6 @@ NERFSTUDIO = Exporter(
     (FILE, IMAGES, MASKS, POINTS),
     Needs(cameras=True),
     check,
-    check_intrinsics,
+    check_intrinsics=check_intrinsics,
     shared=shared,
 )

@@ -11,9 +11,13 @@ from recon.types import Prediction
 
 
 def check(prediction: Prediction, options: SplatOptions) -> None:
-    """Raise InputError where there are no Gaussians, ones that no file holds, or no package that writes them."""
-    require_gsply()
+    """Raise InputError where there are no Gaussians, or ones that no file holds."""
     check_splats(prediction)
+
+
+def check_options(options: SplatOptions) -> None:
+    """Raise MissingExtraError without the package that writes them."""
+    require_gsply()
 
 
 def write(prediction: Prediction, folder: Path, options: SplatOptions) -> Exported:
@@ -24,4 +28,4 @@ def write(prediction: Prediction, folder: Path, options: SplatOptions) -> Export
     return Exported((path,), splats.details(prediction))
 
 
-SPZ = Exporter("spz", SplatOptions, write, ("gs_spz",), Needs(gaussians=True), check)
+SPZ = Exporter("spz", SplatOptions, write, ("gs_spz",), Needs(gaussians=True), check, check_options)

@@ -63,9 +63,14 @@ class VideoWriter(Protocol):
 
 def check_video(video_format: VideoFormat, height: int, width: int, fps: int) -> None:
     """Raise InputError for frames that are too large for the format, or too many in a second."""
+    check_rate(video_format, fps)
     largest = LARGEST_SIDE[video_format]
     if max(height, width) > largest:
         raise InputError(f"{video_format} can be {largest} pixels wide and high at most, this is {width}×{height}")
+
+
+def check_rate(video_format: VideoFormat, fps: int) -> None:
+    """Raise InputError for more frames in a second than the format can have."""
     if video_format == "gif" and fps > MOST_GIF_FRAMES:
         raise InputError(f"a GIF can have {MOST_GIF_FRAMES} frames a second at most, not fps {fps}")
 

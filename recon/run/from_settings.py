@@ -11,13 +11,13 @@ from recon.choices import InferenceOptions, RunOptions
 from recon.errors import InputError
 from recon.estimate.choice import Choice
 from recon.estimate.prior import profile_with_priors
-from recon.export import check_options, parse_formats
+from recon.export import check_formats, check_options, parse_formats
 from recon.export.option_texts import parse_export_kwargs
 from recon.messages import collect_warnings, warn
 from recon.options import part_of, settings_entry
 from recon.progress import Progress, listen
 from recon.refine.splat_start import SplatStart
-from recon.run.given_cameras import WORDS, GivenCameras
+from recon.run.given_cameras import WORDS, GivenCameras, check_spelling
 from recon.run.option_use import check_use, parts_of_run
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.plan import cameras_known, usual_cameras
@@ -64,13 +64,15 @@ def reconstruct_as_set(
     """
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
     export_kwargs = parse_export_kwargs(settings.export_kwargs)
-    check_options(export_kwargs, options)
+    format_options = check_options(export_kwargs, options)
     if settings.cameras is not None and settings.cameras not in WORDS:
+        check_spelling(settings.cameras)
         check_place(Path(settings.cameras))
     if settings.intrinsics is not None:
         read_lens(settings.intrinsics)
     chosen = choose(settings)
     profile, formats = profile_with_priors(chosen.profile, settings.depth_prior), parse_formats(settings.export)
+    check_formats(formats, format_options)
     with report() as progress, collect_warnings() as of_opening, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen

@@ -8,6 +8,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from recon.errors import InputError
+from recon.options import meant
 
 SFM = "sfm"
 """Stands for cameras found by structure from motion."""
@@ -40,3 +41,10 @@ class GivenCameras:
             raise InputError("give cameras either as arrays or by `cameras`, not both")
         if self.source == EXIF and self.intrinsics is not None:
             raise InputError("intrinsics go with cameras from a file, or 'sfm', not with cameras 'exif'")
+
+
+def check_spelling(source: str) -> None:
+    """Raise InputError where `source` is no path that exists, and nearly one of `WORDS`."""
+    path, hint = Path(source).expanduser(), meant(source, WORDS)
+    if hint.startswith("did") and not path.suffix and not path.exists():
+        raise InputError(f"cameras: there is no file or folder '{source}'; {hint}")

@@ -32,6 +32,7 @@ from recon.export import (
     Exported,
     Overrides,
     TypedOptions,
+    check_formats,
     check_options,
     export,
     formats_that_need,
@@ -125,6 +126,7 @@ def run_mono(
     if settings.gs_budget is not None and not formats_that_need("gaussians", formats):
         raise InputError(f"gs_budget is for {DEPTH_SPLATS}, and no format of them is asked for")
     format_options = check_options(export_kwargs, settings)
+    check_formats(formats, format_options)
     writer = _Writer(formats, format_options, settings.depth_kinds, settings.gs_budget, out)
     cameras = PhotoCameras(settings.focal, settings.cameras)
     listed = list_photos([*settings.inputs, *photos], part_of(settings, SourceOptions))

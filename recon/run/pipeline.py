@@ -101,7 +101,7 @@ class Reconstruction:
     optimised: OptimisedSplats | None = None
     """What making splats look like the photos gave; None where they were left as they were made."""
     not_optimised: str | None = None
-    """Why they were left so; None where they were not, or there are none."""
+    """Why they were left so; None where they were not, or nobody asked for any."""
     cleaning: Cleaning | None = None
     """What was left out of points, splats and meshes."""
     quality: Quality | None = None
@@ -251,7 +251,7 @@ def reconstruct(
         tuple(stages.reused),
         all_warnings,
         optimised,
-        plan.not_optimised,
+        plan.not_optimised if plan.asks_for_splats else None,
         cleaning,
         quality,
         None if by_sfm is None else by_sfm.georeference,

@@ -12,17 +12,17 @@ from recon.estimate.estimator import Profile, Wishes
 from recon.export import (
     Overrides,
     TypedOptions,
+    check_formats,
     check_options,
-    check_together,
     formats_that_need,
     parse_formats,
 )
 from recon.refine.splat_start import POINTS, SplatStart
-from recon.run.given_cameras import AUTO, EXIF, PREDICTED, SFM, WORDS, GivenCameras
+from recon.run.given_cameras import AUTO, EXIF, PREDICTED, SFM, WORDS, GivenCameras, check_spelling
 from recon.run.known_distance import check_marked_photos
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
-from recon.run.wishes import gaussian_source, wishes_of
+from recon.run.wishes import asks_for_gaussians, gaussian_source, wishes_of
 from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
 from recon.types import GaussianSource, Prediction
@@ -92,6 +92,11 @@ class Plan:
         return self.splats_from is not None and self.not_optimised is None
 
     @property
+    def asks_for_splats(self) -> bool:
+        """Whether the user asks for splats, beside those that a page shows in passing."""
+        return asks_for_gaussians(self.options, self.formats)
+
+    @property
     def keeps_points(self) -> bool:
         """Whether the points of the scene are wanted once there is depth."""
         return self.start is not None and self.start.name == POINTS
@@ -139,11 +144,13 @@ def plan_run(
     formats = () if export_dir is None else parse_formats(export_format)
     folder = None if export_dir is None else Path(export_dir).expanduser()
     chosen = check_options(export_kwargs, options)
-    check_together(formats, chosen)
+    check_formats(formats, chosen)
     source = check_request(profile, image, options, formats, folder)
     check_marked_photos(options.known_distance, source.names)
     if cameras.source in (AUTO, PREDICTED) and not profile.abilities.cameras:
         raise InputError(f"cameras {cameras.source!r}: {profile.name} predicts none; give cameras 'sfm' or known ones")
+    if cameras.source is not None and cameras.source not in WORDS:
+        check_spelling(str(cameras.source))
     if options.convention is not None and cameras.source in WORDS:
         raise InputError(f"convention is for matrices of cameras that are given, not for cameras '{cameras.source}'")
     if cameras.source in (AUTO, PREDICTED) and source.cameras is not None:

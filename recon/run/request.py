@@ -9,6 +9,7 @@ from pathlib import Path
 from recon.choices import InferenceOptions, SourceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
+from recon.estimate.measured import NO_DEPTH
 from recon.export import formats_taking
 from recon.options import part_of
 from recon.run.own_outputs import check_outputs
@@ -26,6 +27,8 @@ def check_request(
     Returns the photos, opened and not read. Raises InputError.
     """
     source = open_source(image, part_of(options, SourceOptions))
+    if profile.needs.depths and source.depths is None:
+        raise InputError(NO_DEPTH)
     wishes_of(profile, options, formats)
     profile.fit.check(profile.name, options.process_res, options.process_res_method)
     for name in ("render_cameras", "render_hw"):

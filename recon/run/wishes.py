@@ -48,12 +48,16 @@ def gaussian_source(profile: Profile, options: InferenceOptions, formats: Sequen
 
     A format that shows them where there are some asks for no more than those of depth.
     """
-    asked = options.infer_gs or options.gaussians != "auto"
-    if not asked and not formats_that_need("gaussians", formats):
+    if not asks_for_gaussians(options, formats):
         return "depth" if profile.abilities.depth and formats_with_gaussians(formats) else None
     if options.gaussians == "auto":
         return "head" if options.infer_gs or profile.abilities.gaussians else "depth"
     return options.gaussians
+
+
+def asks_for_gaussians(options: InferenceOptions, formats: Sequence[str]) -> bool:
+    """Whether an option asks for Gaussians, or a format that cannot do without; a page shows them in passing."""
+    return options.infer_gs or options.gaussians != "auto" or bool(formats_that_need("gaussians", formats))
 
 
 def check_cameras_suffice(profile: Profile, cameras: Cameras, views: int, formats: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError, why
 from recon.files import read_text
+from recon.messages import warn
 from recon.types.lens import COEFFICIENTS
 
 _FORMS = "FX,FY,CX,CY, with K1,K2,P1,P2[,K3[,K4,K5,K6]] behind them for a lens that bends"
@@ -77,30 +78,38 @@ def read_lens(text: str) -> GivenLens:
 
 
 def check_size_of_lenses(intrinsics: NDArray[np.float64], sizes: NDArray[np.int64], names: Sequence[str]) -> None:
-    """Refuse intrinsics (N, 3, 3) that are not of photos of `sizes` (N, 2), called `names`.
+    """Refuse intrinsics (N, 3, 3) that cannot be of photos of `sizes` (N, 2), called `names`; warn of doubtful ones.
 
-    The principal point says what size they are of: it lies about in the middle.
+    The principal point says what size they are of: it lies about in the middle. One that lies elsewhere in the photo,
+    and would be the middle of one of another size, may be that of photos that were cropped: then a warning says both.
 
     Raises:
-        InputError: a principal point outside its photo, or in the middle of photos of another size.
+        InputError: a principal point outside its photo.
     """
+    doubtful = []
     for matrix, (width, height), name in zip(intrinsics, sizes.tolist(), names, strict=True):
         across, down = 2 * matrix[0, 2] / width, 2 * matrix[1, 2] / height
         factor = (across + down) / 2
-        inside = 0 < across < 2 and 0 < down < 2
-        if inside and not (abs(across - down) < _SAME_SHAPE * factor and not _OWN_SIZE[0] < factor < _OWN_SIZE[1]):
+        inside, one_shape = 0 < across < 2 and 0 < down < 2, abs(across - down) < _SAME_SHAPE * factor
+        if inside and (not one_shape or _OWN_SIZE[0] < factor < _OWN_SIZE[1]):
             continue
         fx, fy, cx, cy = matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
         meant = ""
-        if factor > 0 and abs(across - down) < _SAME_SHAPE * factor:
+        if factor > 0 and one_shape:
             scaled = ",".join(f"{value / factor:.6g}" for value in (fx, fy, cx, cy))
             meant = (
                 f"; if they are of the same photos at about {width * factor:.0f}×{height * factor:.0f}, give {scaled}"
             )
-        raise InputError(
-            f"intrinsics of '{name}': the principal point ({cx:.6g}, {cy:.6g}) is not that of a photo of "
-            f"{width}×{height} pixels{meant}"
-        )
+        point = f"intrinsics of '{name}': the principal point ({cx:.6g}, {cy:.6g})"
+        if inside:
+            doubtful.append(f"{point} is far from the middle of {width}×{height} pixels, as of a cropped photo{meant}")
+            continue
+        outside = "" if meant else "; intrinsics of a cropped photo are those of the whole one, with the place of the "
+        outside += "" if meant else "crop's left upper corner subtracted from CX and CY"
+        raise InputError(f"{point} lies outside the photo of {width}×{height} pixels{meant}{outside}")
+    if doubtful:
+        others = f"; {len(doubtful) - 1} more photos are like it" if len(doubtful) > 1 else ""
+        warn(f"{doubtful[0]}{others}")
 
 
 def _numbers(text: str) -> list[float] | None:

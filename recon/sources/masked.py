@@ -84,7 +84,8 @@ class MaskedSource:
 def with_masks(source: Source, options: MaskOptions) -> Source:
     """The photos with the masks that `options` name; `source` itself where they name none.
 
-    Raises InputError as `recon.sources.masks.PhotoMasks.find`, or where photos lie in the folder of the masks.
+    Raises InputError as `find` and `check_shapes` of `recon.sources.masks.PhotoMasks`, or where photos lie in the
+    folder of the masks.
     """
     if options.masks is None:
         return source
@@ -95,6 +96,7 @@ def with_masks(source: Source, options: MaskOptions) -> Source:
     for path in source.paths:
         if path is not None and place in path.expanduser().resolve().parents:
             raise InputError(f"masks: the photo '{path}' lies in the folder of the masks; keep photos and masks apart")
+    masks.check_shapes(source.paths)
     return MaskedSource(source, masks, options)
 
 

@@ -18,6 +18,9 @@ from recon.sources.named_files import FileKind, find_named_files
 from recon.sources.photo import Photo
 from recon.sources.pixels import read_picture
 
+_PLAIN_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+"""What Pillow calls formats whose files state the size of the picture that is decoded; others, such as RAW, may begin
+with a smaller one."""
 WHITE_FROM = 128
 """Level, 0 to 255, of the brightest channel of a mask from which on a pixel counts."""
 _TURNED_ON_ITS_SIDE = range(5, 9)
@@ -65,6 +68,23 @@ class PhotoMasks:
         path = self.paths[index]
         return digest(None if path is None else file_content(path), self.invert)
 
+    def check_shapes(self, photos: Sequence[Path | None]) -> None:
+        """Raise InputError where by the heads of their files no mask has the shape of its photo, however it is turned.
+
+        Args:
+            photos: N files of photos. What cannot be known without decoding counts as fitting.
+        """
+        wrong = None
+        for mask, photo in zip(self.paths, photos, strict=True):
+            sizes = (None, None) if mask is None or photo is None else (_stated_size(mask), _stated_size(photo))
+            if sizes[0] is None or sizes[1] is None:
+                return
+            if _is_of_shape(sizes[0], sizes[1]) or _is_of_shape(sizes[0][::-1], sizes[1]):
+                return
+            wrong = wrong or _of_another_shape(mask, sizes[0], photo.name if photo else "", sizes[1])
+        if wrong is not None:
+            raise wrong
+
     def apply(self, photo: Photo, index: int) -> Photo:
         """Photo number `index` with its mask, beside any that it has.
 
@@ -111,11 +131,24 @@ def _turned(mask: NDArray[np.bool_], photo: Photo, path: Path) -> NDArray[np.boo
         picture = Image.fromarray(mask.astype(np.uint8)).transpose(_TURNS[photo.orientation])
         mask = np.asarray(picture).astype(np.bool_)
     elif not fits:
-        raise InputError(
-            f"the mask '{path}' is {width}×{height} and the photo '{photo.name}' {size[0]}×{size[1]}: they must have "
-            "one shape"
-        )
+        raise _of_another_shape(path, (width, height), photo.name, size)
     return resize_mask(mask, size)
+
+
+def _of_another_shape(path: Path | None, size: tuple[int, int], photo: str, of_photo: tuple[int, int]) -> InputError:
+    return InputError(
+        f"the mask '{path}' is {size[0]}×{size[1]} and the photo '{photo}' {of_photo[0]}×{of_photo[1]}: they must have "
+        "one shape"
+    )
+
+
+def _stated_size(path: Path) -> tuple[int, int] | None:
+    """Width and height that the head of an image file states; None where that is not sure to be what is decoded."""
+    try:
+        with Image.open(path) as image:
+            return image.size if image.format in _PLAIN_FORMATS else None
+    except Exception:  # decoders raise almost anything on a damaged file, of which reading it says more
+        return None
 
 
 def _is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:

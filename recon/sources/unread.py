@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ def refuse_unread(path: Path, alone: bool) -> None:
     Args:
         path: a file or folder that the user named.
         alone: it is all there is: then a file that is no photo by its content is refused whatever its name says;
-            among others, such a file is a bad photo.
+            among others, such a file is a bad photo, and so is a link to nothing, as a pattern may name it.
     """
     if path.is_dir():
         reason = _unread_folder(path)
     elif not path.exists():
-        if alone:
+        if alone or not os.path.lexists(path):
             raise InputError(f"'{path}' does not exist; give an image file or a folder of images")
         return
     elif not path.is_file():

@@ -357,6 +357,13 @@ class TestWrongInput:
         [
             (["run"], "no photos given"),
             (["run", "absent"], "absent' does not exist"),
+            (["run", "photos/0.png", "photos/absent.png"], "absent.png' does not exist"),
+            (["--model", "mvs", "run", "photos"], "options go behind the command: recon run ... --model"),
+            (["run", "photos", "--cameras", "smf"], "did you mean 'sfm'?"),
+            (["export", "x", "--to", "gs_ply", "--gs-iterations", "20"], "one of recon run, recon train-splats"),
+            (["view", "images"], "images: an empty folder"),
+            (["run", "photos", "--model", "measured"], "the input brings no depth"),
+            (["run", "photos", "--export", "mesh", "--export-kwargs", "mesh.texture=true"], "mesh.format=glb"),
             (["run", "photos", "--model", "da3-tiny"], "unknown model 'da3-tiny'"),
             (["run", "photos", "--model", "stereo"], "da3nested-giant-large, mvs"),
             (["run", "photos", "--export", "glb-png"], "unknown export format 'png'"),

@@ -110,7 +110,7 @@ def test_files_in_several_places_are_named_by_their_places(tmp_path):
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"123")
-    assert _described(files, tmp_path) == ("transforms.json, images/, points.ply (4 files)", "12 B")
+    assert _described(files, tmp_path) == ("transforms.json, images/ (2 files), points.ply", "12 B")
     inside = [tmp_path / f"images/{name}" for name in ("a.jpg", "sub/b.jpg")]
     (tmp_path / "images/c.jpg").write_bytes(b"1")
     assert _described([*inside, tmp_path / "images/c.jpg"], tmp_path) == ("images/ (3 files)", "7 B")

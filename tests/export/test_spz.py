@@ -37,4 +37,4 @@ def test_check_names_what_is_missing(make_prediction, monkeypatch):
         spz.check(make_prediction(), SplatOptions())
     monkeypatch.setitem(sys.modules, "gsply", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'recon\[spz\]'"):
-        spz.check(make_prediction(gaussians=True), SplatOptions())
+        spz.check_options(SplatOptions())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from recon.choices import InferenceOptions
 from recon.errors import InputError
+from recon.estimate.measured import MeasuredDepth
 from recon.estimate.network import NetworkEstimator
 from recon.export import EXPORTERS, read_npz
 from recon.geometry.cameras import camera_centres, invert_rigid, normalise_extrinsics
@@ -18,7 +20,9 @@ from recon.geometry.unprojection import unproject_depth
 from recon.messages import ReconWarning
 from recon.models.presets import load_preset
 from recon.models.ready import ReadyModel, WeightsRecord, ready_model
+from recon.run.given_cameras import GivenCameras
 from recon.run.pipeline import reconstruct
+from recon.run.plan import plan_run
 from recon.sources.cameras_file import write_cameras
 from recon.types import Prediction
 from tests.fake_network import (
@@ -284,6 +288,7 @@ class TestRefusedBeforeTheNetworkRuns:
         ("export", "message"),
         [
             ({"export_format": "glb-gltf"}, "unknown export format 'gltf'"),
+            ({"export_format": "mesh", "export_kwargs": {"mesh": {"texture": True}}}, "mesh.format=glb"),
             ({"export_format": "feat_vis"}, "feat_vis needs the features of export_feat_layers"),
             ({"export_kwargs": {"glb": {"colour": 1}}}, "unknown option 'colour'"),
             ({"export_kwargs": {"gl": {}}}, "unknown export format 'gl'"),
@@ -323,11 +328,13 @@ class TestRefusedBeforeTheNetworkRuns:
             reconstruct(fake_model(), photos(2), cameras=path, options=SMALL)
 
     def test_results_into_the_folder_of_the_photos(self, tmp_path: Path) -> None:
-        Image.fromarray(photos(1)[0]).save(tmp_path / "a.png")
+        for name in ("a.png", "b.png"):
+            Image.fromarray(photos(1)[0]).save(tmp_path / name)
+        Image.fromarray(photos(1)[0]).save(tmp_path / "b.png")
         for source in (tmp_path, tmp_path / "a.png", [tmp_path / "a.png", tmp_path / "b.png"]):
             with pytest.raises(InputError, match="cannot go into the folder of the photos"):
                 reconstruct(fake_model(), source, options=SMALL, export_dir=tmp_path)
-        assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
     @pytest.mark.parametrize(
         ("make", "message"),
@@ -344,8 +351,6 @@ class TestRefusedBeforeTheNetworkRuns:
         folder.mkdir()
         model = fake_model()
         for source in (make(folder), [make(folder), photos(1)[0]]):
-            if message == "does not exist" and isinstance(source, list):
-                continue
             with pytest.raises(InputError, match=message):
                 reconstruct(model, source, options=SMALL)
         assert not model.network.calls
@@ -356,6 +361,35 @@ class TestRefusedBeforeTheNetworkRuns:
         with pytest.raises(InputError, match="mixed sizes"):
             reconstruct(model, mixed, options=small(mixed_sizes="error"))
         assert not model.network.calls
+
+    @pytest.mark.parametrize(
+        ("package", "export", "extra"),
+        [
+            ("gsply", {"export_format": "spz"}, r"recon\[spz\]"),
+            (
+                "xatlas",
+                {"export_format": "mesh", "export_kwargs": {"mesh": {"texture": True, "format": "glb"}}},
+                r"recon\[mesh\]",
+            ),
+            (
+                "fast_simplification",
+                {"export_format": "glb-mesh", "export_kwargs": {"mesh": {"triangles": 9}}},
+                r"recon\[mesh\]",
+            ),
+        ],
+    )
+    def test_packages_of_formats_that_are_missing(
+        self, package: str, export: dict, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, package, None)
+        self._refused(fake_model(), extra, tmp_path, **export)
+
+    def test_depth_that_the_input_does_not_bring(self) -> None:
+        with pytest.raises(InputError, match="the input brings no depth"):
+            plan_run(MeasuredDepth().profile, photos(2), GivenCameras(source="sfm"), SMALL, None, "glb", None)
+
+    def test_a_word_for_cameras_with_a_slip(self, tmp_path: Path) -> None:
+        self._refused(fake_model(), "'smf'; did you mean 'sfm'", tmp_path, cameras="smf")
 
     @staticmethod
     def _refused(model: NetworkEstimator, message: str, tmp_path: Path, **arguments: object) -> None:

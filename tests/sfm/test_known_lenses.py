@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recon.errors import InputError
+from recon.messages import ReconWarning
 from recon.sfm.lens_models import known_camera
 from recon.sfm.structure_from_motion import SfmOptions, structure_from_motion
 from recon.sources.given_lens import check_size_of_lenses
@@ -67,14 +68,19 @@ def test_a_known_lens_is_said_in_full(fy: float, coefficients: tuple[float, ...]
     np.testing.assert_allclose(camera.img_from_cam(rays), expected, atol=1e-9)
 
 
-def test_intrinsics_of_another_size_are_refused_with_those_meant():
+def test_intrinsics_of_another_size_are_said_with_those_meant():
     half, sizes = LENS.copy(), np.array([[700, 432]])
     check_size_of_lenses(2 * half[None] * (1, 1, 1), sizes, ["a.jpg"])
-    with pytest.raises(InputError, match=r"'a.jpg'.*350×216.*give 620,612,350,216"):
-        check_size_of_lenses(half[None], sizes, ["a.jpg"])
-    with pytest.raises(InputError, match=r"\(800, 200\) is not that of a photo of 700×432"):
+    with pytest.warns(ReconWarning, match=r"'a.jpg'.*cropped.*350×216.*give 620,612,350,216.*1 more"):
+        check_size_of_lenses(np.stack([half, half]), sizes.repeat(2, 0), ["a.jpg", "b.jpg"])
+    with pytest.raises(InputError, match=r"outside the photo of 700×432.*at about 1400×864.*give 620,612,350,216"):
+        check_size_of_lenses(4 * half[None] * (1, 1, 1), sizes, ["a.jpg"])
+    with pytest.raises(InputError, match=r"\(800, 200\) lies outside the photo of 700×432.*subtracted from CX"):
         check_size_of_lenses(np.array([[[600.0, 0, 800], [0, 600, 200], [0, 0, 1]]]), sizes, ["a.jpg"])
 
 
 def test_a_crop_off_the_centre_is_of_its_own_size():
     check_size_of_lenses(np.array([[[600.0, 0, 260], [0, 600, 150], [0, 0, 1]]]), np.array([[700, 432]]), ["a.jpg"])
+    corner = np.array([[[1379.74, 0, 360.345], [0, 1382.08, 253.405], [0, 0, 1]]])
+    with pytest.warns(ReconWarning, match="far from the middle of 500×350"):
+        check_size_of_lenses(corner, np.array([[500, 350]]), ["a.jpg"])

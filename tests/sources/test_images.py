@@ -61,7 +61,8 @@ def thirteen_pixels(path: Path) -> None:
 
 
 def gone(path: Path) -> None:
-    """A name in a list with no file behind it."""
+    """A link to nothing, as a pattern may name it."""
+    path.symlink_to(path.with_name("nothing.png"))
 
 
 BAD_FILES = [
@@ -158,6 +159,11 @@ def test_bad_image_among_others_is_named_and_left_out(
     assert [photo.name for photo in loaded.photos] == ["img1.png", "img2.png"]
     with pytest.raises(InputError, match=message):
         load_photos(source, strict=True)
+
+
+def test_a_name_among_others_without_a_file_is_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"imgg2\.png' does not exist"):
+        load_photos([folder / "img1.png", folder / "imgg2.png"])
 
 
 def test_bad_image_in_a_folder(folder: Path) -> None:

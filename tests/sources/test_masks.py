@@ -179,9 +179,9 @@ class TestPictures:
         ],
     )
     def test_what_does_not_go_with_the_photo(self, make: object, message: str, tmp_path: Path) -> None:
-        source = masked(photo(tmp_path / "a.jpg"), save(tmp_path / "m.png", grey(make(shape()))))  # type: ignore[operator]
+        mask = save(tmp_path / "m.png", grey(make(shape())))  # type: ignore[operator]
         with pytest.raises(InputError, match=message):
-            source.read(0)
+            masked(photo(tmp_path / "a.jpg"), mask).read(0)
 
     def test_what_is_no_picture_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "m.png").write_bytes(b"none")
@@ -282,3 +282,14 @@ def test_points_that_are_seen_at_masked_pixels_alone_go() -> None:
     assert [seen.tolist() for seen in left.observed] == [[0], [0, 1]]
     unmasked = preprocess(given[1:] * 2, 84).with_cameras(cameras, points).points
     assert unmasked is points
+
+
+def test_one_shape_is_checked_before_a_photo_is_decoded(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png"):
+        photo(tmp_path / "photos" / name)
+    upright = save(tmp_path / "m.png", grey(shape((32, 48))))
+    masked(tmp_path / "photos", upright)  # may be of a photo that lies on its side
+    with pytest.raises(InputError, match=r"m\.png' is 48×48 and the photo 'a\.jpg' 48×32"):
+        masked(tmp_path / "photos", save(upright, grey(shape((48, 48)))))
+    photo(tmp_path / "photos" / "c.png", (20, 20))
+    masked(tmp_path / "photos", upright)  # it fits one: the others are left out one by one

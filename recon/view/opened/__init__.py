@@ -33,6 +33,8 @@ def open_for_view(path: Path) -> PageContent:
             if content.is_empty:
                 raise InputError(f"{path}: there is nothing in it to look at: no points, triangles, splats or cameras")
             return content
+    if path.is_dir() and not any(path.iterdir()):
+        raise InputError(f"{path}: an empty folder; give {_choices()}")
     if path.is_dir():
         raise InputError(
             f"{path}: neither the folder of a run (it has no run.json or results.npz) nor cameras with photos; give "
