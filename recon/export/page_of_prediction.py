@@ -63,7 +63,7 @@ def content_of(
         points=None if cloud is None else _points(prediction, cloud),
         splats=gaussians,
         layers=layers,
-        up=_known_up(prediction),
+        up=known_up(prediction.run),
         depths=_depths(prediction),
         splat_focal=_splat_focal(prediction),
     )
@@ -103,9 +103,9 @@ def _depths(prediction: Prediction) -> tuple[float, float]:
     return float(near), float(far)
 
 
-def _known_up(prediction: Prediction) -> tuple[float, float, float] | None:
-    """z of a world that GPS has placed, x east, y north and z up; None for any other."""
-    found: Any = prediction.run
+def known_up(run: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """z of the world of a run's record that GPS has placed, x east, y north and z up; None for any other."""
+    found: Any = run
     for name in ("cameras", "sfm", "georeference", "frame"):
         found = found.get(name) if isinstance(found, Mapping) else None
     return (0.0, 0.0, 1.0) if found == "east-north-up" else None

@@ -147,14 +147,22 @@ def test_a_model_without_its_photos(colmap, tmp_path):
     assert len(content.points) > 100
 
 
+GPS = {"cameras": {"sfm": {"georeference": {"frame": "east-north-up"}}}}
+"""What `run.json` says where x is east, y north and z up."""
+
+
 def test_a_run_whose_depth_is_gone_shows_its_files(files, tmp_path):
     (tmp_path / "points.ply").symlink_to(files / "points.ply")
     (tmp_path / "mesh.ply").symlink_to(files / "mesh.ply")
-    (tmp_path / "run.json").write_text(json.dumps({"exports": {"ply": {"files": []}}}))
+    (tmp_path / "run.json").write_text(json.dumps({"exports": {"ply": {"files": []}}, **GPS}))
     with pytest.warns(ReconWarning, match=r"results\.npz"):
         content = open_for_view(tmp_path)
     assert len(content.points) > 100
     assert triangles(content) > 50
+    assert content.up == (0, 0, 1)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.warns(ReconWarning, match="run.json"):
+        assert open_for_view(tmp_path).up is None
 
 
 @pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")
@@ -260,8 +268,7 @@ def test_photos_alone_are_all_in_the_view_that_the_page_begins_with(tmp_path):
 
 
 def test_up_of_a_result_that_gps_has_placed_is_z(prediction):
-    run = {"cameras": {"sfm": {"georeference": {"frame": "east-north-up"}}}}
-    for facts, up in ((run, (0, 0, 1)), ({"cameras": {"sfm": {"georeference": {"frame": "metres"}}}}, None)):
+    for facts, up in ((GPS, (0, 0, 1)), ({"cameras": {"sfm": {"georeference": {"frame": "metres"}}}}, None)):
         content = content_of(replace(prediction, run=facts), PointOptions(), SplatOptions(), mesh=False)
         assert content.up == up
 

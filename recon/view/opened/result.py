@@ -14,7 +14,7 @@ from recon.export.gs_ply import GS_PLY_PATH
 from recon.export.mesh import MESH
 from recon.export.npz import MINI_NPZ_PATH, NPZ_PATH
 from recon.export.page_content import PageContent, PageLayer
-from recon.export.page_of_prediction import content_of
+from recon.export.page_of_prediction import content_of, known_up
 from recon.export.page_stream import MOST_POINTS
 from recon.export.ply import POINTS
 from recon.export.points import PointOptions
@@ -23,7 +23,7 @@ from recon.geometry.mesh import Mesh
 from recon.messages import warn
 from recon.refine.clean import clean_again
 from recon.run.load import load
-from recon.run.record import CACHE_NAME, FILE_NAME, run_folder
+from recon.run.record import CACHE_NAME, FILE_NAME, read_record, run_folder
 from recon.types import Prediction
 from recon.view.opened.glb import read_glb
 from recon.view.opened.kind import Viewable, starts_with
@@ -71,7 +71,7 @@ def _of_files(folder: Path) -> PageContent | None:
             warn(str(error))
     if not found:
         return None
-    content = replace(found[0], title=f"recon: {folder.name}")
+    content = replace(found[0], title=f"recon: {folder.name}", up=_up_of_run(folder))
     for one in found[1:]:
         content = replace(
             content,
@@ -81,6 +81,13 @@ def _of_files(folder: Path) -> PageContent | None:
             words=(*content.words, *one.words),
         )
     return content
+
+
+def _up_of_run(folder: Path) -> tuple[float, float, float] | None:
+    try:
+        return known_up(read_record(folder) or {})
+    except InputError:  # files are shown without a record as well
+        return None
 
 
 def _mesh_of_run(prediction: Prediction, folder: Path) -> PageLayer | None:
