@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from recon.export.depth_vis import DEPTH_COLORS
 from recon.export.packing import Packed
@@ -205,6 +204,8 @@ def _frustum_among(centres: NDArray[np.float64], size: float) -> float:
 
     At least a fiftieth and at most a quarter of `size`, that of the scene.
     """
+    from scipy.spatial import cKDTree
+
     if len(centres) == 1:
         return 0.25 * size
     nearest, _ = cKDTree(centres).query(centres, k=2)
