@@ -128,6 +128,10 @@ def _command(arguments: Sequence[str]) -> Command:
         raise InputError(
             f"options go behind the command: recon {later} ... {arguments[0]}, not {arguments[0]} before it"
         )
+    if arguments[0].startswith("-"):
+        raise InputError(
+            f"options go behind a command, as in recon run ... {arguments[0]}; commands: {', '.join(COMMANDS)}"
+        )
     if arguments[0] not in COMMANDS:
         raise InputError(f"recon has no command {arguments[0]!r}; {meant(arguments[0], COMMANDS)}")
     return COMMANDS[arguments[0]]

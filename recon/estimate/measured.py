@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recon.sources.fitting import Views
 
 NO_DEPTH = (
-    "model measured: the input brings no depth with its cameras, as captures with LiDAR do; leave --model out, or take "
+    "measured: the input brings no depth with its cameras, as captures with LiDAR do; leave it out, or take the model "
     "mvs or a network"
 )
 PROFILE = Profile(

@@ -14,6 +14,7 @@ from recon.export import formats_taking
 from recon.options import part_of
 from recon.run.own_outputs import check_outputs
 from recon.run.wishes import wishes_of
+from recon.sources.depth_priors import check_priors
 from recon.sources.images import check_folders_apart
 from recon.sources.open_source import PhotoSource, open_source
 from recon.sources.source import Source
@@ -29,6 +30,7 @@ def check_request(
     source = open_source(image, part_of(options, SourceOptions))
     if profile.needs.depths and source.depths is None:
         raise InputError(NO_DEPTH)
+    check_priors(options.prior_folders, source.names)
     wishes_of(profile, options, formats)
     profile.fit.check(profile.name, options.process_res, options.process_res_method)
     for name in ("render_cameras", "render_hw"):

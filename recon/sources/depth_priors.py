@@ -46,6 +46,12 @@ def with_priors(views: Views, folders: Sequence[Path], unit: float | None) -> Vi
     return replace(views, priors=tuple(priors))
 
 
+def check_priors(folders: Sequence[Path], names: Sequence[str]) -> None:
+    """Raise InputError for a folder that is not there, or without a depth image of any photo of these `names`."""
+    for folder in folders:
+        find_named_files(folder, names, _KIND, say_without=False)  # said when it is known which photos are used
+
+
 def _depth_of(views: Views, view: int, path: Path | None) -> NDArray[np.float32]:
     """(h, w) of the photo as it was undistorted."""
     width, height = views.original_sizes[view].tolist()

@@ -35,7 +35,9 @@ class FileKind:
     """What becomes of a photo that has none."""
 
 
-def find_named_files(folder: Path, names: Sequence[str], kind: FileKind) -> tuple[Path | None, ...]:
+def find_named_files(
+    folder: Path, names: Sequence[str], kind: FileKind, say_without: bool = True
+) -> tuple[Path | None, ...]:
     """The file of each photo, None for one without.
 
     Args:
@@ -43,6 +45,7 @@ def find_named_files(folder: Path, names: Sequence[str], kind: FileKind) -> tupl
             the kind, or else `b.jpg.png` or `b.png`.
         names: N names of photos.
         kind: of the files.
+        say_without: warn where some photos have none.
 
     Raises:
         InputError: nothing is there, no file is named like a photo, several are, or one like several photos.
@@ -57,7 +60,7 @@ def find_named_files(folder: Path, names: Sequence[str], kind: FileKind) -> tupl
             f"{kind.option}: no {kind.one} in '{folder}' is named like a photo; that of '{example}' would be "
             f"{example.name}{kind.example} or {example.stem}{kind.example}"
         )
-    if without:
+    if without and say_without:
         unused = sorted({path.name for paths in files.values() for path in paths} - {p.name for p in found if p})
         for_none = f"; {kind.name}s of no photo: {_listed(unused)}" if unused else ""
         warn(f"no {kind.name} for {_listed(without)}, {kind.otherwise}{for_none}")

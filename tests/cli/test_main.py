@@ -199,6 +199,7 @@ class TestRun:
         apart |= {"every", "server", *of_videos}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
+        save_photos(folder / "depths", 2)
         write_cameras(folder / "cameras.json", ["0.png", "1.png"], cameras_of([[140, 112]] * 2, user_cameras(2), None))
         arrived: list[dict] = []
 
@@ -361,6 +362,7 @@ class TestWrongInput:
             (["--model", "mvs", "run", "photos"], "options go behind the command: recon run ... --model"),
             (["run", "photos", "--cameras", "smf"], "did you mean 'sfm'?"),
             (["export", "x", "--to", "gs_ply", "--gs-iterations", "20"], "one of recon run, recon train-splats"),
+            (["run", "photos", "--depth-prior", "none"], "--depth-prior: 'none' does not exist"),
             (["view", "images"], "images: an empty folder"),
             (["run", "photos", "--model", "measured"], "the input brings no depth"),
             (["run", "photos", "--export", "mesh", "--export-kwargs", "mesh.texture=true"], "mesh.format=glb"),

@@ -121,6 +121,16 @@ def test_splats_stay_as_they_are_made_otherwise(
     assert record["gaussians"]["source"] == "depth"
 
 
+def test_splats_that_a_page_shows_in_passing_are_not_spoken_of(tmp_path: Path) -> None:
+    options = InferenceOptions(process_res=WIDTH)
+    asked = {"export_dir": tmp_path, "export_format": "html"}
+    result = reconstruct(fake_model(), photos(2), options=options, **asked)
+    assert result.prediction.gaussians is not None
+    assert result.not_optimised is None
+    result = reconstruct(fake_model(), photos(2), options=replace(options, gaussians="depth"), **asked)
+    assert "no format of splats" in (result.not_optimised or "")
+
+
 def test_predicted_cameras_are_optimised_where_that_is_asked_for(tmp_path: Path) -> None:
     options = InferenceOptions(process_res=WIDTH, gs_iterations=2)
     result = reconstruct(fake_model(), photos(3), options=options, export_dir=tmp_path, export_format="gs_ply")
