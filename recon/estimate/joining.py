@@ -57,7 +57,7 @@ def joined_depth(
         found.append(measured_maps(one.estimate(placed, Wishes(seed=wishes.seed), progress)))
     counting = usable_pixels(dense.depth, None, dense.sky, views.masks)
     depth = np.where(counting, dense.depth, np.float32(0)).astype(np.float32)
-    scaled, to_result, units = in_scale_of(depth, found, views, frame, dense.units)
+    scaled, to_result, units = in_scale_of(depth, found, views, frame, dense.units, _certain(dense, frame))
     joined = _join(views, depth, dense.conf, scaled, frame.one_scale, progress)
     extrinsics = dense.extrinsics
     if extrinsics is not None and not frame.placed and to_result != 1:
@@ -110,6 +110,15 @@ def _joined(dense: Prediction, joined: Sequence[FusedDepth], sure: Sequence[Sure
         gaussians=None,
         gaussian_source=None,
     )
+
+
+def _certain(dense: Prediction, frame: Frame) -> NDArray[np.bool_] | None:
+    """(N, H, W) where stereo or a measurement gave the dense depth, in the scale of given cameras."""
+    if not (frame.placed and frame.scale_known):
+        return None
+    parts, by = _parts(dense)
+    certain = np.isin(by, [place for place, part in enumerate(parts) if part.kind in ("stereo", "measured")])
+    return certain if dense.filled is None else certain & ~dense.filled
 
 
 def _with_predicted_cameras(views: Views, dense: Prediction) -> Views:

@@ -49,7 +49,8 @@ class PointsDepth:
         points, cameras = views.points, views.cameras
         if points is None or not len(points):
             raise InputError(
-                "points: there are none to go by; a COLMAP model brings some, and cameras 'sfm' finds them"
+                "points, as depth_prior or in model: there are none to go by; a COLMAP model brings some, and cameras "
+                "'sfm' finds them"
             )
         assert cameras.world_to_camera is not None
         assert cameras.intrinsics is not None

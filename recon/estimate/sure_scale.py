@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
+from recon.estimate.prior_evidence import evidence_of
 from recon.geometry.scale_field import FEWEST, blocks_of, fit_field, fit_line
 from recon.messages import warn
 from recon.types import FloatArray, MadeBy, Prediction, Units
@@ -68,7 +69,12 @@ class Frame:
 
 
 def in_scale_of(
-    dense: NDArray[np.float32], found: Sequence[Sure], views: Views, frame: Frame, units: Units
+    dense: NDArray[np.float32],
+    found: Sequence[Sure],
+    views: Views,
+    frame: Frame,
+    units: Units,
+    certain: NDArray[np.bool_] | None = None,
 ) -> tuple[list[Sure], float, Units]:
     """Sure depth in the scale of the dense one's cameras.
 
@@ -78,6 +84,7 @@ def in_scale_of(
         views: what both are of.
         frame: of the dense depth.
         units: of the dense depth.
+        certain: (N, H, W) where the dense depth is sure itself, and in the scale of given cameras.
 
     Returns:
         The sure depth, what all is to be multiplied by in the end (given cameras stay as they are), and the units then.
@@ -86,9 +93,11 @@ def in_scale_of(
         InputError: sure depth that does not go with the photos, or is in other units than it says.
     """
     reference = dense
+    sure_there = np.zeros_like(dense) if certain is None else np.where(certain, dense, np.float32(0))
     for one in found:
         if one.units == "aligned":
             reference = np.where(one.depth > 0, one.depth, reference)
+            sure_there = np.where(one.depth > 0, one.depth, sure_there)
     by_cameras = any(one.units == "aligned" for one in found)
     known = frame.scale_known or by_cameras  # of the given cameras, or of the sure depth that decided
     scaled: list[Sure] = []
@@ -97,17 +106,25 @@ def in_scale_of(
         if one.units == "aligned":
             scaled.append(one)
             continue
-        sure, factor = _fitted(one, reference, views, frame.one_scale, by_cameras)
-        if factor is not None and frame.placed and known and not frame.free:
-            factor = _round_unit(factor, _ANOTHER_UNIT if frame.metric else _NEAR_UNIT)
-        if factor is None:
+        agreeing, held = np.zeros(len(dense), bool), None
+        said = one.units == "metric" and not frame.free
+        if frame.placed:
+            seen = evidence_of(one.depth, sure_there, views, said)
+            one, agreeing = _without(one, seen.apart, views, f" at odds with {seen.against}"), seen.agreeing
+            held = _as_said(one, seen.factor, frame) if said else seen.factor
+        sure, factor = _fitted(one, reference, views, frame.one_scale, by_cameras, agreeing)
+        if frame.placed and known and factor is not None:
+            held = factor * to_result if held is None else held
+        if held is not None and not frame.free and not said:
+            held = _round_unit(held, _ANOTHER_UNIT if frame.metric else _NEAR_UNIT)
+        if held is not None:
+            if not known and factor is not None:  # it tells the scale of the dense depth
+                to_result, known = held / factor, True
+            factor = held / to_result
+            if max(held, 1 / held) > _WORTH_SAYING:
+                warn(f"{one.made_by.name} is taken times {held:.4g}, to be in the scale of the cameras")
+        elif factor is None:
             pass
-        elif frame.placed and known:
-            if one.units == "metric" and frame.metric:
-                _check_metres(one, factor)
-                factor = 1.0
-            elif max(factor, 1 / factor) > _WORTH_SAYING:
-                warn(f"{one.made_by.name} is taken times {factor:.4g}, to be in the scale of the cameras")
         elif not known and (one.units == "metric" or not frame.metric):
             to_result, known = 1 / factor, True
             units = one.units if one.units == "metric" and not frame.placed else units
@@ -125,20 +142,57 @@ def _round_unit(factor: float, within: float) -> float:
     return power if max(factor / power, power / factor) <= within else factor
 
 
-def _check_metres(sure: Sure, factor: float) -> None:
-    if max(factor, 1 / factor) > _ANOTHER_UNIT:
+def _as_said(sure: Sure, factor: float | None, frame: Frame) -> float:
+    """What depth in metres is to be multiplied by, where cameras and sure depth say `factor`: 1, unless the unit of the
+    cameras is another. Raises InputError where they are in metres as well."""
+    if factor is None or max(factor, 1 / factor) <= _ANOTHER_UNIT:
+        return 1.0
+    if frame.metric:
         raise InputError(
-            f"{sure.made_by.name} is said to be in metres, but is {1 / factor:.3g} times as far as the cameras say, "
-            "which are in metres: give its unit (depth_prior_unit), or leave that out to have it found"
+            f"{sure.made_by.name}: by depth_prior_unit it is {1 / factor:.3g} times as far as the cameras say, which "
+            f"are in metres; a unit of {factor:.3g} times the given one would fit: give that, or leave "
+            "depth_prior_unit out to have it found"
         )
+    factor = _round_unit(factor, _NEAR_UNIT)
+    warn(
+        f"{sure.made_by.name}: in metres by depth_prior_unit it is {1 / factor:.4g} times as far as the cameras say; "
+        f"if these are in metres, a unit of {factor:.4g} times the given one would fit"
+    )
+    return factor
+
+
+def _without(sure: Sure, unlike: NDArray[np.bool_], views: Views, why: str) -> Sure:
+    """Without the views that are `unlike` (N,), which are named. Raises InputError where none is left."""
+    has = (sure.depth > 0).any(axis=(1, 2))
+    unlike = unlike & has
+    if not unlike.any():
+        return sure
+    if not (has & ~unlike).any():
+        raise InputError(
+            f"{sure.made_by.name} does not go with the photos,{why}: it may be of other ones, or not be depth along "
+            "the axis of the camera (disparity, or a picture of depth)"
+        )
+    names = [f"'{views.names[view]}'" for view in np.flatnonzero(unlike)]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    warn(
+        f"{sure.made_by.name} of {', '.join(names[:_NAMED])}{more} does not go with the photo,{why}, as if of another "
+        "one: left out"
+    )
+    return replace(sure, depth=np.where(unlike[:, None, None], np.float32(0), sure.depth))
 
 
 def _fitted(
-    sure: Sure, reference: NDArray[np.float32], views: Views, one_scale: bool, by_cameras: bool
+    sure: Sure,
+    reference: NDArray[np.float32],
+    views: Views,
+    one_scale: bool,
+    by_cameras: bool,
+    agreeing: NDArray[np.bool_],
 ) -> tuple[Sure, float | None]:
     """Without the views that it does not go with; and what it is to be multiplied by to be in the reference's scale.
 
-    None where no view has enough of both to tell. Where each view has a scale of its own, 1.
+    Views that are known to be `agreeing` (N,) are kept. None where no view has enough of both to tell. Where each view
+    has a scale of its own, 1.
     """
     ratios, details = (np.full(len(reference), np.nan) for _ in range(2))
     unlike = np.zeros(len(reference), bool)
@@ -154,22 +208,13 @@ def _fitted(
     if not compared.any():
         return sure, None
     unlike |= compared & (details > max(_WORSE, _WORSE_THAN_USUAL * float(np.median(details[compared]))))
+    unlike &= ~agreeing
     good = compared & ~unlike
     middle = float(np.median(ratios[good])) if good.any() else np.nan
     if one_scale or by_cameras:
-        unlike |= compared & (np.abs(ratios - middle) > np.log(_APART))
+        unlike |= compared & (np.abs(ratios - middle) > np.log(_APART)) & ~agreeing
     good = compared & ~unlike
+    sure = _without(sure, unlike, views, " at odds with the other depth")
     if not good.any():
-        raise InputError(
-            f"{sure.made_by.name} does not go with the photos: it may be of other ones, or not be depth along the axis "
-            "of the camera (disparity, or a picture of depth)"
-        )
-    if unlike.any():
-        names = [f"'{views.names[view]}'" for view in np.flatnonzero(unlike)]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        warn(
-            f"{sure.made_by.name} of {', '.join(names[:_NAMED])}{more} does not go with the photo, as if of another "
-            "one: left out"
-        )
-        sure = replace(sure, depth=np.where(unlike[:, None, None], np.float32(0), sure.depth))
+        return sure, None
     return sure, float(np.exp(np.median(ratios[good]))) if one_scale or by_cameras else 1.0

@@ -18,6 +18,7 @@ from recon.options import part_of, settings_entry
 from recon.progress import Progress, listen
 from recon.refine.splat_start import SplatStart
 from recon.run.given_cameras import WORDS, GivenCameras, check_spelling
+from recon.run.known_depth import check_known_depth
 from recon.run.option_use import check_use, parts_of_run
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.plan import cameras_known, usual_cameras
@@ -77,6 +78,7 @@ def reconstruct_as_set(
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen
     cameras = settings.cameras or usual_cameras(profile, source, settings.intrinsics is not None)
+    check_known_depth(source, GivenCameras(source=cameras), options, chosen.model.split("+"))
     in_file = {} if config is None else read_settings_file(config, type(settings))
     known = cameras_known(source, GivenCameras(source=cameras))
     parts = parts_of_run(profile, options, formats, count, known, start)

@@ -19,6 +19,7 @@ from recon.export import (
 )
 from recon.refine.splat_start import POINTS, SplatStart
 from recon.run.given_cameras import AUTO, EXIF, PREDICTED, SFM, WORDS, GivenCameras, check_spelling
+from recon.run.known_depth import check_known_depth
 from recon.run.known_distance import check_marked_photos
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
@@ -165,6 +166,7 @@ def plan_run(
             "refine_intrinsics is for cameras that are found in the photos (give cameras 'sfm' with it), or given and "
             "refined (give refine_cameras with it)"
         )
+    check_known_depth(source, cameras, options)
     splats_from = gaussian_source(profile, options, formats)
     known = cameras_known(source, cameras)
     reason = why_not(options, profile, formats, len(source.names), known, start)

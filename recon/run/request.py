@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from recon.choices import InferenceOptions, SourceOptions
+from recon.choices import MEASURED, InferenceOptions, SourceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.estimate.measured import NO_DEPTH
@@ -29,7 +29,8 @@ def check_request(
     """
     source = open_source(image, part_of(options, SourceOptions))
     if profile.needs.depths and source.depths is None:
-        raise InputError(NO_DEPTH)
+        named = "depth_prior " if MEASURED in options.depth_prior else ""
+        raise InputError(f"{named}{NO_DEPTH}")
     check_priors(options.prior_folders, source.names)
     wishes_of(profile, options, formats)
     profile.fit.check(profile.name, options.process_res, options.process_res_method)

@@ -29,7 +29,7 @@ def with_priors(views: Views, folders: Sequence[Path], unit: float | None) -> Vi
 
     Args:
         views: with the cameras that undistorted them.
-        folders: as `recon.sources.named_files.find_named_files` has them.
+        folders: as `recon.sources.named_files.find_named_files` has them; the file itself where there is one photo.
         unit: metres of a value 1 in the files; None: unknown, but one for all.
 
     Raises:
@@ -37,7 +37,7 @@ def with_priors(views: Views, folders: Sequence[Path], unit: float | None) -> Vi
     """
     priors = []
     for folder in folders:
-        files = find_named_files(folder, views.names, _KIND)
+        files = _files(folder, views.names)
         maps = [_depth_of(views, view, path) for view, path in enumerate(files)]
         depth = fit_depths(maps, views)
         if not np.isfinite(depth).any():
@@ -47,9 +47,18 @@ def with_priors(views: Views, folders: Sequence[Path], unit: float | None) -> Vi
 
 
 def check_priors(folders: Sequence[Path], names: Sequence[str]) -> None:
-    """Raise InputError for a folder that is not there, or without a depth image of any photo of these `names`."""
+    """Raise InputError for those of the `folders` that are none, or hold nothing for photos of these `names`."""
     for folder in folders:
-        find_named_files(folder, names, _KIND, say_without=False)  # said when it is known which photos are used
+        _files(folder, names, say_without=False)  # said when it is known which photos are used
+
+
+def _files(place: Path, names: Sequence[str], *, say_without: bool = True) -> tuple[Path | None, ...]:
+    """Of each photo; a file is that of a single photo, whatever it is called."""
+    if len(names) != 1 or not place.is_file():
+        return find_named_files(place, names, _KIND, say_without=say_without)
+    if place.suffix.lower() not in _READERS:
+        raise InputError(f"{_OPTION}: '{place}' is no depth image; these end in {', '.join(_READERS)}")
+    return (place,)
 
 
 def _depth_of(views: Views, view: int, path: Path | None) -> NDArray[np.float32]:

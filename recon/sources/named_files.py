@@ -69,6 +69,8 @@ def find_named_files(
 
 def _list_files(folder: Path, kind: FileKind) -> dict[str, list[Path]]:
     """The files in a folder and its sub-folders, by their path in it without the suffix."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{kind.option}: '{folder}' is a file; give a folder of {kind.several} named like the photos")
     if not folder.is_dir():
         raise InputError(
             f"{kind.option}: '{folder}' does not exist; give a folder of {kind.several} named like the photos"

@@ -15,6 +15,7 @@ from recon.choices import EstimatorOptions, InferenceOptions
 from recon.errors import InputError
 from recon.estimate.choice import choose
 from recon.estimate.fused import FusedEstimator
+from recon.estimate.measured import MeasuredDepth
 from recon.estimate.stereo import StereoEstimator
 from recon.geometry.similarity import Similarity
 from recon.run.pipeline import Reconstruction, reconstruct
@@ -132,6 +133,48 @@ def test_a_prior_said_to_be_in_another_unit_is_refused(tmp_path: Path, truth, pl
     metric = CalibratedSource(open_source(SCENE), tuple(range(COUNT)), replace(truth[1][range(COUNT)], scale="metric"))
     with pytest.raises(InputError, match="depth_prior_unit"):
         reconstruct(placing_network, metric, options=options)
+
+
+@pytest.mark.parametrize("scale", ["given", "metric"])
+def test_a_given_unit_holds_whatever_the_network_says(tmp_path: Path, truth, placing_network, scale: str) -> None:
+    """The network sees another scene; it is what gets fitted."""
+    folder = write_priors(tmp_path / "priors", truth[0], 1000)
+    others = dict(zip(truth[0], load_scene(SCENE.parent / "courtyard").depth, strict=False))
+    other = replace(placing_network, depth={name: 0.4 * depth for name, depth in others.items()})
+    options = InferenceOptions(process_res=168, depth_prior=(str(folder),), depth_prior_unit=0.001)
+    cameras = replace(truth[1][range(COUNT)], scale=scale)
+    result = reconstruct(other, CalibratedSource(open_source(SCENE), tuple(range(COUNT)), cameras), options=options)
+    assert not [message for message in result.warnings if "prior" in message]
+    by_prior = result.prediction.made_by_pixel == 1
+    assert (by_prior.mean(axis=(1, 2)) > 0.25).all()
+    np.testing.assert_allclose(errors(result, truth[0])[by_prior], 0, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:depth_prior")
+def test_cameras_in_no_said_unit_tell_what_would_fit(tmp_path: Path, truth, placing_network) -> None:
+    folder = write_priors(tmp_path / "priors", truth[0], 1000)
+    options = InferenceOptions(**SMALL, depth_prior=(str(folder),), depth_prior_unit=0.01)
+    result = reconstruct(placing_network, SCENE, options=options)
+    assert any("depth_prior_unit" in message and "0.1 times the given" in message for message in result.warnings)
+    assert errors(result, truth[0]).mean() < 0.02
+
+
+@pytest.mark.filterwarnings("ignore:depth_prior")
+def test_depth_under_other_names_is_left_out_beside_sure_depth(tmp_path: Path, truth) -> None:
+    folder = write_priors(tmp_path / "priors", truth[0])
+    files = sorted(folder.iterdir())
+    maps = [np.load(file) for file in files]
+    cameras, depths = truth[1][range(COUNT)], list(truth[0].values())
+    source = CalibratedSource(open_source(SCENE), tuple(range(COUNT)), cameras, depths=depths)
+    options = InferenceOptions(process_res=168, depth_prior=(str(folder),))
+    np.save(files[1], maps[2])
+    result = reconstruct(MeasuredDepth(), source, options=options)
+    assert any(files[1].stem in message and "left out" in message for message in result.warnings)
+    assert (result.prediction.made_by_pixel == 1).any(axis=(1, 2)).tolist() == [True, False, True, True]
+    for file, depth in zip(files, maps[::-1], strict=True):
+        np.save(file, depth)
+    with pytest.raises(InputError, match="does not go with the photos"):
+        reconstruct(MeasuredDepth(), source, options=options)
 
 
 def test_a_prior_gives_metres_to_predicted_cameras(tmp_path: Path, truth, placing_network, photos) -> None:

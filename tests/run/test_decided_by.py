@@ -21,7 +21,6 @@ from tests.fake_network import fake_model, photos, save_photos, user_cameras
 
 CHANGED: dict[str, Any] = {
     "align_to_input_ext_scale": False,
-    "depth_prior": ("points",),
     "infer_gs": True,
     "use_ray_pose": True,
     "ref_view_strategy": "first",
@@ -56,7 +55,7 @@ def test_every_option_counts_but_those_of_the_files() -> None:
         set(options_of(InferenceOptions))
         - of_files
         - of_photos
-        - {"depth_prior_unit", "refine_intrinsics", "known_distance"}
+        - {"depth_prior", "depth_prior_unit", "refine_intrinsics", "known_distance"}
     ):
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
     for name, value in {

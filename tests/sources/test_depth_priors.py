@@ -9,7 +9,7 @@ from PIL import Image
 
 from recon.errors import InputError
 from recon.messages import ReconWarning
-from recon.sources.depth_priors import read_depth_image, with_priors
+from recon.sources.depth_priors import check_priors, read_depth_image, with_priors
 from recon.sources.fitting import Views, preprocess
 from recon.sources.photo import Photo
 from recon.types.cameras import Cameras
@@ -121,3 +121,14 @@ def test_pictures_of_depth_are_none(tmp_path: Path) -> None:
         with_priors(views(), [tmp_path], None)
     with pytest.raises(InputError, match="does not exist"):
         with_priors(views(), [tmp_path / "none"], None)
+
+
+def test_one_photo_takes_one_file(tmp_path: Path) -> None:
+    np.save(path := tmp_path / "of-any-name.npy", DEPTH)
+    (prior,) = with_priors(views(), [path], 1.0).priors
+    assert (prior.depth[0] > 0).all()
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        check_priors([path], ["a.jpg", "b.jpg"])
+    (other := tmp_path / "a.jpg").touch()
+    with pytest.raises(InputError, match=r"a\.jpg.*\.npy"):
+        check_priors([other], ["a.jpg"])
