@@ -13,7 +13,8 @@ from recon.geometry.scale_between_views import agreeing_views, pairs_of, scale_b
 from ..conftest import REPOSITORY
 from ..synthetic.sample_scenes import load_scene
 
-SCENES: Path = REPOSITORY / "scenes"
+SCENES: Path = REPOSITORY / "scenes"from tests.seeds import numpy_random
+
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def table():
 @pytest.mark.parametrize("unit", [0.001, 0.42, 1.0, 7.0])
 def test_the_scale_is_found(table, unit: float) -> None:
     depth, *cameras = table
-    generator = np.random.default_rng(0)
+    generator = numpy_random(0)
     sparse = np.where(generator.random(depth.shape) < 0.3, depth / np.float32(unit), 0).astype(np.float32)
     found = scale_between(sparse, *cameras)
     assert found.told

@@ -205,9 +205,9 @@ def test_intrinsics_to_refine_are_wanted():
 
 
 def test_intrinsics_of_another_size_are_refused():
-    half = np.diag([0.5, 0.5, 1]) @ ORIGINAL_INTRINSICS
-    with pytest.raises(InputError, match=r"intrinsics of '0000'.*not that of a photo"):
-        reconstruct(fake_model(), photos(3), intrinsics=np.tile(half, (3, 1, 1)), cameras="sfm", options=OPTIONS)
+    larger = np.diag([2.5, 2.5, 1]) @ ORIGINAL_INTRINSICS
+    with pytest.raises(InputError, match=r"intrinsics of '0000'.*lies outside the photo.*give "):
+        reconstruct(fake_model(), photos(3), intrinsics=np.tile(larger, (3, 1, 1)), cameras="sfm", options=OPTIONS)
 
 
 def test_given_cameras_are_refined_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
