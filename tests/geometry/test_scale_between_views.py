@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from recon.geometry.scale_between_views import agreeing_views, pairs_of, scale_between
+from tests.seeds import numpy_random
 
 from ..conftest import REPOSITORY
 from ..synthetic.sample_scenes import load_scene
 
-SCENES: Path = REPOSITORY / "scenes"from tests.seeds import numpy_random
-
+SCENES: Path = REPOSITORY / "scenes"
 
 
 @pytest.fixture(scope="module")
