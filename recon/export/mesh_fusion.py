@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.choices import Device
-from recon.errors import InputError
+from recon.cuda import cuda_device
 from recon.geometry.mesh_colors import colors_from_photos
 from recon.geometry.tsdf import CpuIntegrator, Integrator
 from recon.types import FloatArray
@@ -53,18 +53,9 @@ def choose_fusion(device: Device) -> Fusion:
 
     Raises InputError for CUDA that is not there.
     """
-    if device in ("cpu", "mps"):
+    cuda = cuda_device(device)
+    if cuda is None:
         return CpuFusion()
-    try:
-        import torch
-    except ModuleNotFoundError:
-        if device == "cuda":
-            raise
-        return CpuFusion()
-    if torch.cuda.is_available():
-        from recon.export.mesh_fusion_torch import TorchFusion
+    from recon.export.mesh_fusion_torch import TorchFusion
 
-        return TorchFusion(torch.device("cuda"))
-    if device == "cuda":
-        raise InputError("device 'cuda' was asked for, and torch finds no CUDA device here; use 'cpu' or 'auto'")
-    return CpuFusion()
+    return TorchFusion(cuda)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cuda import cuda_device
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
@@ -158,19 +159,8 @@ def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | N
 
 
 def _matcher(options: StereoOptions, pool: ThreadPoolExecutor) -> Matcher:
-    if options.device == "cpu":
-        return CpuMatcher(pool)
-    try:
-        import torch
-    except ModuleNotFoundError:
-        if options.device == "cuda":
-            raise
-        return CpuMatcher(pool)  # torch is for the GPU alone
-    if torch.cuda.is_available():
-        return TorchMatcher(torch.device("cuda"))
-    if options.device == "cuda":
-        raise InputError("device 'cuda' was asked for, and torch finds no CUDA device here; use 'cpu' or 'auto'")
-    return CpuMatcher(pool)
+    cuda = cuda_device(options.device)
+    return CpuMatcher(pool) if cuda is None else TorchMatcher(cuda)
 
 
 def _plan(
