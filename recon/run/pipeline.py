@@ -8,7 +8,7 @@ Where splats are made to look like the photos, the stage `optimise` takes the pl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,53 +18,27 @@ from numpy.typing import ArrayLike
 
 from recon.choices import InferenceOptions
 from recon.digests import digest
-from recon.errors import InputError
-from recon.estimate.depth_check import check_depth
-from recon.estimate.estimate_views import estimate_views
-from recon.estimate.estimator import Estimator, Profile, Wishes
+from recon.estimate.estimator import Estimator
 from recon.estimate.prior import with_priors
-from recon.export import EXPORTERS, Exported, Overrides
+from recon.export import Exported, Overrides
 from recon.geometry.sparse_points import SparsePoints
 from recon.messages import collect_warnings
 from recon.options import settings_entry
-from recon.progress import Listener, listen, tell
-from recon.refine.align import align_to_given_extrinsics
+from recon.progress import Listener, listen
 from recon.refine.clean import Cleaning, clean, crop
-from recon.refine.compile_ahead import compile_ahead as compile_optimisation
 from recon.refine.optimisation.snapshots import Snapshots
 from recon.refine.optimised_splats import INTERRUPTED, OptimisedSplats, Scores
 from recon.refine.splat import fit_to_photos, splats_from_depth
 from recon.refine.splat_depth import with_depth_of_splats
 from recon.refine.splat_start import DEPTH, POINTS, SplatStart, check_points
-from recon.run.camera_evidence import (
-    JoinedCameras,
-    join_cameras,
-    known_by_evidence,
-    needs_the_network,
-    without_found_cameras,
-)
-from recon.run.decided_by import (
-    cameras_decided_by,
-    depth_decided_by,
-    optimised_decided_by,
-    photo_contents,
-    splats_decided_by,
-)
-from recon.run.find_cameras import (
-    FoundCameras,
-    KnownCameras,
-    find_cameras,
-    kept_classes,
-    known_lenses,
-    leave_out,
-    refine_given,
-    take_cameras,
-)
+from recon.run.camera_evidence import JoinedCameras
+from recon.run.decided_by import depth_decided_by, optimised_decided_by, photo_contents, splats_decided_by
+from recon.run.depth_of_views import depth_of_views
+from recon.run.find_cameras import kept_classes
 from recon.run.found_depth import FoundDepth
-from recon.run.given_cameras import WORDS, GivenCameras
+from recon.run.given_cameras import GivenCameras
+from recon.run.known_cameras import cameras_before_depth
 from recon.run.known_distance import in_metres
-from recon.run.load_views import load_views
-from recon.run.meanwhile import meanwhile
 from recon.run.plan import Plan, plan_run
 from recon.run.quality import Quality
 from recon.run.record import CACHE_NAME, versions
@@ -75,7 +49,6 @@ from recon.run.store import Store
 from recon.run.wishes import check_cameras_suffice
 from recon.run.write_exports import WrittenFormat, describe_result, write_exports
 from recon.sfm.georeference import Georeference
-from recon.sources.fitting import Views
 from recon.sources.open_source import PhotoSource
 from recon.sources.originals import SourceOriginals
 from recon.splats.coverage import Coverage
@@ -187,14 +160,14 @@ def reconstruct(
         stages = Stages(plan.stages, _store(plan, fresh), record)
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
         decided_by = partial(depth_decided_by, plan, photos, estimator=estimator, model=model) if reuse else None
-        known, found = _known(plan, estimator, stages, photos, decided_by)
+        known, found = cameras_before_depth(plan, estimator, stages, photos, decided_by)
         by_sfm = None if found is None else known
         if plan.start is not None and plan.start.name == POINTS:
             check_points(known.source.points)
         depth = stages.kept(
             ("load", "predict", "align"),
             depth_decided_by(plan, photos, found, estimator, model) if reuse else None,
-            lambda: _depth(plan, estimator, known, stages),
+            lambda: depth_of_views(plan, estimator, known, stages),
         )
         scaled = in_metres(depth, known, options.known_distance)
         depth, known = scaled.depth, scaled.known
@@ -263,74 +236,6 @@ def _unique(*messages: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(message for several in messages for message in several))
 
 
-def _known(
-    plan: Plan,
-    estimator: Estimator,
-    stages: Stages,
-    photos: Mapping[str, Any],
-    decided_by: Callable[[FoundCameras], Any] | None,
-) -> tuple[KnownCameras, FoundCameras | None]:
-    """The cameras that are known before there is depth, and what structure from motion found of them, if any.
-
-    `decided_by` tells what decides depth with these.
-    """
-    if plan.finds_cameras:
-        lenses = known_lenses(plan.source, plan.cameras)
-        find = partial(find_cameras, plan.source, plan.options, lenses, tell)
-        try:
-            found = stages.kept(
-                ("cameras",), cameras_decided_by(plan, photos), lambda: _find_cameras(plan, estimator, stages, find)
-            )
-        except InputError as error:
-            if not plan.weighs_cameras:
-                raise
-            return without_found_cameras(plan, estimator.profile.name, str(error)), None
-        if plan.weighs_cameras:
-            return _by_evidence(plan, estimator, found, stages, decided_by)
-        return leave_out(plan.source, found, plan.options.strict), found
-    file = None if plan.cameras.source in (None, *WORDS) else Path(plan.cameras.source)
-    given = take_cameras(plan.source, plan.cameras, file, plan.options)
-    if not plan.options.refine_cameras:
-        return given, None
-    refine = partial(refine_given, given.source, plan.options, tell)
-    refined = stages.kept(
-        ("cameras",),
-        cameras_decided_by(plan, photos, given.source.cameras),
-        lambda: _find_cameras(plan, estimator, stages, refine),
-    )
-    known = leave_out(given.source, refined)
-    return replace(known, dropped=(*given.dropped, *known.dropped)), refined
-
-
-def _by_evidence(
-    plan: Plan,
-    estimator: Estimator,
-    found: FoundCameras,
-    stages: Stages,
-    decided_by: Callable[[FoundCameras], Any] | None,
-) -> tuple[KnownCameras, FoundCameras | None]:
-    """Cameras of structure from motion, joined with those of the network for the photos that have none."""
-    if found.result.doubtful:
-        return without_found_cameras(plan, estimator.profile.name, "they are doubtful"), None
-    if not needs_the_network(found):
-        return leave_out(plan.source, found, plan.options.strict), found
-    joined = stages.kept(
-        ("join",),
-        None if decided_by is None else decided_by(found),
-        lambda: stages.run("join", join_cameras, plan, estimator, found),
-    )
-    return known_by_evidence(plan, found, joined), found
-
-
-def _find_cameras(plan: Plan, estimator: Estimator, stages: Stages, find: Callable[[], FoundCameras]) -> FoundCameras:
-    """By structure from motion, while what comes later is made ready."""
-    exporters = ((EXPORTERS[name], plan.format_options[name]) for name in plan.formats)
-    of_exports = [partial(each.prepare, options) for each, options in exporters]
-    of_splats = [compile_optimisation] if plan.optimises else []
-    with meanwhile([estimator.prepare, *of_splats, *of_exports]):
-        return stages.run("cameras", find)
-
-
 SNAPSHOT_NAME = "optimise.npz"
 """In the store: where splats that are being optimised are, as long as they are."""
 KEPT_CLASSES = (
@@ -347,17 +252,6 @@ KEPT_CLASSES = (
     WrittenFormat,
 )
 """What the outcomes of stages consist of, beside those of structure from motion."""
-
-
-def _depth(plan: Plan, estimator: Estimator, known: KnownCameras, stages: Stages) -> FoundDepth:
-    loaded = stages.run("load", load_views, plan, estimator.profile, known)
-    views = loaded.views
-    prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
-    # A unit that nobody chose is not worth more than metres.
-    in_metres = plan.weighs_cameras and views.cameras.scale == "free" and prediction.units == "metric"
-    to_given_scale = plan.options.align_to_input_ext_scale and not in_metres
-    prediction = stages.run("align", _align, prediction, views, estimator.profile, to_given_scale, plan.options.seed)
-    return FoundDepth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
 
 
 def _optimised(
@@ -388,17 +282,3 @@ def _store(plan: Plan, fresh: bool) -> Store | None:
         return None
     of_cameras = kept_classes() if plan.adjusts_cameras else ()
     return Store(plan.folder, (*KEPT_CLASSES, *of_cameras), fresh)
-
-
-def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:
-    """The estimator's depth, with what is missing in it said."""
-    return check_depth(estimate_views(estimator, views, wishes, tell), estimator.profile)
-
-
-def _align(prediction: Prediction, views: Views, profile: Profile, to_given_scale: bool, seed: int) -> Prediction:
-    """Predicted and given cameras brought together, where there are both; in metres where the given ones are."""
-    given = views.cameras.world_to_camera
-    if given is not None and profile.abilities.cameras and prediction.units != "aligned":
-        prediction = align_to_given_extrinsics(prediction, given, to_given_scale, seed)
-    in_metres = prediction.units == "aligned" and views.cameras.scale == "metric"
-    return replace(prediction, units="metric") if in_metres else prediction
