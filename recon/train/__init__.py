@@ -1,0 +1,1 @@
+"""Training: losses, the loop, and what it learns from. Samples are made by `recon.train.data`."""
