@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
-from recon.messages import warn
+from recon.messages import listed, warn
 from recon.types import Prediction
 
 LITTLE = 0.2
@@ -69,5 +69,4 @@ def _names(prediction: Prediction, views: NDArray[np.bool_]) -> str:
     """Those of the `views` (N,) that are True, a few of them by name."""
     names = prediction.image_names or tuple(f"view {index}" for index in range(len(views)))
     chosen = [f"'{name}'" for name, wanted in zip(names, views, strict=True) if wanted]
-    more = len(chosen) - _NAMED
-    return ", ".join(chosen[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return listed(chosen, _NAMED)

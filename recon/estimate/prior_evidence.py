@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recon.geometry.scale_between_views import WITHIN, agreeing_views, pairs_of, scale_between
 from recon.geometry.scale_field import FEWEST, blocks_of
+from recon.types.cameras import MEASURED_ORIGINS
 
 if TYPE_CHECKING:
     from recon.sources.fitting import Views
@@ -22,7 +23,6 @@ _CLEARLY = 0.75
 _AT_PIXELS = 0.7
 """Share of a view that agrees with sure depth at the same pixels, below which it is of another photo: there is no
 occlusion in the way, and the middle of some pixels is compared."""
-_MEASURED_ORIGINS = ("given", "sfm")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def evidence_of(depth: NDArray[np.float32], certain: NDArray[np.float32], views:
     """
     found = _by_sure_depth(depth, certain)
     cameras = views.cameras
-    if not cameras.complete or cameras.origin not in _MEASURED_ORIGINS:
+    if not cameras.complete or cameras.origin not in MEASURED_ORIGINS:
         return found
     assert cameras.intrinsics is not None
     assert cameras.world_to_camera is not None

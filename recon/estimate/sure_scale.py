@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.estimate.prior_evidence import evidence_of
 from recon.geometry.scale_field import FEWEST, blocks_of, fit_field, fit_line
-from recon.messages import warn
+from recon.messages import listed, warn
 from recon.types import FloatArray, MadeBy, Prediction, Units
 
 if TYPE_CHECKING:
@@ -173,9 +173,8 @@ def _without(sure: Sure, unlike: NDArray[np.bool_], views: Views, why: str) -> S
             "the axis of the camera (disparity, or a picture of depth)"
         )
     names = [f"'{views.names[view]}'" for view in np.flatnonzero(unlike)]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     warn(
-        f"{sure.made_by.name} of {', '.join(names[:_NAMED])}{more} does not go with the photo,{why}, as if of another "
+        f"{sure.made_by.name} of {listed(names, _NAMED)} does not go with the photo,{why}, as if of another "
         "one: left out"
     )
     return replace(sure, depth=np.where(unlike[:, None, None], np.float32(0), sure.depth))

@@ -14,6 +14,7 @@ from recon.choices import RasterizerName, SplatOptimisation
 from recon.errors import InputError
 from recon.geometry.cameras import to_4x4
 from recon.geometry.located_depth import with_cameras
+from recon.messages import listed, warn
 from recon.refine.depth_splats import DepthSplatOptions
 from recon.refine.optimisation.camera_corrections import CorrectedCameras
 from recon.refine.optimisation.exposures import Exposures
@@ -26,7 +27,7 @@ from recon.refine.optimisation.schedule import Schedule
 from recon.refine.optimisation.scoring import held_out_views, sample_of, score
 from recon.refine.optimisation.snapshot_keeper import SnapshotKeeper
 from recon.refine.optimisation.snapshots import Snapshots
-from recon.refine.optimisation.start import cameras_extent, start_from_depth, typical_depth, views_with_pixels
+from recon.refine.optimisation.start import cameras_extent, of_views, start_from_depth, typical_depth, views_with_pixels
 from recon.refine.optimisation.state import AdamSplats, FitState
 from recon.refine.optimisation.updaters import open_updater
 from recon.refine.optimised_splats import OptimisedSplats
@@ -74,9 +75,9 @@ def optimise_splats(
     prediction = with_cameras(prediction)
     if prediction.extrinsics is None or prediction.intrinsics is None:
         raise InputError("splats are optimised with cameras, and these photos have none: give them, or find them")
-    count = len(prediction.depth)
-    held_out = held_out_views(count, options.gs_holdout)
-    fitted = views_with_pixels(prediction, [view for view in range(count) if view not in held_out])
+    looked_at = _views_looked_at(prediction)
+    held_out = [looked_at[place] for place in held_out_views(len(looked_at), options.gs_holdout)]
+    fitted = views_with_pixels(prediction, [view for view in looked_at if view not in held_out])
     most = options.gs_splats or prediction.depth[0].size
     is_sparse = start is not None and len(start) < most / 2
     exposures = relative_exposures(prediction, fitted)
@@ -88,7 +89,8 @@ def optimise_splats(
     if correct_cameras is None:
         correct_cameras = prediction.extrinsics_origin not in (None, "given")
     world_to_camera = to_4x4(prediction.extrinsics.astype(np.float64))
-    extent = cameras_extent(world_to_camera, prediction)
+    seen = of_views(prediction, looked_at)
+    extent = cameras_extent(world_to_camera[looked_at], seen)
     photos: Photos = ProcessedPhotos(prediction)
     if options.gs_resolution != "process":
         photos = FullSizePhotos(prediction, options.gs_resolution, [*fitted, *held_out], seed)
@@ -101,7 +103,7 @@ def optimise_splats(
             world_to_camera,
             prediction.intrinsics.astype(np.float64),
             extent,
-            typical_depth(prediction) or extent,
+            typical_depth(seen) or extent,
             fitted,
         ),
         exposures=Exposures(exposures, fitted),
@@ -142,3 +144,17 @@ def optimise_splats(
         held_out_before=held_out_before,
         held_out_after=held_out_after,
     )
+
+
+def _views_looked_at(prediction: Prediction) -> list[int]:
+    """The views whose cameras were measured, where there are several; else all.
+
+    A camera that a network predicts beside measured ones is some degrees off: what it sees would be drawn twice.
+    """
+    measured = prediction.measured_views
+    if len(measured) < 2 or len(measured) == len(prediction.depth):
+        return list(range(len(prediction.depth)))
+    others = [view for view in range(len(prediction.depth)) if view not in measured]
+    names = [prediction.image_names[view] if prediction.image_names else f"photo {view}" for view in others]
+    warn(f"splats are fitted without {listed(names)}, whose cameras are predicted")
+    return measured

@@ -19,7 +19,7 @@ from recon.geometry.cameras import camera_centres
 from recon.geometry.similarity import Similarity, align_cameras
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.view_alignment import align_views
-from recon.messages import warn
+from recon.messages import listed, warn
 from recon.progress import tell
 from recon.run.find_cameras import FoundCameras, KnownCameras, adjusted, leave_out
 from recon.run.load_views import load_views
@@ -34,8 +34,6 @@ _FAR_TURN, _LEAST_TURN = 4.0, 2.0
 _ONE_LENS = 1.15
 """Factor up to which two focal lengths may be of one camera, one of them being a network's."""
 _SAME_LENS = 1e-6
-_NAMED = 5
-"""Photos that a message lists at most."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,8 @@ def join_cameras(plan: Plan, estimator: Estimator, found: FoundCameras) -> Joine
     moved = similarity.apply_to_extrinsics(predicted.world_to_camera)
     chosen = sorted(loaded.kept)
     names = [plan.source.names[index] for index in others]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     warn(
-        f"structure from motion gives the cameras of {len(common)} photos; those of {', '.join(names[:_NAMED])}{more}, "
+        f"structure from motion gives the cameras of {len(common)} photos; those of {listed(names)}, "
         f"which it cannot place, are predicted by {estimator.profile.name}, whose others are {apart:.1f}° off (median)"
     )
     origins: dict[int, CameraOrigin] = {index: "sfm" if index in row else "predicted" for index in chosen}
@@ -165,7 +162,7 @@ def _adjusted(plan: Plan, chosen: Sequence[int], cameras: Cameras, sparse: Spars
             world_to_camera[view], origins[view] = poses[view], "sfm"
             taken.append(name)
     if taken:
-        warn(f"of the predicted cameras, those of {', '.join(taken[:_NAMED])} are adjusted to matches with others")
+        warn(f"of the predicted cameras, those of {listed(taken)} are adjusted to matches with others")
     origin: CameraOrigin = "sfm" if all(one == "sfm" for one in origins) else "predicted"
     return replace(cameras, world_to_camera=world_to_camera, origin=origin, origins=tuple(origins))
 

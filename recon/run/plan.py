@@ -28,9 +28,6 @@ from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
 from recon.types import GaussianSource, Prediction
 
-KNOWN_CAMERAS = ("given", "sfm")
-"""Origins of extrinsics that were measured, not guessed."""
-
 
 def usual_cameras(profile: Profile, source: Source, intrinsics_given: bool = False) -> str | None:
     """Where a command takes the cameras from when the user says no more than intrinsics, for an estimator of this
@@ -123,7 +120,7 @@ class Plan:
         did not hold."""
         if self.splats_from is None:
             return self
-        known = prediction.extrinsics_origin in KNOWN_CAMERAS
+        known = len(prediction.measured_views) >= min(2, len(prediction.depth))
         reason = why_not(self.options, profile, self.formats, len(prediction.depth), known, self.start)
         return replace(self, not_optimised=reason)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from recon.errors import InputError
-from recon.messages import warn
+from recon.messages import listed, warn
 from recon.sources.names import normalise_name
 
 _NAMED = 3
@@ -109,6 +109,4 @@ def _refuse_shared(found: Sequence[Path | None], names: Sequence[str], kind: Fil
 
 
 def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - _NAMED
-    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return listed([f"'{name}'" for name in names], _NAMED)

@@ -17,6 +17,10 @@ CameraOrigin = Literal["given", "exif", "sfm", "predicted", "assumed"]
 CameraScale = Literal["free", "given", "metric"]
 
 
+MEASURED_ORIGINS: tuple[CameraOrigin, ...] = ("given", "sfm")
+"""Of cameras that were measured, not guessed."""
+
+
 class WorldMap(Protocol):
     """A map from one world to another, as `recon.geometry.similarity.Similarity` is."""
 

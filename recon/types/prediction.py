@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon.types.arrays import FloatArray
 from recon.types.arrays import check_shape as _check
-from recon.types.cameras import CameraOrigin, Cameras, CameraScale
+from recon.types.cameras import MEASURED_ORIGINS, CameraOrigin, Cameras, CameraScale
 from recon.types.gaussians import Gaussians
 from recon.types.originals import Originals
 from recon.types.showing import Shown, show
@@ -209,6 +209,13 @@ class Prediction:
         At most `max_mb` megabytes, in a frame `height` pixels high. Raises InputError where there is nothing to show.
         """
         return show(self, max_mb, height)
+
+    @property
+    def measured_views(self) -> list[int]:
+        """The views whose cameras were given or found in the photos, not predicted or guessed."""
+        count = len(self.depth)
+        origins = self.extrinsics_origins or (self.extrinsics_origin,) * count
+        return [view for view in range(count) if origins[view] in MEASURED_ORIGINS]
 
     def photo_area(self, view: int) -> tuple[slice, slice]:
         """Rows and columns of the photo in a view."""

@@ -170,6 +170,30 @@ def test_photos_held_out_are_scored_and_end_it() -> None:
     assert optimise_splats(prediction, SplatOptimisation(gs_iterations=1, gs_holdout=11)).held_out == ()
 
 
+def test_photos_whose_cameras_are_predicted_beside_measured_ones_are_not_looked_at() -> None:
+    prediction = make_prediction(8, 40, 50)
+    origins = tuple("predicted" if view in (1, 5) else "sfm" for view in range(8))
+    joined = replace(prediction, extrinsics_origin="predicted", extrinsics_origins=origins)
+    joined = replace(joined, image_names=tuple(f"{view}.jpg" for view in range(8)))
+    options = SplatOptimisation(gs_holdout=3, gs_iterations=9)
+    with pytest.warns(ReconWarning, match=r"1\.jpg, 5\.jpg") as said:
+        found = optimise_splats(joined, options)
+    assert len([message for message in said if "fitted without" in str(message.message)]) == 1
+    assert found.held_out == (2, 6)
+    changed = {
+        "processed_images": joined.processed_images.copy(),
+        "depth": joined.depth.copy(),
+        "extrinsics": joined.extrinsics.copy(),  # type: ignore[union-attr]
+    }
+    changed["processed_images"][[1, 5]] = 255 - changed["processed_images"][[1, 5]]
+    changed["depth"][[1, 5]] *= 0.8
+    changed["extrinsics"][[1, 5], :, 3] += 0.3
+    with pytest.warns(ReconWarning, match="fitted without"):
+        other = optimise_splats(replace(joined, **changed), options)
+    for name in Gaussians.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(found.gaussians, name), getattr(other.gaussians, name))
+
+
 def test_ctrl_c_keeps_what_there_is(room: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
     import recon.refine.optimisation.loop as module
 

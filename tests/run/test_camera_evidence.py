@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,19 @@ def test_twelve_photos_of_which_eight_are_found(sfm_places, scene, network, phot
     (line,) = [message for message in result.warnings if "cannot place" in message]
     assert all(photos[index].name in line for index in others)
     assert "8 photos" in line
+    assert prediction.measured_views == list(PLACED)
+
+
+def test_splats_are_fitted_to_the_photos_that_structure_from_motion_placed(
+    sfm_places, network, photos, tmp_path: Path
+) -> None:
+    sfm_places(PLACED)
+    options = replace(OPTIONS, gs_iterations=None, gs_seconds=1.0, gs_splats=500)
+    result = reconstruct(network, photos, cameras="auto", options=options, export_dir=tmp_path, export_format="gs_ply")
+    assert result.not_optimised is None
+    assert result.optimised is not None
+    (line,) = [message for message in result.warnings if "fitted without" in message]
+    assert all(photos[index].name in line for index in range(12) if index not in PLACED)
 
 
 def test_predicted_cameras_with_matches_are_adjusted_to_them(sfm_places, scene, network, photos) -> None:

@@ -98,11 +98,13 @@ def of_views(prediction: Prediction, views: Sequence[int]) -> Prediction:
     parts = {name: values[views] for name, values in parts.items() if values is not None}
     lenses = None if prediction.lenses is None else prediction.lenses[views]
     names = tuple(prediction.image_names[view] for view in views) if prediction.image_names else ()
+    origins = tuple(prediction.extrinsics_origins[view] for view in views) if prediction.extrinsics_origins else ()
     return replace(
         prediction,
         **parts,
         lenses=lenses,
         image_names=names,
+        extrinsics_origins=origins,
         gaussians=None,
         gaussian_source=None,
         ref_view=None,
