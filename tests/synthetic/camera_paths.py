@@ -65,7 +65,7 @@ def _at(scene: Scene, kind: PathKind, times: NDArray[np.float64], seed: int) -> 
     """World-to-camera at `times` (N,) from 0 to 1 along a path; the same path whichever times are asked for."""
     stage = scene.stage
     target = np.array(stage.target)
-    sway = _Sway(seed)
+    sway = Sway(seed)
     if kind == "forward":
         first, last = np.array(stage.forward)
         centres = first + times[:, None] * (last - first) + 0.02 * np.linalg.norm(last - first) * sway(times, 3)
@@ -85,7 +85,7 @@ def _at(scene: Scene, kind: PathKind, times: NDArray[np.float64], seed: int) -> 
     return look_at(centres, aim, np.radians(2.5) * strength * sway(times + 13, 1)[:, 0])
 
 
-class _Sway:
+class Sway:
     """Smooth wandering of about unit size, the same for the same seed and time."""
 
     def __init__(self, seed: int) -> None:
