@@ -234,6 +234,119 @@ def _write_mvsnet_camera(path: Path, extrinsic: np.ndarray, intrinsic: np.ndarra
     path.write_text(text, encoding="utf-8")
 
 
+def blendedmvs(root: Path) -> Path:
+    """Blended photos, masked ones beside them, and rendered depth with a hole."""
+    stored = INTRINSICS - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+    scene = root / "5a3ca9cb270f0e3f14d0eddb"
+    for i, camera in enumerate(cameras()):
+        _write_mvsnet_camera(scene / "cams" / f"{i:08d}_cam.txt", camera, stored)
+        for suffix in ("", "_masked"):
+            write_photo(scene / "blended_images" / f"{i:08d}{suffix}.jpg")
+        folder = scene / "rendered_depth_maps"
+        folder.mkdir(exist_ok=True)
+        depth = depth_map(camera, INTRINSICS, WIDTH, HEIGHT)
+        depth[:6, :9] = 0
+        cv2.imwrite(str(folder / f"{i:08d}.pfm"), depth.astype(np.float32))
+    (scene / "cams" / "pair.txt").write_text("4\n0\n1 1 0.5\n", encoding="utf-8")
+    return scene
+
+
+_WIDE = np.array([[320.0, 0, 320], [0, 320, 240], [0, 0, 1]])
+_FORWARD_RIGHT_DOWN = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+"""From OpenCV's axes to those of TartanAir's poses."""
+
+
+def _write_poses(path: Path) -> None:
+    lines = []
+    for camera_to_world in invert_rigid(cameras()):
+        w, x, y, z = from_matrix(camera_to_world[:3, :3] @ _FORWARD_RIGHT_DOWN.T)
+        lines.append(" ".join(f"{value:.17g}" for value in (*camera_to_world[:3, 3], x, y, z, w)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def tartanair(root: Path) -> Path:
+    """A trajectory with the left camera; a strip of the painted sky at the top of its depth."""
+    trajectory = root / "abandonedfactory" / "Easy" / "P000"
+    _write_poses(trajectory / "pose_left.txt")
+    (trajectory / "depth_left").mkdir()
+    for i, camera in enumerate(cameras()):
+        write_photo(trajectory / "image_left" / f"{i:06d}_left.png", 640, 480)
+        depth = depth_map(camera, _WIDE, 640, 480).astype(np.float32)
+        depth[:20] = 10_000
+        np.save(trajectory / "depth_left" / f"{i:06d}_left_depth.npy", depth)
+    return trajectory
+
+
+def tartanair_v2(root: Path) -> Path:
+    """The same of the second version: square images, floats in the four bytes of a PNG."""
+    trajectory = root / "House" / "Data_easy" / "P001"
+    _write_poses(trajectory / "pose_lcam_front.txt")
+    (trajectory / "depth_lcam_front").mkdir()
+    square = np.array([[320.0, 0, 320], [0, 320, 320], [0, 0, 1]])
+    for i, camera in enumerate(cameras()):
+        write_photo(trajectory / "image_lcam_front" / f"{i:06d}_lcam_front.png", 640, 640)
+        depth = depth_map(camera, square, 640, 640).astype("<f4")
+        packed = depth[..., None].view(np.uint8)
+        cv2.imwrite(str(trajectory / "depth_lcam_front" / f"{i:06d}_lcam_front_depth.png"), packed)
+    return trajectory
+
+
+HYPERSIM_TILT = np.array([[0.5, 0.01, 0.02], [-0.015, 0.38, -0.03], [0.04, -0.06, -1]])
+"""M_cam_from_uv of a lens that is tilted and shifted."""
+
+
+def hypersim_pixel_rays(width: int, height: int, from_uv: np.ndarray = HYPERSIM_TILT) -> np.ndarray:
+    """(height, width, 3) rays in OpenCV's axes through the pixel centres, as the toolkit's notebook casts them."""
+    u = (np.arange(width) + 0.5) / width * 2 - 1
+    v = 1 - (np.arange(height) + 0.5) / height * 2
+    uv = np.stack([*np.meshgrid(u, v), np.ones((height, width))], axis=-1)
+    return uv @ from_uv.T * (1, -1, -1)
+
+
+def write_hypersim(root: Path, from_uv: np.ndarray | None) -> Path:
+    """Two cameras of two frames each, with distances and positions in inches; with the file of parameters or not."""
+    import h5py
+
+    def write(path: Path, values: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            file["dataset"] = values
+
+    scene = root / "ai_001_001"
+    inch, width, height = 0.0254, 96, 72
+    matrices = invert_rigid(cameras())
+    standard = np.diag([np.tan(np.pi / 6), np.tan(np.pi / 6) * height / width, -1.0])
+    rays = hypersim_pixel_rays(width, height, standard if from_uv is None else from_uv)
+    for cam, frames in (("cam_00", [0, 1]), ("cam_01", [2, 3])):
+        detail = scene / "_detail" / cam
+        write(detail / "camera_keyframe_positions.hdf5", matrices[frames, :3, 3] / inch)
+        write(detail / "camera_keyframe_orientations.hdf5", matrices[frames, :3, :3] @ np.diag([1.0, -1, -1]))
+        write(detail / "camera_keyframe_frame_indices.hdf5", np.arange(5, 7))
+        for number, frame in enumerate(frames, start=5):
+            write_photo(
+                scene / "images" / f"scene_{cam}_final_preview" / f"frame.{number:04d}.tonemap.jpg", width, height
+            )
+            steps = wall_depth(cameras()[frame], rays)  # of the ray as it is, whose z is about 1
+            distance = (steps * np.linalg.norm(rays, axis=-1)).astype(np.float16 if from_uv is None else np.float32)
+            distance[:5] = np.nan
+            write(scene / "images" / f"scene_{cam}_geometry_hdf5" / f"frame.{number:04d}.depth_meters.hdf5", distance)
+    text = f"parameter_name,parameter_value\nmeters_per_asset_unit,{inch}\n"
+    (scene / "_detail" / "metadata_scene.csv").write_text(text, encoding="utf-8")
+    if from_uv is not None:
+        names = [f"M_cam_from_uv_{i}{j}" for i in range(3) for j in range(3)]
+        row = ",".join(str(value) for value in from_uv.ravel())
+        (root / "metadata_camera_parameters.csv").write_text(
+            f"scene_name,{','.join(names)}\nai_001_002,{','.join('0' * 9)}\nai_001_001,{row}\n", encoding="utf-8"
+        )
+    return scene
+
+
+def hypersim(root: Path) -> Path:
+    """Of a scene without tilt and shift, as its file of parameters says."""
+    return write_hypersim(root, np.diag([np.tan(np.pi / 6), np.tan(np.pi / 6) * 0.75, -1.0]))
+
+
 def colmap(root: Path) -> Path:
     """Undistorted photos with a model whose points, some hundred to an image, lie on the wall."""
     names = [f"photo_{i}.png" for i in range(4)]
@@ -291,6 +404,10 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "scannetpp_merged": scannetpp_merged,
     "dtu": dtu,
     "dtu_train": dtu_train,
+    "blendedmvs": blendedmvs,
+    "tartanair": tartanair,
+    "tartanair_v2": tartanair_v2,
+    "hypersim": hypersim,
 }
 
 

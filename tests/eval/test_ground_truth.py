@@ -14,22 +14,29 @@ from recon.errors import InputError
 from recon.eval.ground_truth import is_ground_truth, match_names, read_ground_truth, sample_depth
 from recon.eval.true_surface import surface_sizes, true_points
 from recon.eval.truth import GroundTruth, SparseDepth
+from recon.geometry.cameras import camera_centres
+from recon.messages import ReconWarning
 from tests.conftest import REPOSITORY
 from tests.eval.layout_folders import (
     HEIGHT,
+    HYPERSIM_TILT,
     INTRINSICS,
     LAYOUTS,
     NORMAL,
     OFFSET,
     WIDTH,
+    blendedmvs,
     cameras,
     colmap,
     depth_map,
     dtu,
     eth3d,
+    hypersim,
     sample,
     scannetpp,
     seven_scenes,
+    tartanair,
+    write_hypersim,
 )
 
 from ..synthetic.sample_scenes import load_scene
@@ -44,7 +51,7 @@ def test_cameras_and_depth_of_every_layout(layout: str, tmp_path: Path) -> None:
     assert is_ground_truth(folder)
     truth = read_ground_truth(folder)
     units = UNITS.get(layout, 1)
-    assert truth.units == ("mm" if units == 1000 else "m")
+    assert truth.units == {"blendedmvs": "units"}.get(layout, "mm" if units == 1000 else "m")
     expected = cameras()
     expected[:, :3, 3] *= units
     np.testing.assert_allclose(truth.extrinsics, expected, atol=1e-6 * units)
@@ -60,13 +67,80 @@ def test_cameras_and_depth_of_every_layout(layout: str, tmp_path: Path) -> None:
         sampled = sample_depth(truth, view, size, to_image)
         assert sampled is not None
         depth, sky = sampled
-        assert sky is None
+        assert sky is None or not (sky & (depth > 0)).any()
         wall = units * depth_map(cameras()[view], np.linalg.inv(to_image) @ truth.intrinsics[view], size[1], size[0])
         known = depth > 0
         assert known.mean() > 0.5
         # The nearest depth pixel is at most half of one away, and the wall rises by less than 2 % over a pixel.
         assert np.abs(depth / wall - 1)[known].max() < 0.02
         assert np.median((depth / wall - 1)[known]) == pytest.approx(0, abs=1e-3)
+
+
+def test_painted_sky_of_tartanair_is_sky(tmp_path: Path) -> None:
+    sampled = sample_depth(read_ground_truth(tartanair(tmp_path)), 1, (480, 640), np.eye(3))
+    assert sampled is not None
+    depth, sky = sampled
+    assert sky is not None
+    assert sky[:20].all()
+    assert not sky[20:].any()
+    assert (depth[:20] == 0).all()
+
+
+def test_tilted_and_shifted_cameras_of_hypersim_are_turned_pinhole_cameras(tmp_path: Path) -> None:
+    """Every pixel's depth, unprojected by the camera as it is read, lies on the wall."""
+    from recon.geometry.unprojection import unproject_depth
+
+    folder = write_hypersim(tmp_path, HYPERSIM_TILT)
+    truth = read_ground_truth(folder)
+    assert truth.layout == "Hypersim"
+    assert truth.units == "m"
+    np.testing.assert_allclose(  # tilting turns a camera about its centre
+        camera_centres(truth.extrinsics), camera_centres(cameras()), atol=1e-9
+    )
+    np.testing.assert_allclose(np.tril(truth.intrinsics[0], -1), 0, atol=1e-9)
+    assert (np.diag(truth.intrinsics[0]) > 0).all()
+    for view in range(4):
+        sampled = sample_depth(truth, view, (72, 96), np.eye(3))
+        assert sampled is not None
+        depth = sampled[0]
+        assert (depth[:5] == 0).all()
+        points = unproject_depth(depth[None], truth.intrinsics[[view]], truth.extrinsics[[view]])[0]
+        np.testing.assert_allclose(points[depth > 0] @ NORMAL, OFFSET, atol=2e-5)
+
+
+def test_hypersim_without_its_file_of_parameters(tmp_path: Path) -> None:
+    with pytest.warns(ReconWarning, match=r"metadata_camera_parameters\.csv"):
+        truth = read_ground_truth(write_hypersim(tmp_path, None))
+    assert truth.intrinsics[2, 0, 0] == pytest.approx(48 / np.tan(np.pi / 6))
+    (tmp_path / "metadata_camera_parameters.csv").write_text("scene_name\nai_002_001\n", encoding="utf-8")
+    with pytest.raises(InputError, match="has no scene ai_001_001"):
+        read_ground_truth(tmp_path / "ai_001_001")
+
+
+@pytest.mark.parametrize(
+    ("make", "file", "said"),
+    [
+        (tartanair, "pose_left.txt", "tx ty tz qx qy qz qw"),
+        (blendedmvs, "cams/00000002_cam.txt", "not an MVSNet camera"),
+        (hypersim, "_detail/cam_01/camera_keyframe_positions.hdf5", "not a file of HDF5"),
+        (hypersim, "_detail/metadata_scene.csv", "meters_per_asset_unit"),
+    ],
+)
+def test_damaged_files_of_training_sets_are_named(
+    make: Callable[[Path], Path], file: str, said: str, tmp_path: Path
+) -> None:
+    folder = make(tmp_path)
+    (folder / file).write_text("nothing", encoding="utf-8")
+    with pytest.raises(InputError, match=said) as error:
+        read_ground_truth(folder)
+    assert Path(file).name in str(error.value)
+
+
+def test_poses_and_images_of_tartanair_must_be_as_many(tmp_path: Path) -> None:
+    folder = tartanair(tmp_path)
+    (folder / "image_left" / "000003_left.png").unlink()
+    with pytest.raises(InputError, match="holds 4 poses, and image_left/ 3 images"):
+        read_ground_truth(folder)
 
 
 def test_half_a_pixel_is_not_lost(tmp_path: Path) -> None:

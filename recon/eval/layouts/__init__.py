@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from recon.eval.layouts import (
+    blendedmvs,
     cameras_json,
     colmap,
     dtu,
     eth3d,
+    hypersim,
     sample,
     scannetpp,
     seven_scenes,
     strecha,
     tanks_and_temples,
+    tartanair,
 )
 from recon.eval.layouts.layout import Layout
 
@@ -23,6 +26,9 @@ LAYOUTS: tuple[Layout, ...] = (
     dtu.LAYOUT,
     strecha.LAYOUT,
     tanks_and_temples.LAYOUT,
+    tartanair.LAYOUT,
+    blendedmvs.LAYOUT,
+    hypersim.LAYOUT,
     colmap.LAYOUT,
     cameras_json.LAYOUT,
 )

@@ -22,10 +22,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.errors import InputError
 from recon.eval.layouts.layout import Layout, image_size, read_pfm, read_png
+from recon.eval.layouts.mvsnet import read_camera
 from recon.eval.truth import DepthFile, GroundTruth, SurfaceDefaults, SurfaceFile
-from recon.files import read_text
 
 FULL_WIDTH = 1600
 TRAIN_WIDTH = 160
@@ -55,7 +54,7 @@ def read(images: Path) -> GroundTruth:
     width, height = image_size(images / names[0])
     train = scan.endswith("_train")
     scale = width / (TRAIN_WIDTH if train else FULL_WIDTH)
-    matrices = {p: _read_camera(cameras / ("train" if train else "") / f"{p:08d}_cam.txt") for p in positions.values()}
+    matrices = {p: read_camera(cameras / ("train" if train else "") / f"{p:08d}_cam.txt") for p in positions.values()}
     depth = {p: _depth_file(root, scan, p) for p in matrices}
     points = root / "Points" / "stl" / f"stl{_scan_number(scan):03d}_total.ply"
     return GroundTruth(
@@ -89,25 +88,9 @@ def _positions(images: Path) -> dict[str, int]:
     return found
 
 
-def _read_camera(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """World to camera (4, 4), and intrinsics (3, 3) as stored."""
-    try:
-        words = read_text(path).split()
-        extrinsic, intrinsic = words.index("extrinsic") + 1, words.index("intrinsic") + 1
-        return (
-            np.array(words[extrinsic : extrinsic + 16], np.float64).reshape(4, 4),
-            np.array(words[intrinsic : intrinsic + 9], np.float64).reshape(3, 3),
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not an MVSNet camera (extrinsic, 4×4, intrinsic, 3×3): {error}") from error
-
-
 def _rescaled(intrinsics: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """Half a pixel on, to centres at half-integers, then to images `scale` times as wide."""
-    moved = intrinsics.copy()
-    moved[:2, 2] += 0.5
-    moved[:2] *= scale
-    return moved
+    """Of images `scale` times as wide."""
+    return np.diag([scale, scale, 1.0]) @ intrinsics
 
 
 def _depth_file(root: Path, scan: str, position: int) -> DepthFile | None:
