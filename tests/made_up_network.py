@@ -93,6 +93,8 @@ class MadeUpNetwork:
     focal: float = 0.0
     """In widths of the photo, of all."""
     errors: Errors = Errors()
+    metric: bool = False
+    """Its unit is said to be a metre."""
     seed: int = 0
     warnings: Sequence[str] = ()
 
@@ -102,7 +104,9 @@ class MadeUpNetwork:
         return Profile(
             name="made-up",
             kind="network",
-            abilities=Abilities(cameras=cameras, several_views=cameras, confidence=True),
+            abilities=Abilities(
+                cameras=cameras, several_views=cameras, confidence=True, metres="always" if self.metric else "never"
+            ),
             needs=Needs(),
             fit=Fit(),
             parts=frozenset({NETWORK, ANY_VIEW}),
@@ -125,6 +129,7 @@ class MadeUpNetwork:
             depth=np.stack([depth for depth, _ in spoilt]) * np.float32(UNIT),
             conf=np.stack([conf for _, conf in spoilt]),
             processed_images=views.pixels,
+            units="metric" if self.metric else "relative",
             made_by=MadeBy("network", "made-up"),
             image_names=views.names,
             original_sizes=views.original_sizes,

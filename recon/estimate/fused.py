@@ -56,9 +56,9 @@ class FusedEstimator:
     ) -> Prediction:
         """As `Estimator.estimate`.
 
-        In the scale of the given cameras where there are some; else in metres where either depth is, or in the unit of
-        the first sure depth; predicted cameras go along. Confidence is 1 + 0.01 / (the relative error to be expected),
-        whatever gave the depth.
+        In the scale of the given cameras where there are some, unless that is free and metres are wished for; else in
+        metres where either depth is, or in the unit of the first sure depth; predicted cameras go along. Confidence is
+        1 + 0.01 / (the relative error to be expected), whatever gave the depth.
 
         Raises InputError as the estimators, and where sure depth does not go with the photos.
         """

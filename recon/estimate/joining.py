@@ -59,12 +59,41 @@ def joined_depth(
     depth = np.where(counting, dense.depth, np.float32(0)).astype(np.float32)
     scaled, to_result, units = in_scale_of(depth, found, views, frame, dense.units, _certain(dense, frame))
     joined = _join(views, depth, dense.conf, scaled, frame.one_scale, progress)
+    to_metres = _to_metres(depth / np.float32(frame.dense_unit), joined, dense, found, scaled) if frame.free else None
+    if to_metres is not None and wishes.metres:
+        to_result, units = to_metres, "metric"
+    result = _joined(dense, joined, scaled, to_result)
     extrinsics = dense.extrinsics
-    if extrinsics is not None and not frame.placed and to_result != 1:
+    if extrinsics is not None and to_result != 1 and (units == "metric" or not frame.placed):
         extrinsics = extrinsics.copy()
         extrinsics[:, :, 3] *= to_result
-    result = _joined(dense, joined, scaled, to_result)
     return replace(result, extrinsics=extrinsics, units=units)
+
+
+def _to_metres(
+    own: NDArray[np.float32],
+    joined: Sequence[FusedDepth],
+    dense: Prediction,
+    found: Sequence[Sure],
+    scaled: Sequence[Sure],
+) -> float | None:
+    """What joined depth is to be multiplied by to be in metres: by the first sure depth that is, or by the dense one.
+
+    Args:
+        own: (N, H, W) the dense depth in its own unit, 0 where it does not count.
+        joined: depth of the N views.
+        dense: the dense depth, in whatever scale.
+        found, scaled: sure depth in its own units, and in the scale of the joined one.
+    """
+    for one, moved in zip(found, scaled, strict=True):
+        both = (one.depth > 0) & (moved.depth > 0)
+        if one.units == "metric" and both.any():
+            return float(np.median(one.depth[both] / moved.depth[both]))
+    result = np.stack([one.depth for one in joined])
+    both = (own > 0) & (result > 0)
+    if dense.units != "metric" or not both.any():
+        return None
+    return float(np.exp(np.median(np.log(own[both] / result[both]))))
 
 
 def _dense_depth(
@@ -76,15 +105,14 @@ def _dense_depth(
     if given is None:
         return dense, Frame(False, abilities.several_views, False, dense.units == "metric")
     known = dense.units == "aligned"
-    depth = dense.depth
+    depth, unit = dense.depth, 1.0
     if not known and abilities.cameras and dense.extrinsics is not None:
         moved = align_cameras(given, to_4x4(dense.extrinsics))
         if moved is not None:
-            depth, known = (depth * np.float32(moved.scale)).astype(np.float32), True
+            depth, known, unit = (depth * np.float32(moved.scale)).astype(np.float32), True, moved.scale
     dense = replace(dense, depth=depth, extrinsics=to_3x4(given).astype(np.float32))
-    return dense, Frame(
-        True, abilities.several_views, known, views.cameras.scale == "metric", views.cameras.scale == "free"
-    )
+    scale = views.cameras.scale
+    return dense, Frame(True, abilities.several_views, known, scale == "metric", scale == "free", unit)
 
 
 def _joined(dense: Prediction, joined: Sequence[FusedDepth], sure: Sequence[Sure], to_result: float) -> Prediction:

@@ -22,8 +22,7 @@ def depth_of_views(plan: Plan, estimator: Estimator, known: KnownCameras, stages
     loaded = stages.run("load", load_views, plan, estimator.profile, known)
     views = loaded.views
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
-    # A unit that nobody chose is not worth more than metres.
-    in_metres = plan.weighs_cameras and views.cameras.scale == "free" and prediction.units == "metric"
+    in_metres = plan.wishes.metres and views.cameras.scale == "free" and prediction.units == "metric"
     to_given_scale = plan.options.align_to_input_ext_scale and not in_metres
     prediction = stages.run("align", _align, prediction, views, estimator.profile, to_given_scale, plan.options.seed)
     return FoundDepth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)

@@ -176,7 +176,11 @@ def plan_run(
         formats=formats,
         format_options=chosen,
         folder=folder,
-        wishes=wishes_of(profile, options, formats),
+        wishes=replace(
+            wishes_of(profile, options, formats),
+            # A unit that nobody chose is not worth more than metres.
+            metres=cameras.source in (SFM, AUTO) and options.known_distance is None,
+        ),
         splats_from=splats_from,
         not_optimised=None if splats_from is None else reason,
         start=start,

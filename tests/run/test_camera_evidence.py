@@ -260,6 +260,29 @@ def test_stereo_sees_with_the_joined_cameras(sfm_places, scene, network, photos)
     assert scale == pytest.approx(0.3, rel=1e-3)
 
 
+@pytest.mark.parametrize(("cameras", "places"), [("auto", True), ("sfm", True), ("sfm", False)])
+def test_metres_of_a_network_count_where_nobody_chose_a_unit(
+    sfm_places, scene, network, photos, cameras: str, places: bool
+) -> None:
+    sfm_places([0, 1, 2, 3])
+    metric = replace(network, metric=True, world_to_camera=network.world_to_camera if places else None)
+    fused = FusedEstimator(metric, (StereoEstimator(StereoOptions(device="cpu")),))
+    prediction = reconstruct(fused, photos[:4], cameras=cameras, options=OPTIONS).prediction
+    assert prediction.units == "metric"
+    small = np.stack(
+        [cv2.resize(depth, prediction.depth.shape[:0:-1], interpolation=cv2.INTER_NEAREST) for depth in scene.depth[:4]]
+    )
+    ratio = float(np.median(prediction.depth[small > 0] / small[small > 0]))
+    assert ratio == pytest.approx(UNIT, rel=0.03)
+    scale = align_cameras(prediction.extrinsics, scene.cameras.world_to_camera[:4]).scale
+    assert scale == pytest.approx(ratio, rel=5e-3)
+    assert prediction.sparse is not None
+    extent = [
+        np.linalg.norm(sparse.points.std(axis=0)) for sparse in (prediction.sparse, points_of(scene, [0, 1, 2, 3]))
+    ]
+    assert extent[0] / extent[1] == pytest.approx(scale / SFM_WORLD.scale, rel=1e-4)
+
+
 def test_what_a_command_takes_when_nothing_is_said(photos) -> None:
     network, mono = (profile_of(load_preset(name)) for name in ("da3-large", "da3mono-large"))
     several, one = open_source(photos[:3]), open_source(photos[:1])
