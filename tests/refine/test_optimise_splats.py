@@ -349,8 +349,7 @@ def test_steps_are_those_of_adam() -> None:
         adam.step()
         renderer.draw(world_to_camera, intrinsics)
         renderer.blend_back(gradient)
-        taken = np.zeros(30, np.float32)
-        renderer.carry_back(update_splats, moments, steps, taken, row, bias_corrections(100), np.zeros(2))
+        renderer.carry_back(update_splats, moments, steps, row, bias_corrections(100), np.zeros(2))
     seen = steps == 4
     assert seen.mean() > 0.8
     found = {name: getattr(moved, name).astype(np.float64) for name in names}

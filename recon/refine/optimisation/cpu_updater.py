@@ -51,7 +51,6 @@ class CpuUpdater:
             update_splats,
             splats.moments,
             splats.steps,
-            splats.weights,
             rates.parameters,
             self._corrections,
             rates.penalties,

@@ -135,5 +135,5 @@ def _share(splats: AdamSplats, candidates: NDArray[np.intp], number: int, rng: n
     chosen, times = np.unique(sources, return_counts=True)
     copies = np.minimum(times + 1, _MOST_COPIES)
     found.opacities[chosen], found.scales[chosen] = shared(found.opacities[chosen], found.scales[chosen], copies)
-    splats.moments[chosen], splats.steps[chosen], splats.weights[chosen] = 0, 0, 0
+    splats.moments[chosen], splats.steps[chosen] = 0, 0
     return sources

@@ -45,7 +45,6 @@ def update_splats(
     of_camera: NDArray[np.float64],
     moments: NDArray[np.float32],
     steps: NDArray[np.int32],
-    weights: NDArray[np.float32],
     rates: NDArray[np.float32],
     corrections: NDArray[np.float32],
     penalties: NDArray[np.float64],
@@ -55,7 +54,6 @@ def update_splats(
     Args: up to `of_camera` as of `gaussian_gradients`, and
         moments: (G, 2 D) first and second moments of the D = 11 + 3 (degree + 1)² derivatives, side by side.
         steps: (G,) how often each has moved.
-        weights: (G,) is added what pixels took of each.
         rates: (D,) learning rates.
         corrections: (S, 2) what the moments are multiplied by after 0, 1, ... steps.
         penalties: (2,) derivatives of the loss by every opacity and by every scale, beside those that pixels say.
@@ -66,7 +64,7 @@ def update_splats(
     row, change = np.empty(count), np.empty(count, np.float32)
     for s in range(first, last):
         g = int(indices[s])
-        weight = gaussian_gradient(
+        taken = gaussian_gradient(
             means,
             scales,
             rotations,
@@ -88,9 +86,8 @@ def update_splats(
             basis,
             of_camera,
         )
-        if weight == 0.0:
+        if taken == 0.0:
             continue
-        weights[g] += np.float32(weight)
         opacity = np.float64(opacities[g])
         for k in range(3):
             row[SCALE + k] = (row[SCALE + k] + penalties[1]) * scales[g, k]

@@ -29,8 +29,6 @@ class AdamSplats:
     """(G, 2 D) first and second moments of the D derivatives in the order of `cpu_projection_gradients`."""
     steps: NDArray[np.int32]
     """(G,) how often each has moved."""
-    weights: NDArray[np.float32]
-    """(G,) what pixels took of each, summed over all steps."""
 
     @staticmethod
     def of(gaussians: Gaussians, sh_degree: int) -> AdamSplats:
@@ -54,13 +52,13 @@ class AdamSplats:
         """With nothing to remember, in these arrays."""
         count, numbers = len(gaussians), HARMONICS + 3 * gaussians.harmonics.shape[2]
         moments = np.zeros((count, 2 * numbers), np.float32)
-        return AdamSplats(gaussians, moments, np.zeros(count, np.int32), np.zeros(count, np.float32))
+        return AdamSplats(gaussians, moments, np.zeros(count, np.int32))
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> AdamSplats:
         """From what `arrays` gives."""
         gaussians = Gaussians(**{name: arrays[name] for name in _FIELDS})
-        splats = AdamSplats(gaussians, arrays["moments"], arrays["steps"], arrays["weights"])
+        splats = AdamSplats(gaussians, arrays["moments"], arrays["steps"])
         if len(splats.moments) != len(gaussians) or splats.moments.shape[1] != 2 * (
             HARMONICS + 3 * splats.coefficients
         ):
@@ -71,7 +69,7 @@ class AdamSplats:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that changes, by name."""
         gaussians = {name: getattr(self.gaussians, name) for name in _FIELDS}
-        return {**gaussians, "moments": self.moments, "steps": self.steps, "weights": self.weights}
+        return {**gaussians, "moments": self.moments, "steps": self.steps}
 
     @property
     def coefficients(self) -> int:
@@ -96,7 +94,7 @@ class AdamSplats:
         of_harmonics[..., :old] = before[:, :, HARMONICS:].reshape(count, 2, 3, old)
         moments[:, :, HARMONICS:] = of_harmonics.reshape(count, 2, -1)
         gaussians = replace(self.gaussians, harmonics=harmonics)
-        return AdamSplats(gaussians, moments.reshape(count, -1), self.steps, self.weights)
+        return AdamSplats(gaussians, moments.reshape(count, -1), self.steps)
 
     def visible(self) -> Gaussians:
         """Without those that can be seen no more, with quaternions of length 1."""

@@ -31,8 +31,8 @@ _CORRECTIONS = 10_000
 class TorchUpdater:
     """See `recon.refine.optimisation.updater`.
 
-    The same steps as on the CPU but for rounding, and for splats that masks hide wholly, which stay where they are;
-    `weights` count the steps. Derivatives by focal lengths and principal point come from those by
+    The same steps as on the CPU but for rounding, and for splats that masks hide wholly, which stay where they are.
+    Derivatives by focal lengths and principal point come from those by
     world-to-camera: fx and cx change a view as a multiple of its first row, and of the third added to it, would.
     """
 
@@ -126,7 +126,6 @@ class TorchUpdater:
         rows[:, OPACITY] = (rows[:, OPACITY] + of_opacity) * opacities * (1 - opacities)
         steps = found["steps"][seen]
         found["steps"][seen] = steps + 1
-        found["weights"][seen] += 1
         corrections = self._corrections[steps.long().clamp(max=_CORRECTIONS - 1)]  # (S, 2)
         first, second = found["moments"][seen].chunk(2, dim=1)
         first = BETA_1 * first + (1 - BETA_1) * rows
