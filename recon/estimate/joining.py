@@ -5,7 +5,6 @@ The scale is that of the cameras, where there are some.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.estimate.estimator import Estimator, Wishes
 from recon.estimate.own_sizes import estimate_at_own_sizes
 from recon.estimate.sure_scale import Frame, Sure, in_scale_of, measured_maps
@@ -193,7 +193,7 @@ def _join(
         )
 
     joined = []
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(dense))) as pool:
+    with ThreadPoolExecutor(min(usable_cores(), len(dense))) as pool:
         for done, one in enumerate(pool.map(join, range(len(dense)))):
             joined.append(one)
             tell(_STAGE, done + 1, len(dense))

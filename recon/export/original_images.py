@@ -7,7 +7,6 @@ photos that are not at hand, the processed images. A file whose pixels need no c
 from __future__ import annotations
 
 import contextvars
-import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.export.pictures import write_jpeg, write_png
 from recon.files import atomic_write
@@ -100,7 +100,7 @@ def write_images(prediction: Prediction, folder: Path, lens: LensChoice) -> Writ
     def write(view: int) -> _Written:
         return _write_view(prediction, cameras, pinholes, lens, view, names[view], folder)
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(views))) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores(), len(views))) as pool:
         # In the caller's context, so that warnings reach whoever collects them.
         tasks = [pool.submit(contextvars.copy_context().run, write, view) for view in views]
         written = [task.result() for task in tasks]

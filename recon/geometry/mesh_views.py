@@ -6,13 +6,13 @@ photo is better the more pixels it has for a triangle, and neighbours should tak
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.geometry.mesh import Mesh
 from recon.geometry.mesh_drawing import draw
@@ -61,7 +61,7 @@ def views_of_faces(
 
     cameras = to_4x4(np.asarray(world_to_camera, np.float64))
     size = (depth.shape[1], depth.shape[2])
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         surfaces = np.stack(
             list(
                 pool.map(lambda view: draw(mesh, intrinsics[view], cameras[view], size).depth, range(len(depth))),

@@ -7,7 +7,6 @@ Schönberger et al., ECCV 2016).
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.geometry.view_agreement import Maps, depth_maps, typical_difference
 from recon.types import FloatArray
@@ -97,7 +97,7 @@ def find_tracks(
     claimed = np.zeros((views, -(-height // CELL), -(-width // CELL)), np.bool_)
     kept: list[tuple[NDArray[np.int64], _Followed]] = []
     count = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(order), _AT_ONCE):
             seeds = order[start : start + _AT_ONCE]
             seeds = seeds[~_is_claimed(claimed, seeds, height, width)]

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.types import FloatArray
@@ -219,7 +220,7 @@ def blocks_near_surface(
     """
     camera_to_world = invert_rigid(world_to_camera)
     pixel_to_ray = camera_to_world[:, :3, :3] @ np.linalg.inv(intrinsics)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         found = pool.map(
             lambda view: _keys_of_view(
                 depth[view], pixel_to_ray[view], camera_to_world[view, :3, 3], voxel, truncation, most
@@ -309,7 +310,7 @@ def unpacked(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 def in_batches(count: int, work: Any, threads: int | None = None) -> None:
     """Call `work(first, last)` for all of so many blocks, by several threads."""
     ends = [*range(0, count, _BATCH), count]
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         list(pool.map(lambda span: work(*span), pairwise(ends)))
 
 

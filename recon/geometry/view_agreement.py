@@ -9,13 +9,13 @@ contradicts nothing (visibility as of Merrell et al., ICCV 2007).
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.geometry.cameras import to_4x4
 from recon.types import FloatArray
 
@@ -84,7 +84,7 @@ def contradicted(maps: Maps, least_views: int, tolerance: float, threads: int | 
     found = np.zeros(maps.depth.shape, np.bool_)
     rows = maps.depth.shape[1]
     step = 64
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         bands = [(view, first) for view in range(len(maps.depth)) for first in range(0, rows, step)]
         list(
             pool.map(

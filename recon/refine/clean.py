@@ -8,7 +8,6 @@ too. How confident a pixel has to be is for each format to say (`recon.export.po
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from recon.choices import CleanChoices
 from recon.choices.words import CLEANING_FILTERS
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.geometry.located_depth import check_points, with_cameras
 from recon.geometry.region import Region
@@ -161,7 +161,7 @@ def _at_edges(prediction: Prediction, kept: NDArray[np.bool_], gap: float) -> ND
         angle = 1 / max(depth.shape) if intrinsics is None else pixel_angle(intrinsics)  # of about 53 degrees
         return mixed_pixels(depth, kept[view], angle, gap)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         return np.stack(list(pool.map(of_view, range(len(kept)))))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from recon.choices import ExportChoices, InferenceOptions, MaskOptions, SplatOptimisation
+from recon.cores import usable_cores
 from recon.digests import file_content, with_contents
 from recon.estimate.estimator import Estimator
 from recon.geometry.sparse_points import SparsePoints
@@ -26,7 +26,7 @@ from recon.types.cameras import Cameras
 def photo_contents(source: Source) -> dict[str, Any]:
     """Name and hash of the content of each photo, and what is known of them beside; nothing is decoded."""
     indices = range(len(source.names))
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         contents = list(pool.map(source.content, indices))
     return {
         "photos": list(zip(source.names, contents, strict=True)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from recon.choices import SourceOptions
+from recon.cores import usable_cores
 from recon.errors import InputError, MissingExtraError
 from recon.estimate.unrelated import SinglePhoto
 from recon.messages import warn
@@ -134,7 +134,7 @@ class PhotoReader:
 
     def _outcomes(self, wanted: Sequence[int], ahead: int) -> Iterator[SinglePhoto | InputError]:
         """In order, up to `ahead` of them under way or waiting."""
-        pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1, max(1, len(wanted))))
+        pool = ThreadPoolExecutor(min(_READERS, usable_cores(), max(1, len(wanted))))
         pending: deque[Future[SinglePhoto | InputError]] = deque()
         try:
             for index in wanted:

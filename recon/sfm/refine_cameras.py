@@ -6,7 +6,6 @@ narrower ones. A pose that is off by a degree moves points by some ten pixels, a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.files import temporary_folder
 from recon.geometry.cameras import camera_centres
@@ -79,7 +79,7 @@ def refine_cameras(
     if len(world_to_camera) != len(photos):
         raise ValueError(f"{len(world_to_camera)} poses for {len(photos)} photos")
     lenses = lenses_are(photos, options)
-    threads = options.threads or os.cpu_count() or 1
+    threads = options.threads or usable_cores()
     tell = progress or (lambda stage, done, total: None)
     count = len(photos)
     with quiet_colmap(), temporary_folder("recon-sfm-") as folder:

@@ -9,13 +9,13 @@ Schönberger and Frahm, Structure-from-Motion Revisited, CVPR 2016.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.files import temporary_folder
 from recon.geometry.cameras import camera_centres
@@ -61,7 +61,7 @@ def structure_from_motion(
     """
     check_photos(photos)
     lenses = lenses_are(photos, options)
-    threads = options.threads or os.cpu_count() or 1
+    threads = options.threads or usable_cores()
     tell = progress or (lambda stage, done, total: None)
     count = len(photos)
     with quiet_colmap(), temporary_folder("recon-sfm-") as folder:

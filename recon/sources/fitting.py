@@ -8,7 +8,6 @@ pixel centres at half-integers, so a resize is a pure scaling and a crop a pure 
 from __future__ import annotations
 
 import operator
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.choices import MixedSizes, ProcessResMethod
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import project_points
@@ -200,7 +200,7 @@ def preprocess(
     """
     if not photos:
         raise InputError("no photos to preprocess")
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(photos))) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores(), len(photos))) as pool:
         fitted = list(pool.map(lambda photo: fit_photo(photo, process_res, method), photos))
     return combine(fitted, mixed_sizes)
 

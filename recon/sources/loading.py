@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from recon.cores import usable_cores
 from recon.errors import InputError, MissingExtraError
 from recon.messages import warn
 from recon.sources.in_flight import IN_FLIGHT
@@ -76,7 +76,7 @@ def load_numbered(
             return error
 
     if count > 1:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1, count)) as pool:
+        with ThreadPoolExecutor(min(8, usable_cores(), count)) as pool:
             # Each task runs in the caller's context, so that its warnings reach whoever collects them.
             tasks = [pool.submit(contextvars.copy_context().run, load, index) for index in range(count)]
             try:

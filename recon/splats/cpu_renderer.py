@@ -8,7 +8,6 @@ cut. The image is therefore the same for any number of threads.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.splats.cpu_blending import blend_tiles
 from recon.splats.cpu_projection import COLOR_FIELDS, DEPTH, SPLAT_FIELDS, project
 from recon.splats.cpu_tiles import TILE, count_pairs, fill_pairs, sort_pairs
@@ -75,7 +75,7 @@ class CpuRenderer:
         self._mode = settings.mode
         self._background = settings.background
         self._near, self._far = float(settings.near), float(settings.far)
-        self._threads = settings.threads or _usable_cores()
+        self._threads = settings.threads or usable_cores()
         self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._geometry = _aligned(len(gaussians), SPLAT_FIELDS)
         self._colors = np.empty((len(gaussians), COLOR_FIELDS), np.float32)
@@ -246,12 +246,6 @@ def _bands(counts: NDArray[np.int64]) -> Iterator[Range]:
         last = max(first + 1, int(np.searchsorted(ends, before + _MAX_PAIRS, side="right")))
         yield Range(first, last)
         first = last
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _float32(array: NDArray[Any]) -> NDArray[np.float32]:

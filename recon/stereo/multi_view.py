@@ -6,7 +6,6 @@ only what other views confirm. On the CPU by compiled kernels, on a GPU by torch
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.cuda import cuda_device
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
@@ -90,7 +90,7 @@ def multi_view_depth(
     photos = take_photos(images, cameras, masks)
     tell = progress or (lambda stage, done, total: None)
     label = [f"view {view}" if names is None else f"'{names[view]}'" for view in range(count)]
-    with ThreadPoolExecutor(options.threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(options.threads or usable_cores()) as pool:
         matcher = _matcher(options, pool)
         if sparse is None:
             sparse = rough_points(photos.grey, cameras, options.noise, pool, photos.masks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ COUNT = 8
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eight photos, on a machine with as many cores."""
-    monkeypatch.setattr(os, "cpu_count", lambda: COUNT)
+    monkeypatch.setattr(loading, "usable_cores", lambda: COUNT)
     for index in range(COUNT):
         Image.new("RGB", SIZE).save(tmp_path / f"{index}.png")
     return tmp_path
@@ -90,7 +89,7 @@ def test_room_is_given_back_by_photos_that_fail(folder: Path, monkeypatch: pytes
 
 
 def test_arrays_are_in_memory_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: COUNT)
+    monkeypatch.setattr(loading, "usable_cores", lambda: COUNT)
     monkeypatch.setattr(loading, "IN_FLIGHT", PixelsInFlight(1))
     watch = Watch()
     load_each(np.zeros((COUNT, 30, 40, 3), np.uint8), watch)
