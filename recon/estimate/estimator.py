@@ -145,6 +145,8 @@ class Wishes:
     use_ray_pose: bool = False
     """Cameras from the ray map instead of the camera token."""
     ref_view_strategy: RefViewStrategy = "saddle_balanced"
+    given_scale: bool = True
+    """The scale of given cameras rather than the estimator's own, where it has one."""
     metres: bool = False
     """Metres, where depth tells them, rather than the unit of cameras whose scale is free."""
     seed: int = 0

@@ -59,12 +59,16 @@ def joined_depth(
     depth = np.where(counting, dense.depth, np.float32(0)).astype(np.float32)
     scaled, to_result, units = in_scale_of(depth, found, views, frame, dense.units, _certain(dense, frame))
     joined = _join(views, depth, dense.conf, scaled, frame.one_scale, progress)
-    to_metres = _to_metres(depth / np.float32(frame.dense_unit), joined, dense, found, scaled) if frame.free else None
+    to_metres = (
+        _to_metres(depth / np.float32(frame.dense_unit or 1), joined, dense, found, scaled) if frame.free else None
+    )
     if to_metres is not None and wishes.metres:
         to_result, units = to_metres, "metric"
+    elif frame.dense_unit is not None and not wishes.given_scale:
+        to_result, units = 1 / frame.dense_unit, dense.units
     result = _joined(dense, joined, scaled, to_result)
     extrinsics = dense.extrinsics
-    if extrinsics is not None and to_result != 1 and (units == "metric" or not frame.placed):
+    if extrinsics is not None and to_result != 1 and (units != "aligned" or not frame.placed):
         extrinsics = extrinsics.copy()
         extrinsics[:, :, 3] *= to_result
     return replace(result, extrinsics=extrinsics, units=units)
@@ -105,7 +109,7 @@ def _dense_depth(
     if given is None:
         return dense, Frame(False, abilities.several_views, False, dense.units == "metric")
     known = dense.units == "aligned"
-    depth, unit = dense.depth, 1.0
+    depth, unit = dense.depth, None
     if not known and abilities.cameras and dense.extrinsics is not None:
         moved = align_cameras(given, to_4x4(dense.extrinsics))
         if moved is not None:

@@ -66,8 +66,8 @@ class Frame:
     """The given cameras are in metres; without any, the dense depth is."""
     free: bool = False
     """The unit of the given cameras is any, as structure from motion leaves it."""
-    dense_unit: float = 1.0
-    """What the dense depth is multiplied by already, to be in the scale of the given cameras."""
+    dense_unit: float | None = None
+    """What the dense depth is multiplied by already, to be in the scale of the given cameras; None: it is as it was."""
 
 
 def in_scale_of(

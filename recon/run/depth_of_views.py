@@ -23,7 +23,7 @@ def depth_of_views(plan: Plan, estimator: Estimator, known: KnownCameras, stages
     views = loaded.views
     prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
     in_metres = plan.wishes.metres and views.cameras.scale == "free" and prediction.units == "metric"
-    to_given_scale = plan.options.align_to_input_ext_scale and not in_metres
+    to_given_scale = plan.wishes.given_scale and not in_metres
     prediction = stages.run("align", _align, prediction, views, estimator.profile, to_given_scale, plan.options.seed)
     return FoundDepth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
 

@@ -178,6 +178,7 @@ def plan_run(
         folder=folder,
         wishes=replace(
             wishes_of(profile, options, formats),
+            given_scale=options.align_to_input_ext_scale,
             # A unit that nobody chose is not worth more than metres.
             metres=cameras.source in (SFM, AUTO) and options.known_distance is None,
         ),

@@ -17,14 +17,14 @@ from recon.estimate.choice import choose
 from recon.estimate.fused import FusedEstimator
 from recon.estimate.measured import MeasuredDepth
 from recon.estimate.stereo import StereoEstimator
-from recon.geometry.similarity import Similarity
+from recon.geometry.similarity import Similarity, align_cameras
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.open_source import open_source
 from recon.stereo.multi_view import StereoOptions
 from recon.types import NOBODY
 from recon.types.sparse_points import SparsePoints
-from tests.made_up_network import MadeUpNetwork
+from tests.made_up_network import UNIT, MadeUpNetwork
 from tests.seeds import numpy_random
 
 from ..conftest import REPOSITORY
@@ -125,6 +125,17 @@ def test_a_prior_in_any_unit_goes_with_given_cameras(tmp_path: Path, truth, plac
     assert result.prediction.units == "aligned"
     assert errors(result, truth[0]).mean() < 0.02
     assert any("0.001" in message for message in result.warnings) == (unit is None and scale == 1000)
+
+
+@pytest.mark.filterwarnings("ignore:depth_prior")
+def test_the_networks_own_scale_where_that_is_asked_for(tmp_path: Path, truth, placing_network) -> None:
+    folder = write_priors(tmp_path / "priors", truth[0])
+    options = InferenceOptions(**SMALL, depth_prior=(str(folder),), align_to_input_ext_scale=False)
+    result = reconstruct(placing_network, SCENE, options=options)
+    assert result.prediction.units == "relative"
+    assert errors(result, truth[0], UNIT).mean() < 0.02
+    scale = align_cameras(result.prediction.extrinsics, truth[1].world_to_camera[:COUNT]).scale
+    assert scale == pytest.approx(UNIT, rel=1e-3)
 
 
 def test_a_prior_said_to_be_in_another_unit_is_refused(tmp_path: Path, truth, placing_network) -> None:
