@@ -140,3 +140,10 @@ def pack_quads(grey: NDArray[np.uint8]) -> NDArray[np.uint32]:
         dtype=np.uint32,
     )
     return quads.reshape(len(grey), -1)
+
+
+def pack_pixels(colours: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(H, W) colours (H, W, 3) and grey levels (H, W) of one view in one word per pixel: red in the lowest byte, then
+    green, blue and grey."""
+    words = np.concatenate([colours, grey[..., None]], axis=2)
+    return np.ascontiguousarray(words).view("<u4")[..., 0].astype(np.uint32, copy=False)

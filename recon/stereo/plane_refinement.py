@@ -15,11 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.stereo.images import Matching, in_bands, pack_quads
-from recon.stereo.plane_refinement_kernels import STEEPEST, UNSCORED, Limits, refine_band
+from recon.stereo.images import Matching, in_bands, pack_pixels, pack_quads
+from recon.stereo.plane_refinement_kernels import STEEPEST, Limits, refine_band
 
 REACHES = np.array([1, 2, 4, 7], np.int64)
 """Distances in pixels at which a plane may be taken over; in each of four directions the best-scored one is tried."""
+
+LAST_FITS = 2
+"""Gauss-Newton steps of a pixel in the last pass; one in those before."""
 
 _BAND = 8
 """Rows worked on at a time: few, because easy and hard rows lie together."""
@@ -58,13 +61,13 @@ def refine(
         planes: (3, H, W) to start from: inverse depth and its slopes along columns and rows.
         bounds: of the hypotheses.
         window: odd diameter of the correlation window in pixels.
-        passes: after them, one more that only fits.
+        passes: in the first, pixels only fit their planes; in the last, they do so twice.
         pool: what the bands of rows are worked on by.
 
     Returns:
         Planes (3, H, W), inverse depth and its slopes along columns and rows, and scores (H, W).
     """
-    reference, colours = matching.reference, matching.colours
+    reference = pack_pixels(matching.colours, matching.reference)
     quads = pack_quads(matching.sources).reshape(-1)
     size = matching.sources.shape[1:]
     wanted, visible = matching.wanted_or_empty, matching.visible_or_empty
@@ -79,15 +82,16 @@ def refine(
     )
     taps, count = window_taps(window)
     planes = planes.astype(np.float32, order="C")  # a copy: written to in turn with `better`
-    scores = np.full(planes.shape[1:], UNSCORED, np.float32)
+    scores = np.zeros(planes.shape[1:], np.float32)
     better, better_scores = np.empty_like(planes), np.empty_like(scores)
-    for number in range(passes + 1):
+    for number in range(passes):
         # The first pass has no scores to choose neighbours by.
-        reaches = REACHES if 0 < number < passes else REACHES[:0]
+        reaches = REACHES if number > 0 else REACHES[:0]
+        fits = 1 if number < passes - 1 else LAST_FITS
 
-        def work(first: int, last: int, reaches: NDArray[np.int64] = reaches) -> None:
+        def work(first: int, last: int, reaches: NDArray[np.int64] = reaches, fits: int = fits) -> None:
             refine_band(
-                first, last, reference, colours, wanted, quads, size, visible, warp, taps, count, limits, reaches,
+                first, last, reference, wanted, quads, size, visible, warp, taps, count, limits, reaches, fits,
                 planes, scores, better, better_scores,  # noqa: B023 (all bands are done before these change)
             )  # fmt: skip
 

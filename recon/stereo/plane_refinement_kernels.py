@@ -23,12 +23,11 @@ COLOUR_SCALE = 22.0
 """Distance in RGB from the centre's colour at which a pixel of the window weighs an eighth. Far colours have to weigh
 so little that they add little to the variance too: else the edge of a roof is all that matters in the sky beside it."""
 NEGLIGIBLE = 0.02
-"""Change in units at the window's rim below which a hypothesis is the one already there."""
+"""Step in units at the window's rim below which a plane is fitted."""
+SAME_PLANE = 0.2
+"""Difference in units at the window's rim below which a neighbour's plane is the one already there."""
 WORTH_FITTING = 0.6
 """Sources with less than this share of the best source's correlation take no part in a step."""
-
-UNSCORED = -2.0
-"""Score of a hypothesis that was not evaluated yet."""
 
 _MOMENTS = 18
 
@@ -52,7 +51,6 @@ def refine_band(  # type: ignore[no-untyped-def]
     first,
     last,
     reference,
-    colours,
     wanted,
     quads,
     size,
@@ -62,6 +60,7 @@ def refine_band(  # type: ignore[no-untyped-def]
     count,
     limits,
     reaches,
+    fits,
     planes,
     scores,
     better,
@@ -71,8 +70,7 @@ def refine_band(  # type: ignore[no-untyped-def]
 
     Args:
         first, last: rows.
-        reference: (h, w) grey.
-        colours: (h, w, 3) the reference in RGB.
+        reference: (h, w) red, green, blue and grey of the reference, in one word from the lowest byte on.
         wanted: (h, w) False where the reference is masked: NO_SCORE there. (0, 0): nowhere.
         quads: (S · H · W,) sources as `pack_quads` gives them.
         size: H and W.
@@ -82,6 +80,7 @@ def refine_band(  # type: ignore[no-untyped-def]
         count: see there.
         limits: of the hypotheses.
         reaches: distances at which neighbours are tried, none for no neighbours.
+        fits: Gauss-Newton steps, at least one.
         planes, scores: (3, h, w) and (h, w) before.
         better, better_scores: the same after.
     """
@@ -90,9 +89,9 @@ def refine_band(  # type: ignore[no-untyped-def]
     window = np.empty((4, taps.shape[1]), np.float32)  # columns, rows, weights (sum 1), grey levels around 0
     radius = np.float32(0)
     for k in range(taps.shape[1]):
-        window[0, k], window[1, k], window[2, k], window[3, k] = taps[0, k], taps[1, k], np.float32(0), np.float32(0)
+        window[0, k], window[1, k] = taps[0, k], taps[1, k]
         radius = max(radius, taps[0, k], taps[1, k])
-    found = np.empty(sources, np.float32)
+    found, after, share = np.empty(sources, np.float32), np.empty(sources, np.float32), np.empty(sources, np.float32)
     moments = np.empty((sources, _MOMENTS), np.float32)
     normal = np.empty(9, np.float32)
     for y in range(first, last):
@@ -101,10 +100,8 @@ def refine_band(  # type: ignore[no-untyped-def]
                 better[0, y, x], better[1, y, x], better[2, y, x] = planes[0, y, x], np.float32(0), np.float32(0)
                 better_scores[y, x] = np.float32(NO_SCORE)
                 continue
-            level = _fill_window(reference, colours, wanted, x, y, count, limits.noise, window)
+            level = _fill_window(reference, wanted, x, y, count, limits.noise, window)
             w, along_x, along_y, score = planes[0, y, x], planes[1, y, x], planes[2, y, x], scores[y, x]
-            if score <= np.float32(UNSCORED):
-                score = _score(quads, visible, warp, size, x, y, (w, along_x, along_y), window, level, limits, found)
             for direction in range(4 if len(reaches) > 0 else 0):
                 column, row = _best_neighbour(scores, x, y, direction, reaches)
                 if column < 0:
@@ -112,59 +109,81 @@ def refine_band(  # type: ignore[no-untyped-def]
                 new_x, new_y = planes[1, row, column], planes[2, row, column]
                 new_w = planes[0, row, column] + new_x * np.float32(x - column) + new_y * np.float32(y - row)
                 change = abs(new_w - w) + radius * (abs(new_x - along_x) + abs(new_y - along_y))
-                if not limits.lowest <= new_w <= limits.highest or change < np.float32(NEGLIGIBLE) * limits.unit:
+                if not limits.lowest <= new_w <= limits.highest or change < np.float32(SAME_PLANE) * limits.unit:
                     continue
-                new_score = _score(
-                    quads, visible, warp, size, x, y, (new_w, new_x, new_y), window, level, limits, found
-                )
-                if new_score > score:
+                for source in range(sources):
+                    after[source] = np.float32(1)  # as good as the sources not yet looked at may be
+                hopeful, source = True, 0
+                while hopeful and source < sources:
+                    after[source] = _correlation(
+                        quads, visible, warp, size, source, x, y, (new_w, new_x, new_y), window, level, limits.noise
+                    )
+                    source += 1
+                    hopeful = _mean_of_best(after, limits.agreeing) > score
+                new_score = _mean_of_best(after, limits.agreeing)
+                if hopeful:
                     w, along_x, along_y, score = new_w, new_x, new_y, new_score
-            if score > 0:
-                step_w, step_x, step_y = _gauss_newton(
-                    quads,
-                    visible,
-                    warp,
-                    size,
-                    x,
-                    y,
-                    (w, along_x, along_y),
-                    window,
-                    level,
-                    limits,
-                    found,
-                    moments,
-                    normal,
+            for source in range(sources):
+                found[source] = _moments(
+                    quads, visible, warp, size, source, x, y, (w, along_x, along_y), window, level, limits, moments
                 )
+            score = _mean_of_best(found, limits.agreeing)
+            left = fits if score > 0 else 0
+            while left > 0:
+                left -= 1
+                step_w, step_x, step_y = _gauss_newton(found, share, moments, level, limits, normal)
                 step_w = min(max(step_w, np.float32(-1)), np.float32(1))
                 if abs(step_w) + radius * (abs(step_x) + abs(step_y)) > np.float32(NEGLIGIBLE):
                     new_w = min(max(w + limits.unit * step_w, limits.lowest), limits.highest)
                     bound = limits.steepest * new_w
                     new_x = min(max(along_x + limits.unit * step_x, -bound), bound)
                     new_y = min(max(along_y + limits.unit * step_y, -bound), bound)
-                    new_score = _score(
-                        quads, visible, warp, size, x, y, (new_w, new_x, new_y), window, level, limits, found
-                    )
-                    if new_score > score:
-                        w, along_x, along_y, score = new_w, new_x, new_y, new_score
+                    plane = (new_w, new_x, new_y)
+                    for source in range(sources):
+                        if left > 0:
+                            after[source] = _moments(
+                                quads, visible, warp, size, source, x, y, plane, window, level, limits, moments
+                            )
+                        else:
+                            after[source] = _correlation(
+                                quads, visible, warp, size, source, x, y, plane, window, level, limits.noise
+                            )
+                    gained = np.float32(0)
+                    for source in range(sources):
+                        gained += share[source] * (max(after[source], np.float32(NO_SCORE)) - found[source])
+                    if gained > 0:
+                        w, along_x, along_y = new_w, new_x, new_y
+                        for source in range(sources):
+                            found[source] = after[source]
+                        score = _mean_of_best(found, limits.agreeing)
+                    else:
+                        left = 0
+                else:
+                    left = 0
             better[0, y, x], better[1, y, x], better[2, y, x] = w, along_x, along_y
             better_scores[y, x] = score
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _fill_window(reference, colours, wanted, x, y, count, noise, window):  # type: ignore[no-untyped-def]
+def _fill_window(reference, wanted, x, y, count, noise, window):  # type: ignore[no-untyped-def]
     """Take the pixel's grey levels and weights; returns their weighted mean and deviation, noise included."""
     height, width = reference.shape
-    red, green, blue = int(colours[y, x, 0]), int(colours[y, x, 1]), int(colours[y, x, 2])
+    pixels = reference.reshape(-1)
+    right, bottom = np.int32(width - 1), np.int32(height - 1)
+    centre = reference[y, x]
+    red, green, blue = np.int32(centre & 255), np.int32((centre >> 8) & 255), np.int32((centre >> 16) & 255)
     scale = np.float32(1 / COLOUR_SCALE**2)
     total = np.float32(0)
-    for k in range(count):
-        column = min(max(x + np.int64(window[0, k]), 0), width - 1)
-        row = min(max(y + np.int64(window[1, k]), 0), height - 1)
-        window[3, k] = np.float32(reference[row, column]) - np.float32(128)
-        off_red, off_green = int(colours[row, column, 0]) - red, int(colours[row, column, 1]) - green
-        off_blue = int(colours[row, column, 2]) - blue
+    for k in range(window.shape[1]):
+        column = min(max(np.int32(x) + np.int32(window[0, k]), np.int32(0)), right)
+        row = min(max(np.int32(y) + np.int32(window[1, k]), np.int32(0)), bottom)
+        word = pixels[np.uint32(row * np.int32(width) + column)]
+        off_red, off_green = np.int32(word & 255) - red, np.int32((word >> 8) & 255) - green
+        off_blue = np.int32((word >> 16) & 255) - blue
         away = np.float32(off_red * off_red + off_green * off_green + off_blue * off_blue) * scale
         weight = np.float32(1) / ((np.float32(1) + away) * (np.float32(1) + away) * (np.float32(1) + away))
+        weight = weight if k < count else np.float32(0)
+        window[3, k] = np.float32(np.int32(word >> 24)) - np.float32(128)
         window[2, k] = weight
         total += weight
     if len(wanted) > 0:
@@ -176,7 +195,7 @@ def _fill_window(reference, colours, wanted, x, y, count, noise, window):  # typ
             total += window[2, k]
     share = np.float32(1) / total
     mean, square = np.float32(0), np.float32(0)
-    for k in range(count):
+    for k in range(window.shape[1]):
         window[2, k] *= share
         mean += window[2, k] * window[3, k]
         square += window[2, k] * window[3, k] * window[3, k]
@@ -197,11 +216,9 @@ def _best_neighbour(scores, x, y, direction, reaches):  # type: ignore[no-untype
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _score(quads, visible, warp, size, x, y, plane, window, level, limits, found):  # type: ignore[no-untyped-def]
-    """Mean correlation with the `agreeing` best sources; `found` (S,) takes that with each."""
-    for source in range(len(found)):
-        found[source] = _correlation(quads, visible, warp, size, source, x, y, plane, window, level, limits.noise)
-    total, last, left = np.float32(0), np.float32(2), limits.agreeing
+def _mean_of_best(found, agreeing):  # type: ignore[no-untyped-def]
+    """Mean of the `agreeing` largest correlations (S,), none less than NO_SCORE."""
+    total, last, left = np.float32(0), np.float32(2), agreeing
     while left > 0:  # the next smaller score, ties counted
         best, ties = np.float32(NO_SCORE), 0
         for source in range(len(found)):
@@ -215,7 +232,7 @@ def _score(quads, visible, warp, size, x, y, plane, window, level, limits, found
         total += best * np.float32(taken)
         left -= taken
         last = best
-    return total / np.float32(limits.agreeing)
+    return total / np.float32(agreeing)
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
@@ -277,17 +294,20 @@ def _correlation(quads, visible, warp, size, source, x, y, plane, window, level,
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)
-def _gauss_newton(quads, visible, warp, size, x, y, plane, window, level, limits, found, moments, normal):  # type: ignore[no-untyped-def]
-    """Step of inverse depth and slopes, in units, towards the best correlation with the sources that show the pixel."""
+def _gauss_newton(found, share, moments, level, limits, normal):  # type: ignore[no-untyped-def]
+    """Step of inverse depth and slopes, in units, towards the best correlation with the sources that show the pixel.
+
+    `share` (S,) takes the weight of each source: the correlation `found` with it, or nothing.
+    """
     best = np.float32(NO_SCORE)
     for source in range(len(found)):
-        found[source] = _moments(quads, visible, warp, size, source, x, y, plane, window, level, limits, moments)
         best = max(best, found[source])
     for k in range(len(normal)):
         normal[k] = np.float32(0)
     for source in range(len(found)):
-        if found[source] > np.float32(WORTH_FITTING) * best:
-            _add_equations(moments, source, level, limits.noise, found[source], normal)
+        share[source] = found[source] if found[source] > np.float32(WORTH_FITTING) * best else np.float32(0)
+        if share[source] > 0:
+            _add_equations(moments, source, level, limits.noise, share[source], normal)
     return _solve(normal)
 
 

@@ -7,8 +7,15 @@ import torch
 from numpy.typing import NDArray
 
 from recon.stereo.images import Matching
-from recon.stereo.plane_refinement import REACHES, Bounds, window_taps
-from recon.stereo.plane_refinement_kernels import COLOUR_SCALE, DAMPING, NEGLIGIBLE, SLOPE_DAMPING, WORTH_FITTING
+from recon.stereo.plane_refinement import LAST_FITS, REACHES, Bounds, window_taps
+from recon.stereo.plane_refinement_kernels import (
+    COLOUR_SCALE,
+    DAMPING,
+    NEGLIGIBLE,
+    SAME_PLANE,
+    SLOPE_DAMPING,
+    WORTH_FITTING,
+)
 from recon.stereo.plane_sweep import NO_SCORE
 from recon.stereo.plane_sweep_torch import AT_ONCE, TorchViews
 
@@ -24,11 +31,12 @@ def refine(
     """As `plane_refinement.refine`, which describes the arguments."""
     views = _Windows(matching, window, device)
     best = torch.from_numpy(planes).to(device)
-    scores = views.score(best)
-    for number in range(passes + 1):
-        if 0 < number < passes:
-            best, scores = _spread(views, best, scores, bounds)
-        best, scores = _fit(views, best, scores, bounds)
+    scores = torch.zeros_like(best[0])
+    for number in range(passes):
+        if number > 0:
+            best = _spread(views, best, scores, bounds)
+        for _ in range(1 if number < passes - 1 else LAST_FITS):
+            best, scores = _fit(views, best, bounds)
     return best.cpu().numpy(), scores.cpu().numpy()
 
 
@@ -59,10 +67,13 @@ class _Windows(TorchViews):
         variance = (self.weights * self.values**2).sum(dim=0) - self.mean**2
         self.deviation = (variance.clamp(min=0) + self.noise).sqrt()
 
-    def score(self, planes: torch.Tensor) -> torch.Tensor:
-        """Mean (H, W) of the best correlations with the sources."""
-        found = torch.stack([self._moments(source, planes, 1.0, 3)[0] for source in range(len(self.sources))])
-        score = found.topk(self.agreeing, dim=0).values.mean(dim=0)
+    def correlations(self, planes: torch.Tensor) -> torch.Tensor:
+        """(S, H, W) with each source."""
+        return torch.stack([self._moments(source, planes, 1.0, 3)[0] for source in range(len(self.sources))])
+
+    def mean_of_best(self, correlations: torch.Tensor) -> torch.Tensor:
+        """Score (H, W): the mean of the best of the correlations (S, H, W)."""
+        score = correlations.topk(self.agreeing, dim=0).values.mean(dim=0)
         return score if self.wanted is None else torch.where(self.wanted, score, NO_SCORE)
 
     def moments(self, source: int, planes: torch.Tensor, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,9 +114,7 @@ class _Windows(TorchViews):
         return torch.where(self.visible(source, *start), correlation.clamp(min=NO_SCORE), NO_SCORE), sums
 
 
-def _spread(
-    views: _Windows, planes: torch.Tensor, scores: torch.Tensor, bounds: Bounds
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _spread(views: _Windows, planes: torch.Tensor, scores: torch.Tensor, bounds: Bounds) -> torch.Tensor:
     """Each pixel's own plane or that of a neighbour, whichever matches better."""
     own, score = planes, scores
     height, width = scores.shape
@@ -125,23 +134,22 @@ def _spread(
             candidate = torch.where(better, there, candidate)
         change = (candidate[0] - own[0]).abs() + views.radius * (candidate[1:] - own[1:]).abs().sum(dim=0)
         allowed = (best > NO_SCORE) & (candidate[0] >= bounds.lowest) & (candidate[0] <= bounds.highest)
-        allowed &= change >= NEGLIGIBLE * bounds.unit
-        new = views.score(candidate)
+        allowed &= change >= SAME_PLANE * bounds.unit
+        new = views.mean_of_best(views.correlations(candidate))
         better = allowed & (new > score)
         own, score = torch.where(better, candidate, own), torch.where(better, new, score)
-    return own, score
+    return own
 
 
-def _fit(
-    views: _Windows, planes: torch.Tensor, scores: torch.Tensor, bounds: Bounds
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One Gauss-Newton step, where it makes the score better."""
+def _fit(views: _Windows, planes: torch.Tensor, bounds: Bounds) -> tuple[torch.Tensor, torch.Tensor]:
+    """One Gauss-Newton step where it makes the correlation with the fitted sources better; planes and scores."""
     every = [views.moments(source, planes, bounds.unit) for source in range(len(views.sources))]
-    best = torch.stack([correlation for correlation, _ in every]).amax(dim=0)
+    found = torch.stack([correlation for correlation, _ in every])
+    scores = views.mean_of_best(found)
+    share = torch.where(found > WORTH_FITTING * found.amax(dim=0), found, 0.0)
     matrix = torch.zeros((3, 3, *scores.shape), device=scores.device)
     gradient = torch.zeros((3, *scores.shape), device=scores.device)
-    for correlation, sums in every:
-        weight = torch.where(correlation > WORTH_FITTING * best, correlation, 0.0)
+    for weight, (_, sums) in zip(share, every, strict=True):
         total, g = sums[0], sums[3:6]
         variance = (sums[1] - total**2).clamp(min=0) + views.noise
         covariance = sums[2] - total * views.mean
@@ -156,9 +164,9 @@ def _fit(
     slopes = torch.minimum(torch.maximum(planes[1:] + bounds.unit * step[1:], -steepest), steepest)
     candidate = torch.cat([w[None], slopes])
     moves = step[0].abs() + views.radius * step[1:].abs().sum(dim=0) > NEGLIGIBLE
-    new = views.score(candidate)
-    better = (scores > 0) & moves & (new > scores)
-    return torch.where(better, candidate, planes), torch.where(better, new, scores)
+    after = views.correlations(candidate)
+    better = (scores > 0) & moves & ((share * (after - found)).sum(dim=0) > 0)
+    return torch.where(better, candidate, planes), torch.where(better, views.mean_of_best(after), scores)
 
 
 def _solve(matrix: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

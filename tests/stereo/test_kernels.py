@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon.stereo import plane_refinement, plane_refinement_torch, plane_sweep, plane_sweep_torch
-from recon.stereo.images import Matching, pack_quads, shrink, to_grey, warp_back, warp_between
+from recon.stereo.images import Matching, pack_pixels, pack_quads, shrink, to_grey, warp_back, warp_between
 from recon.stereo.plane_refinement import Bounds, window_taps
 from recon.stereo.plane_refinement_kernels import COLOUR_SCALE, Limits, refine_band
 from recon.stereo.plane_sweep import NO_SCORE
@@ -159,7 +159,8 @@ def _peaks(
     return np.where(best > NO_SCORE, np.take_along_axis(places, order, axis=0), 0), best
 
 
-def test_the_refinement_scores_as_a_weighted_correlation_does(case):
+@pytest.mark.parametrize("fits", [1, 2])
+def test_the_refinement_scores_as_a_weighted_correlation_does(case, fits):
     """Scores of given slanted planes: likeness-weighted ZNCC over the round window, computed pixel by pixel."""
     matching = case.matching
     generator = numpy_random(5)
@@ -171,9 +172,9 @@ def test_the_refinement_scores_as_a_weighted_correlation_does(case):
     limits = Limits(*(np.float32(value) for value in (5e-3, 0.1, 0.5, 0.05, NOISE**2)), matching.agreeing)
     warp = np.concatenate([matching.warp.matrix, matching.warp.shift[..., None]], axis=2)
     refine_band(
-        0, SIZE[0], matching.reference, matching.colours, matching.wanted_or_empty,
+        0, SIZE[0], pack_pixels(matching.colours, matching.reference), matching.wanted_or_empty,
         pack_quads(matching.sources).reshape(-1), SIZE, matching.visible_or_empty, warp, taps, count,
-        limits, np.zeros(0, np.int64), planes, np.full(SIZE, -2, np.float32), after, scores,
+        limits, np.zeros(0, np.int64), fits, planes, np.zeros(SIZE, np.float32), after, scores,
     )  # fmt: skip
     assert (np.abs(after - planes).max(axis=0) > 0).mean() > 0.5
     for y, x in generator.integers((0, 0), SIZE, (150, 2)):
