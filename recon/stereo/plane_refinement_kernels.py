@@ -169,14 +169,14 @@ def _fill_window(reference, wanted, x, y, count, noise, window):  # type: ignore
     """Take the pixel's grey levels and weights; returns their weighted mean and deviation, noise included."""
     height, width = reference.shape
     pixels = reference.reshape(-1)
-    right, bottom = np.int32(width - 1), np.int32(height - 1)
+    first, right, bottom = np.int32(0), np.int32(width - 1), np.int32(height - 1)
     centre = reference[y, x]
     red, green, blue = np.int32(centre & 255), np.int32((centre >> 8) & 255), np.int32((centre >> 16) & 255)
     scale = np.float32(1 / COLOUR_SCALE**2)
     total = np.float32(0)
     for k in range(window.shape[1]):
-        column = min(max(np.int32(x) + np.int32(window[0, k]), np.int32(0)), right)
-        row = min(max(np.int32(y) + np.int32(window[1, k]), np.int32(0)), bottom)
+        column, row = np.int32(x) + np.int32(window[0, k]), np.int32(y) + np.int32(window[1, k])
+        column, row = min(max(column, first), right), min(max(row, first), bottom)
         word = pixels[np.uint32(row * np.int32(width) + column)]
         off_red, off_green = np.int32(word & 255) - red, np.int32((word >> 8) & 255) - green
         off_blue = np.int32((word >> 16) & 255) - blue
@@ -189,9 +189,9 @@ def _fill_window(reference, wanted, x, y, count, noise, window):  # type: ignore
     if len(wanted) > 0:
         total = np.float32(0)
         for k in range(count):
-            column = min(max(x + np.int64(window[0, k]), 0), width - 1)
-            row = min(max(y + np.int64(window[1, k]), 0), height - 1)
-            window[2, k] = window[2, k] if wanted[row, column] else np.float32(0)
+            x_there = min(max(x + np.int64(window[0, k]), 0), width - 1)
+            y_there = min(max(y + np.int64(window[1, k]), 0), height - 1)
+            window[2, k] = window[2, k] if wanted[y_there, x_there] else np.float32(0)
             total += window[2, k]
     share = np.float32(1) / total
     mean, square = np.float32(0), np.float32(0)
