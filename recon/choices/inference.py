@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 from recon.choices.files import ExportChoices
 from recon.choices.models import PriorOptions
-from recon.choices.sources import CameraOptions, FitOptions, SourceOptions
+from recon.choices.sources import CameraOptions, FitOptions, SourceOptions, WindowOptions
 from recon.choices.splats import SplatOptimisation
 from recon.choices.words import ANY_VIEW, NETWORK, MixedSizes, RefViewStrategy
 from recon.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceOptions(PriorOptions, ExportChoices, SplatOptimisation, FitOptions, CameraOptions, SourceOptions):
+class InferenceOptions(
+    PriorOptions, ExportChoices, SplatOptimisation, FitOptions, CameraOptions, WindowOptions, SourceOptions
+):
     """How photos become a prediction and files."""
 
     align_to_input_ext_scale: bool = option(

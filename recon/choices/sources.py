@@ -80,6 +80,24 @@ class SourceOptions(MaskOptions, StrictOption):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WindowOptions(Options):
+    """Long input."""
+
+    window: int | None = option(
+        None,
+        help="Photos that follow each other in time, as the frames of a video: go through more than so many in "
+        "overlapping windows of so many, each kept as soon as it is done and joined with the one before; 0: all at "
+        "once [all at once].",
+        least=2,
+        or_zero=True,
+        metavar="VIEWS",
+    )
+    overlap: int | None = option(
+        None, help="Views that neighbouring windows have in common [an eighth of the window].", least=1, metavar="VIEWS"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CameraOptions(Options):
     """Cameras."""
 

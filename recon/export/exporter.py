@@ -83,6 +83,8 @@ class Exporter(Generic[FormatOptions]):
     """Do what takes time and needs no prediction, beside other work; else `write` does it."""
     shared: Callable[[FormatOptions], Mapping[str, object]] = lambda options: {}
     """For each output that another format writes as well: what decides, beside the prediction, what is in it."""
+    in_pieces: bool = False
+    """Whether it is written of any number of views without having the maps of all in memory."""
     shows_gaussians: bool = False
     """Whether it shows Gaussians where there are some and does without them otherwise: a run of such a format makes
     those of depth, which take seconds, and does not fit them to the photos unless asked to."""

@@ -117,4 +117,4 @@ def sequence_colors(count: int) -> NDArray[np.uint8]:
     return np.array([[int(255 * c) for c in colorsys.hsv_to_rgb(hue, 0.85, 0.95)] for hue in hues], np.uint8)
 
 
-GLB = Exporter("glb", GlbOptions, write, ("scene.glb", "scene.jpg"), Needs(cameras=True), check_cloud)
+GLB = Exporter("glb", GlbOptions, write, ("scene.glb", "scene.jpg"), Needs(cameras=True), check_cloud, in_pieces=True)

@@ -105,8 +105,8 @@ def write_full(prediction: Prediction, folder: Path, options: NoOptions) -> Expo
     return _write(folder / NPZ_PATH, _full_arrays(prediction))
 
 
-MINI_NPZ = Exporter("mini_npz", NoOptions, write_mini, ("exports",))
-NPZ = Exporter("npz", NoOptions, write_full, ("exports",))
+MINI_NPZ = Exporter("mini_npz", NoOptions, write_mini, ("exports",), in_pieces=True)
+NPZ = Exporter("npz", NoOptions, write_full, ("exports",), in_pieces=True)
 
 
 def read_npz(path: str | Path) -> Prediction:

@@ -52,4 +52,6 @@ def shared_points(options: PointOptions) -> Mapping[str, object]:
     return {POINTS: part_of(options, PointOptions)}
 
 
-PLY = Exporter("ply", PointOptions, write, (POINTS,), Needs(cameras=True), check_cloud, shared=shared_points)
+PLY = Exporter(
+    "ply", PointOptions, write, (POINTS,), Needs(cameras=True), check_cloud, shared=shared_points, in_pieces=True
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from recon.estimate.depth_check import check_depth
 from recon.estimate.estimate_views import estimate_views
@@ -13,19 +15,25 @@ from recon.run.find_cameras import KnownCameras
 from recon.run.found_depth import FoundDepth
 from recon.run.load_views import load_views
 from recon.run.plan import Plan
-from recon.run.stages import Stages
 from recon.sources.fitting import Views
 from recon.types import Prediction
 
+RunStage = Callable[..., Any]
+"""Called with the name of a stage, the function that does it, and what that takes; gives what it gives."""
 
-def depth_of_views(plan: Plan, estimator: Estimator, known: KnownCameras, stages: Stages) -> FoundDepth:
-    loaded = stages.run("load", load_views, plan, estimator.profile, known)
+
+def depth_of_views(
+    plan: Plan, estimator: Estimator, known: KnownCameras, run: RunStage
+) -> tuple[FoundDepth, tuple[int, ...]]:
+    """Depth of the photos of `known`, and for each view the number of its photo."""
+    loaded = run("load", load_views, plan, estimator.profile, known)
     views = loaded.views
-    prediction = stages.run("predict", _estimate, estimator, views, plan.wishes)
+    prediction = run("predict", _estimate, estimator, views, plan.wishes)
     in_metres = plan.wishes.metres and views.cameras.scale == "free" and prediction.units == "metric"
     to_given_scale = plan.wishes.given_scale and not in_metres
-    prediction = stages.run("align", _align, prediction, views, estimator.profile, to_given_scale, plan.options.seed)
-    return FoundDepth(prediction, views.cameras, loaded.dropped, views.points if plan.keeps_points else None)
+    prediction = run("align", _align, prediction, views, estimator.profile, to_given_scale, plan.options.seed)
+    points = views.points if plan.keeps_points else None
+    return FoundDepth(prediction, views.cameras, loaded.dropped, points), loaded.kept
 
 
 def _estimate(estimator: Estimator, views: Views, wishes: Wishes) -> Prediction:

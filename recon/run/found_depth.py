@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recon.geometry.sparse_points import SparsePoints
+from recon.run.joined_windows import JoinedWindows
 from recon.types import Prediction
 from recon.types.cameras import Cameras
 
@@ -20,3 +21,5 @@ class FoundDepth:
     """Name of each image left out, and why."""
     points: SparsePoints | None = None
     """Of the scene, where splats are to begin from them."""
+    windows: JoinedWindows | None = None
+    """Of a long input, what it went through; None where all views went through at once."""

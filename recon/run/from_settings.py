@@ -24,6 +24,7 @@ from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.plan import cameras_known, usual_cameras
 from recon.run.request import check_request
 from recon.run.settings_file import read_settings_file
+from recon.run.window_choice import choose_windows
 from recon.sources.cameras_file import check_place
 from recon.sources.given_lens import read_lens
 
@@ -77,7 +78,8 @@ def reconstruct_as_set(
     with report() as progress, collect_warnings() as of_opening, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen
-    cameras = settings.cameras or usual_cameras(profile, source, settings.intrinsics is not None)
+    in_windows = choose_windows(profile, source, options, formats, out) is not None
+    cameras = settings.cameras or usual_cameras(profile, source, settings.intrinsics is not None, in_windows)
     check_known_depth(source, GivenCameras(source=cameras), options, chosen.model.split("+"))
     in_file = {} if config is None else read_settings_file(config, type(settings))
     known = cameras_known(source, GivenCameras(source=cameras))

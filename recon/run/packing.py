@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.types.mapped import Streamed
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -25,7 +27,15 @@ def pack(value: Any) -> tuple[Any, Arrays]:
     TypeError for anything else.
     """
     arrays: Arrays = {}
-    return _packed(value, arrays), arrays
+    return _packed(value, arrays, {}), arrays
+
+
+def pack_streamed(
+    value: Any, streams: Sequence[tuple[NDArray[Any], Streamed]]
+) -> tuple[Any, dict[str, NDArray[Any] | Streamed]]:
+    """As `pack`, of a value in which some arrays stand for those that are made as they are written."""
+    arrays: dict[str, Any] = {}
+    return _packed(value, arrays, {id(array): stream for array, stream in streams}), arrays
 
 
 def unpack(tree: Any, arrays: Mapping[str, NDArray[Any]], classes: Sequence[type]) -> Any:
@@ -36,7 +46,7 @@ def unpack(tree: Any, arrays: Mapping[str, NDArray[Any]], classes: Sequence[type
     return _unpacked(tree, arrays, {one.__name__: one for one in classes})
 
 
-def _packed(value: Any, arrays: Arrays) -> Any:
+def _packed(value: Any, arrays: dict[str, Any], streams: Mapping[int, Streamed]) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -45,18 +55,21 @@ def _packed(value: Any, arrays: Arrays) -> Any:
         if value.dtype.hasobject:
             raise TypeError("an array of Python objects cannot be kept")
         name = f"array{len(arrays)}"
-        arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
+        streamed = streams.get(id(value))
+        arrays[name] = np.ascontiguousarray(value).reshape(value.shape) if streamed is None else streamed
         return {"array": name}
     if is_dataclass(value) and not isinstance(value, type):
         kept = [field.name for field in fields(value) if field.init and field.compare]
-        content = {name: _packed(getattr(value, name), arrays) for name in kept}
+        content = {name: _packed(getattr(value, name), arrays, streams) for name in kept}
         return {"class": type(value).__name__, "fields": content}
     if isinstance(value, Mapping):
-        return {"mapping": [[_packed(key, arrays), _packed(item, arrays)] for key, item in value.items()]}
+        return {
+            "mapping": [[_packed(key, arrays, streams), _packed(item, arrays, streams)] for key, item in value.items()]
+        }
     if isinstance(value, tuple):
-        return {"tuple": [_packed(item, arrays) for item in value]}
+        return {"tuple": [_packed(item, arrays, streams) for item in value]}
     if isinstance(value, list):
-        return [_packed(item, arrays) for item in value]
+        return [_packed(item, arrays, streams) for item in value]
     if isinstance(value, PurePath):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be kept")

@@ -34,9 +34,10 @@ from recon.refine.splat_start import DEPTH, POINTS, SplatStart, check_points
 from recon.run.camera_evidence import JoinedCameras
 from recon.run.decided_by import depth_decided_by, optimised_decided_by, photo_contents, splats_decided_by
 from recon.run.depth_of_views import depth_of_views
-from recon.run.find_cameras import kept_classes
+from recon.run.find_cameras import FoundCameras, KnownCameras, kept_classes
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
+from recon.run.joined_windows import JoinedWindows, WindowJoint
 from recon.run.known_cameras import cameras_before_depth
 from recon.run.known_distance import in_metres
 from recon.run.plan import Plan, plan_run
@@ -46,6 +47,8 @@ from recon.run.run_record import RunRecord
 from recon.run.scene_points import with_sparse_points
 from recon.run.stages import Stages
 from recon.run.store import Store
+from recon.run.windows.road import depth_in_windows
+from recon.run.windows.window import WindowDepth
 from recon.run.wishes import check_cameras_suffice
 from recon.run.write_exports import WrittenFormat, describe_result, write_exports
 from recon.sfm.georeference import Georeference
@@ -81,6 +84,8 @@ class Reconstruction:
     """What can be said of the result without truth; None without an export folder."""
     georeference: Georeference | None = None
     """What the GPS of the photos says of cameras that were found in them; None where it says nothing."""
+    windows: JoinedWindows | None = None
+    """What a long input went through; None where all views went through at once."""
 
 
 def reconstruct(
@@ -157,18 +162,15 @@ def reconstruct(
         },
     }
     with collect_warnings() as warnings, listen(progress), _record(plan, about) as record:
-        stages = Stages(plan.stages, _store(plan, fresh), record)
+        store = _store(plan, fresh)
+        stages = Stages(plan.stages, store, record)
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
         decided_by = partial(depth_decided_by, plan, photos, estimator=estimator, model=model) if reuse else None
         known, found = cameras_before_depth(plan, estimator, stages, photos, decided_by)
         by_sfm = None if found is None else known
         if plan.start is not None and plan.start.name == POINTS:
             check_points(known.source.points)
-        depth = stages.kept(
-            ("load", "predict", "align"),
-            depth_decided_by(plan, photos, found, estimator, model) if reuse else None,
-            lambda: depth_of_views(plan, estimator, known, stages),
-        )
+        depth = _depth(plan, estimator, known, found, stages, store, photos, model, reuse)
         scaled = in_metres(depth, known, options.known_distance)
         depth, known = scaled.depth, scaled.known
         by_sfm = None if by_sfm is None else known
@@ -203,6 +205,7 @@ def reconstruct(
             entries = {
                 **describe_result(with_photos, by_sfm, quality),
                 **({} if scaled.entry is None else {"known_distance": scaled.entry}),
+                **({} if depth.windows is None else {"windows": depth.windows.entry}),
                 "cleaning": cleaning.entry,
                 "optimised": None if optimised is None else {"start": plan.started_from, **optimised.entry},
                 "not_optimised": plan.not_optimised,
@@ -228,7 +231,28 @@ def reconstruct(
         cleaning,
         quality,
         None if by_sfm is None else by_sfm.georeference,
+        depth.windows,
     )
+
+
+def _depth(
+    plan: Plan,
+    estimator: Estimator,
+    known: KnownCameras,
+    found: FoundCameras | None,
+    stages: Stages,
+    store: Store | None,
+    photos: Mapping[str, Any],
+    model: Any,
+    reuse: bool,
+) -> FoundDepth:
+    """All views at once; in windows where the plan has some."""
+    if plan.windows is not None and store is not None:
+        every = photos or photo_contents(plan.source)
+        whole_by = depth_decided_by(plan, every, found, estimator, model)
+        return depth_in_windows(plan, estimator, known, stages, store, model, whole_by, reuse)
+    by = depth_decided_by(plan, photos, found, estimator, model) if reuse else None
+    return stages.kept(plan.depth_stages, by, lambda: depth_of_views(plan, estimator, known, stages.run)[0])
 
 
 def _unique(*messages: Sequence[str]) -> tuple[str, ...]:
@@ -250,6 +274,9 @@ KEPT_CLASSES = (
     JoinedCameras,
     SparsePoints,
     WrittenFormat,
+    JoinedWindows,
+    WindowJoint,
+    WindowDepth,
 )
 """What the outcomes of stages consist of, beside those of structure from motion."""
 

@@ -23,15 +23,19 @@ from recon.run.known_depth import check_known_depth
 from recon.run.known_distance import check_marked_photos
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
+from recon.run.window_choice import WindowSizes, check_cameras_in_windows, choose_windows
 from recon.run.wishes import asks_for_gaussians, gaussian_source, wishes_of
 from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
 from recon.types import GaussianSource, Prediction
 
 
-def usual_cameras(profile: Profile, source: Source, intrinsics_given: bool = False) -> str | None:
+def usual_cameras(
+    profile: Profile, source: Source, intrinsics_given: bool = False, in_windows: bool = False
+) -> str | None:
     """Where a command takes the cameras from when the user says no more than intrinsics, for an estimator of this
-    profile; None: from the source where it brings some, else nowhere."""
+    profile; None: from the source where it brings some, else nowhere. A long input that goes through `in_windows` is
+    not looked at as a whole first where the estimator predicts cameras."""
     if source.cameras is not None and source.cameras.world_to_camera is not None:
         return None
     if profile.needs.cameras:
@@ -40,6 +44,8 @@ def usual_cameras(profile: Profile, source: Source, intrinsics_given: bool = Fal
         return None
     if not profile.abilities.cameras:
         return SFM if profile.needs.exact_cameras else EXIF
+    if in_windows:
+        return PREDICTED
     return AUTO if len(source.names) > 1 else None
 
 
@@ -63,6 +69,8 @@ class Plan:
     """Why splats are not made to look like the photos; None where they are, or there are none."""
     start: SplatStart | None = None
     """What splats that are made to look like the photos begin from; None where nobody says: depth, or the head."""
+    windows: WindowSizes | None = None
+    """Of a long input; None where all views go through at once."""
 
     @property
     def finds_cameras(self) -> bool:
@@ -113,7 +121,12 @@ class Plan:
         first += ("join",) if self.weighs_cameras else ()
         splat = ("splat",) if self.splats_from == "depth" else ()
         splat = ("optimise",) if self.optimises else splat
-        return (*first, "load", "predict", "align", "clean", *splat, *(f"export {name}" for name in self.formats))
+        return (*first, *self.depth_stages, "clean", *splat, *(f"export {name}" for name in self.formats))
+
+    @property
+    def depth_stages(self) -> tuple[str, ...]:
+        """From the photos to the aligned prediction; the photos of windows are loaded as they are needed."""
+        return ("load", "predict", "align") if self.windows is None else ("predict", "align")
 
     def settled(self, profile: Profile, prediction: Prediction) -> Plan:
         """With what is known of views and cameras once there is depth: photos that were left out, cameras that a file
@@ -164,7 +177,10 @@ def plan_run(
             "refined (give refine_cameras with it)"
         )
     check_known_depth(source, cameras, options)
-    splats_from = gaussian_source(profile, options, formats)
+    windows = choose_windows(profile, source, options, formats, folder)
+    if windows is not None:
+        check_cameras_in_windows(cameras)
+    splats_from = gaussian_source(profile, options, formats) if windows is None else None
     known = cameras_known(source, cameras)
     reason = why_not(options, profile, formats, len(source.names), known, start)
     if start is not None:
@@ -185,6 +201,7 @@ def plan_run(
         splats_from=splats_from,
         not_optimised=None if splats_from is None else reason,
         start=start,
+        windows=windows,
     )
 
 

@@ -38,6 +38,11 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | the depth of the views agrees: depth_difference, depth_agreeing, depth_confirmed; of structure from motion: |
 | | reprojection_error, the medians camera_degrees and camera_distance (standard deviations of turn and centre), |
 | | weak_cameras; views_apart |
+| windows | of a long input that went through in windows: size, overlap and count; parts (from and to: names of the |
+| | first and last view) that could be joined, more than one where windows do not say how they lie to each other; |
+| | joints: for each two windows that were compared their numbers, the views they share (from, to, views), points, |
+| | residual (median distance between the two places of a point, relative to its depth), scale (of the second |
+| | window's unit in the first's) and rotation_from (`points`, `cameras`, or `given`); and the median residual |
 | cleaning | points: pixels with depth; removed: of those, how many each filter left out, by its name (edges, |
 | | agreement, outliers, crop) for those that were applied; tolerance: relative difference of depth up to |
 | | which views agreed |

@@ -127,6 +127,7 @@ class RunFacts(TypedDict):
     gaussians: GaussiansFacts | None
     quality: QualityFacts
     cameras: CamerasFacts
+    windows: NotRequired[dict[str, Any]]
     cleaning: CleaningFacts
     images: list[ImageFacts]
     optimised: dict[str, Any] | None

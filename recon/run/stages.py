@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+from numpy.typing import NDArray
+
 from recon.progress import stage as announce
 from recon.run.run_record import RunRecord
 from recon.run.store import Store
+from recon.types.mapped import Streamed
 
 Inputs = ParamSpec("Inputs")
 Outcome = TypeVar("Outcome")
@@ -56,17 +59,36 @@ class Stages:
         start = time.perf_counter()
         kept = self._store.outcome(names[-1], decided_by, make, usable)
         if kept.reused:
-            for name in names:
-                with announce(name, self.names.index(name), len(self.names)):
-                    pass
-            self.reused += names
-            self._done({**dict.fromkeys(names, 0.0), names[-1]: time.perf_counter() - start})
+            self._taken_over(names, start)
+        return kept.outcome
+
+    def kept_on_disk(
+        self,
+        names: Sequence[str],
+        decided_by: Any,
+        make: Callable[[], Outcome],
+        streams: Callable[[Outcome], Sequence[tuple[NDArray[Any], Streamed]]],
+        reuse: bool = True,
+    ) -> Outcome:
+        """As `kept`, with arrays that are mapped from the disk; `streams` and `reuse` as of `Store.on_disk`."""
+        assert self._store is not None
+        start = time.perf_counter()
+        kept = self._store.on_disk(names[-1], decided_by, make, streams, reuse)
+        if kept.reused:
+            self._taken_over(names, start)
         return kept.outcome
 
     def keep_only(self, of: str, names: Sequence[str]) -> None:
         """Remove what is kept of stages whose names begin with `of` and a space, but of those in `names`."""
         if self._store is not None:
             self._store.keep_only(of, names)
+
+    def _taken_over(self, names: Sequence[str], start: float) -> None:
+        for name in names:
+            with announce(name, self.names.index(name), len(self.names)):
+                pass
+        self.reused += names
+        self._done({**dict.fromkeys(names, 0.0), names[-1]: time.perf_counter() - start})
 
     def _done(self, seconds: dict[str, float]) -> None:
         self.seconds |= seconds

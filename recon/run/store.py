@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon.digests import digest, program_digest
 from recon.errors import InputError
 from recon.files import atomic_write
 from recon.messages import collect_warnings, warn
-from recon.run.packing import pack, unpack
+from recon.run.packing import pack, pack_streamed, unpack
 from recon.run.record import CACHE_NAME
+from recon.types.mapped import Streamed, map_npz, write_npz
 
 Outcome = TypeVar("Outcome")
 
@@ -70,16 +72,10 @@ class Store:
             make: called without arguments.
             usable: called with an outcome that was found: whether it still holds.
         """
-        path = self._folder / f"{_file_name(stage)}-{digest(program_digest(), stage, decided_by)}.npz"
-        found = None if self._fresh else read_outcome(path, self._classes)
+        path = self._path(stage, decided_by)
+        found = self._found(path, usable)
         if found is not None:
-            outcome, warnings = found
-            if usable(outcome):
-                with contextlib.suppress(OSError):
-                    os.utime(path)  # the last used are the ones that stay
-                for message in warnings:
-                    warn(message)
-                return Kept(outcome, reused=True)
+            return found
         with collect_warnings() as said:
             outcome = make()
         tree, arrays = pack(outcome)
@@ -87,6 +83,68 @@ class Store:
         self._remove_others(stage, path)
         # Arrays in rows, numbers as Python's, as they will be found again: sums in another order would differ.
         return Kept(unpack(tree, arrays, self._classes), reused=False)
+
+    def on_disk(
+        self,
+        stage: str,
+        decided_by: Any,
+        make: Callable[[], Outcome],
+        streams: Callable[[Outcome], Sequence[tuple[NDArray[Any], Streamed]]] = lambda outcome: (),
+        reuse: bool = True,
+    ) -> Kept[Outcome]:
+        """As `outcome`, for what need not fit into memory: the arrays of what comes back are mapped from the file.
+
+        Args:
+            stage, decided_by, make: as of `outcome`.
+            streams: of an outcome, arrays that stand for others, which are made as they are written.
+            reuse: whether one that is there already will do.
+
+        Raises:
+            InputError: it cannot be written, as on a full disk. What was kept before stays.
+        """
+        path = self._path(stage, decided_by)
+        found = self._found(path) if reuse else None
+        if found is not None:
+            return found
+        with collect_warnings() as said:
+            outcome = make()
+        tree, arrays = pack_streamed(outcome, streams(outcome))
+        del outcome
+        content = {_TREE: np.array(json.dumps({"outcome": tree, "warnings": list(said)}))}
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            write_npz(file, content | arrays)
+        del arrays
+        self._remove_others(stage, path)
+        kept = read_outcome(path, self._classes)
+        if kept is None:
+            raise InputError(f"cannot read {path}, which has just been written: is the disk damaged?")
+        return Kept(kept[0], reused=False)
+
+    def reopen(self, stage: str, decided_by: Any) -> Any:
+        """What `on_disk` has kept, without a word. Raises InputError where it is gone."""
+        kept = read_outcome(self._path(stage, decided_by), self._classes)
+        if kept is None:
+            raise InputError(f"{self._path(stage, decided_by)} is gone: another program has removed it")
+        return kept[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where outcomes are kept; it may not be there yet."""
+        return self._folder
+
+    def _path(self, stage: str, decided_by: Any) -> Path:
+        return self._folder / f"{_file_name(stage)}-{digest(program_digest(), stage, decided_by)}.npz"
+
+    def _found(self, path: Path, usable: Callable[[Any], bool] = lambda outcome: True) -> Kept[Any] | None:
+        """What was kept in a file, with its warnings said; None where there is none that is usable."""
+        found = None if self._fresh else read_outcome(path, self._classes)
+        if found is None or not usable(found[0]):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the last used are the ones that stay
+        for message in found[1]:
+            warn(message)
+        return Kept(found[0], reused=True)
 
     def keep_only(self, of: str, stages: Collection[str]) -> None:
         """Remove outcomes of stages whose names begin with `of` and a space, but of those that `stages` names."""
@@ -120,13 +178,13 @@ class Store:
 def read_outcome(path: Path, classes: Sequence[type]) -> tuple[Any, list[str]] | None:
     """An outcome that a store has kept in a file, of dataclasses of `classes`, and the warnings of making it.
 
-    None where the file is not there; or damaged, with a warning.
+    The arrays of one that was kept on the disk are mapped (`recon.types.mapped`). None where the file is not there; or
+    damaged, with a warning.
     """
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = map_npz(path)
         content = json.loads(str(arrays.pop(_TREE)))
         return unpack(content["outcome"], arrays, classes), list(content["warnings"])
     except Exception as error:  # zipfile, zlib, numpy and the classes each raise their own on a damaged file

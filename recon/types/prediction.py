@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -15,6 +15,7 @@ from recon.types.arrays import FloatArray
 from recon.types.arrays import check_shape as _check
 from recon.types.cameras import MEASURED_ORIGINS, CameraOrigin, Cameras, CameraScale
 from recon.types.gaussians import Gaussians
+from recon.types.mapped import is_mapped
 from recon.types.originals import Originals
 from recon.types.showing import Shown, show
 from recon.types.sparse_points import SparsePoints
@@ -29,6 +30,11 @@ NOBODY = 255
 LARGEST_DEPTH = 1e18
 SMALLEST_DEPTH = 1e-18
 """Bounds of a usable depth: within them squares and reciprocals of depths, and of sums of some, fit float32."""
+
+
+MAPS = ("depth", "processed_images", "conf", "sky", "mask", "filled", "kept", "made_by_pixel")
+"""Fields of `Prediction` with a value or more for each pixel."""
+_OF_VIEWS = (*MAPS, "extrinsics", "intrinsics", "original_sizes", "processed_to_original", "photo_boxes")
 
 
 def usable_pixels(
@@ -168,8 +174,10 @@ class Prediction:
                     raise TypeError(f"{name} must be bool, got {pixels.dtype}")
         if self.made_by_pixel is not None:
             _check(self.made_by_pixel, "made_by_pixel", (n, h, w))
-            made = self.made_by_pixel[self.made_by_pixel != NOBODY]
-            if self.made_by is None or (made >= len(self.made_by.parts)).any():
+            parts = 0 if self.made_by is None else len(self.made_by.parts)
+            if not is_mapped(self.made_by_pixel) and any(
+                ((made >= parts) & (made != NOBODY)).any() for made in self.made_by_pixel
+            ):
                 raise ValueError("made_by_pixel must hold indices of made_by.parts")
         if self.extrinsics is not None:
             _check(self.extrinsics, "extrinsics", (n, 3, 4))
@@ -216,6 +224,28 @@ class Prediction:
         count = len(self.depth)
         origins = self.extrinsics_origins or (self.extrinsics_origin,) * count
         return [view for view in range(count) if origins[view] in MEASURED_ORIGINS]
+
+    def window(self, chosen: slice) -> Prediction:
+        """These views only, in memory; without Gaussians, and without the photos' own files."""
+        indices = range(len(self.depth))[chosen]
+
+        def take(array: Any) -> Any:
+            return None if array is None else np.array(array[chosen])
+
+        reference = self.ref_view
+        return replace(
+            self,
+            **{name: take(getattr(self, name)) for name in _OF_VIEWS},
+            image_names=self.image_names[chosen],
+            lenses=None if self.lenses is None else self.lenses[chosen],
+            extrinsics_origins=self.extrinsics_origins[chosen],
+            gaussians=None,
+            gaussian_source=None,
+            ref_view=None if reference is None or reference not in indices else indices.index(reference),
+            features={layer: take(of_layer) for layer, of_layer in self.features.items()},
+            sparse=None if self.sparse is None else self.sparse.select_views(indices),
+            originals=None,
+        )
 
     def photo_area(self, view: int) -> tuple[slice, slice]:
         """Rows and columns of the photo in a view."""

@@ -93,6 +93,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "input_kind": ("--input-kind photos", "photos"),
     "limit": ("--limit 2", 2),
     "ordered": ("--ordered", True),
+    "window": ("--window 3", 3),
+    "overlap": ("--overlap 2", 2),
     "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
     "gps": ("--gps off", "off"),

@@ -167,7 +167,7 @@ def _wait_for_another(result: Path) -> None:
 
 def _summary(result: Reconstruction) -> dict[str, Any]:
     count, height, width = result.prediction.depth.shape
-    texts = [one.text for one in (result.cleaning, result.quality) if one is not None and one.text]
+    texts = [one.text for one in (result.windows, result.cleaning, result.quality) if one is not None and one.text]
     if result.not_optimised is not None:
         texts.append(f"splats not made to look like the photos: {result.not_optimised}")
     return {

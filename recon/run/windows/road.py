@@ -1,0 +1,226 @@
+"""The stages from photos to depth of an input that is too long to go through at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from recon.errors import InputError
+from recon.estimate.estimator import Estimator
+from recon.messages import warn
+from recon.progress import tell
+from recon.run.decided_by import depth_decided_by
+from recon.run.depth_of_views import depth_of_views
+from recon.run.find_cameras import KnownCameras
+from recon.run.found_depth import FoundDepth
+from recon.run.joined_windows import JoinedWindows, WindowJoint
+from recon.run.plan import Plan
+from recon.run.stages import Stages
+from recon.run.store import Store
+from recon.run.window_choice import WindowSizes
+from recon.run.windows.assemble import Share, Streams, assemble
+from recon.run.windows.joints import WindowEdge, neighbour_edges
+from recon.run.windows.placing import SAME, Placement, owners, place, spread
+from recon.run.windows.window import Window, WindowDepth
+from recon.sources.part import SourcePart
+
+_STAGE = "window"
+"""Of the store, followed by a number."""
+PLACED = ("aligned", "metric")
+"""Units of depth that was brought to the scale of known cameras."""
+
+
+def depth_in_windows(
+    plan: Plan,
+    estimator: Estimator,
+    known: KnownCameras,
+    stages: Stages,
+    store: Store,
+    model: Any,
+    decided_by: Any,
+    reuse: bool,
+) -> FoundDepth:
+    """As `recon.run.depth_of_views.depth_of_views`, of any number of photos; its maps are on the disk.
+
+    Each window is kept as soon as it is done, so that the same command goes on with the next one; once the whole is
+    kept, windows are no longer.
+
+    Args:
+        plan: with windows.
+        estimator, known, stages: as of `depth_of_views`.
+        store: of the run.
+        model: what the estimator says of itself.
+        decided_by: what decides the whole.
+        reuse: go on from what an earlier run kept.
+
+    Raises:
+        InputError: as `depth_of_views`; or the disk is full.
+    """
+    assert plan.windows is not None
+    sizes = plan.windows
+    shown: list[tuple[FoundDepth, Streams]] = []
+
+    def make() -> FoundDepth:
+        windows = stages.run("predict", all_windows, plan, sizes, estimator, known, store, model, reuse)
+        whole, streams = stages.run("align", join_windows, plan, sizes, estimator, windows)
+        shown.append((whole, streams))
+        return whole
+
+    found = stages.kept_on_disk(plan.depth_stages, decided_by, make, lambda outcome: shown.pop()[1], reuse)
+    store.keep_only(_STAGE, ())
+    return found
+
+
+def all_windows(
+    plan: Plan,
+    sizes: WindowSizes,
+    estimator: Estimator,
+    known: KnownCameras,
+    store: Store,
+    model: Any,
+    reuse: bool,
+) -> list[Window]:
+    """Every window of the input, those that are kept already and the others made."""
+    spans = sizes.spans(len(known.source.names))
+    contents: dict[int, str] = {}
+    windows = []
+    for number, span in enumerate(spans):
+        tell("windows", number, len(spans))
+        windows.append(_window(plan, estimator, known, store, model, number, span, contents, reuse))
+    tell("windows", len(spans), len(spans))
+    return windows
+
+
+def _window(
+    plan: Plan,
+    estimator: Estimator,
+    known: KnownCameras,
+    store: Store,
+    model: Any,
+    number: int,
+    span: range,
+    contents: dict[int, str],
+    reuse: bool,
+) -> Window:
+    part = SourcePart(known.source, span)
+    here = KnownCameras(part, (), known.found)
+    stage = f"{_STAGE} {number:04d}"
+    decided_by = _decided_by(plan, estimator, known, model, span, contents)
+
+    def make() -> WindowDepth:
+        depth, kept = depth_of_views(plan, estimator, here, _at_once)
+        return WindowDepth(depth, tuple(span[index] for index in kept))
+
+    store.on_disk(stage, decided_by, make, reuse=reuse)
+    return Window(number, span, lambda: store.reopen(stage, decided_by))
+
+
+def _at_once(name: str, work: Callable[..., Any], *inputs: Any) -> Any:
+    """Within a window, stages are no stages of the run."""
+    return work(*inputs)
+
+
+def _decided_by(
+    plan: Plan, estimator: Estimator, known: KnownCameras, model: Any, span: range, contents: dict[int, str]
+) -> Mapping[str, Any]:
+    """What decides the outcome of the photos `span`; `contents` of photos by their numbers, as far as known."""
+    source = known.source
+    for photo in span:
+        if photo not in contents:
+            contents[photo] = source.content(photo)
+    for photo in [one for one in contents if one < span.start]:
+        del contents[photo]
+    names, cameras, depths = source.names, source.cameras, source.depths
+    photos = {
+        "photos": [(names[photo], contents[photo]) for photo in span],
+        "known": (cameras[list(span)] if cameras is not None else None, source.points),
+        "depths": None if depths is None else [depths[photo] for photo in span],
+    }
+    by = depth_decided_by(plan, photos, None, estimator, model)
+    options = {name: value for name, value in by["options"].items() if name not in ("window", "overlap")}
+    return {**by, "options": options}
+
+
+def join_windows(
+    plan: Plan, sizes: WindowSizes, estimator: Estimator, windows: Sequence[Window]
+) -> tuple[FoundDepth, Streams]:
+    """All windows in one world."""
+    units = [window.open().depth.prediction.units for window in windows]
+    prediction = windows[0].open().depth.prediction
+    origin = prediction.extrinsics_origin
+    placed = origin is not None and origin != "predicted" and plan.options.align_to_input_ext_scale
+    keep_scale = all(unit == "metric" for unit in units)
+    edges = neighbour_edges(windows, placed=placed, keep_scale=keep_scale)
+    placements = _placed(windows) if placed or prediction.extrinsics is None else place(windows, edges)
+    owned = owners(windows)
+    similarities = spread(windows, placements, owned)
+    factors = _depth_factors(units, edges) if placed else [1.0] * len(windows)
+    shares = [
+        Share(window, tuple(own), tuple(moves), factor)
+        for window, own, moves, factor in zip(windows, owned, similarities, factors, strict=True)
+    ]
+    joined = _report(sizes, windows, placements, edges)
+    if len(joined.parts) > 1:
+        where = ", ".join(f"from {first} to {last}" for first, last in joined.parts)
+        warn(
+            f"there are {len(joined.parts)} parts whose views do not say how they lie to each other: {where}; "
+            "each begins where the first view of the whole is"
+        )
+    whole, streams = assemble(shares, joined)
+    if not whole.prediction.depth.size:
+        raise InputError("no window holds a view that can be used")
+    return whole, streams
+
+
+def _placed(windows: Sequence[Window]) -> list[Placement]:
+    """All where they are: in the world of known cameras, or each view by itself."""
+    return [Placement(SAME, 0) for _ in windows]
+
+
+def _depth_factors(units: Sequence[str], edges: Sequence[WindowEdge]) -> list[float]:
+    """What the depth of each window is multiplied by where the known cameras did not tell its scale: what brings it to
+    that of the nearest window whose scale they told, by the views in between."""
+    known = [unit in PLACED for unit in units]
+    factors = [1.0] * len(units)
+    if not any(known) or all(known):
+        return factors
+    ratio = {edge.second: edge.joint.depth_ratio for edge in edges if edge.second == edge.first + 1}
+    told = list(known)
+    for number in range(1, len(units)):
+        step = ratio.get(number)
+        if not told[number] and told[number - 1] and step is not None:
+            factors[number], told[number] = factors[number - 1] * step, True
+    for number in range(len(units) - 2, -1, -1):
+        step = ratio.get(number + 1)
+        if not told[number] and told[number + 1] and step is not None:
+            factors[number], told[number] = factors[number + 1] / step, True
+    return factors
+
+
+def _report(
+    sizes: WindowSizes, windows: Sequence[Window], placements: Sequence[Placement], edges: Sequence[WindowEdge]
+) -> JoinedWindows:
+    names: dict[int, str] = {}
+    for window in windows:
+        names |= dict(zip(window.photos, window.open().depth.prediction.image_names, strict=True))
+    parts = []
+    for part in sorted({placement.part for placement in placements}):
+        own = [
+            photo for window, p in zip(windows, placements, strict=True) if p.part == part for photo in window.photos
+        ]
+        if own:
+            parts.append((names[min(own)], names[max(own)]))
+    joints = tuple(
+        WindowJoint(
+            edge.first,
+            edge.second,
+            (names[edge.shared[0]], names[edge.shared[-1]]),
+            edge.joint.views,
+            edge.joint.points,
+            edge.joint.residual,
+            edge.joint.similarity.scale,
+            edge.joint.rotation_from,
+        )
+        for edge in edges
+    )
+    return JoinedWindows(sizes.size, sizes.overlap, len(windows), tuple(parts), joints)

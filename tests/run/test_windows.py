@@ -1,0 +1,188 @@
+"""A long input in overlapping windows: as right as the windows are, and whole whatever ends the run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recon.choices import InferenceOptions
+from recon.errors import InputError
+from recon.estimate.estimator import Estimator
+from recon.eval.camera_metrics import trajectory_error
+from recon.geometry.cameras import camera_centres, to_4x4
+from recon.geometry.similarity import umeyama
+from recon.run.load import load
+from recon.run.pipeline import Reconstruction, reconstruct
+from recon.run.schema import check_record
+from recon.run.window_choice import WindowSizes, usual_overlap
+from recon.sources.fitting import Views
+from recon.types import Prediction
+from recon.types.mapped import is_mapped
+from tests.drifting_network import Drift, DriftingNetwork
+from tests.fake_network import fake_model, photos
+from tests.synthetic.walk import Walk
+
+SIZE = (42, 56)
+WALK = Walk(60, size=SIZE, shaded=False)
+EXACT = Drift(scale=0, depth=0, degrees=0, step=0)
+
+
+def run(
+    estimator: Estimator, walk: Walk, folder: Path, window: int | None, formats: str = "mini_npz", **options: Any
+) -> Reconstruction:
+    chosen = InferenceOptions(process_res=max(SIZE), window=window, **options)
+    return reconstruct(estimator, walk.source(), options=chosen, export_dir=folder, export_format=formats, reuse=True)
+
+
+def depth_errors(prediction: Prediction, walk: Walk) -> np.ndarray:
+    """Of every tenth view: the median relative error of its depth, in the true unit."""
+    world = umeyama(camera_centres(walk.world_to_camera), camera_centres(to_4x4(np.array(prediction.extrinsics))))
+    frames = range(0, walk.count, 10)
+    truth = walk.depth(frames, prediction.intrinsics[0].astype(float), prediction.depth.shape[1:])
+    found = prediction.depth[list(frames)] * world.scale
+    return np.array([np.median(np.abs(one[t > 0] / t[t > 0] - 1)) for one, t in zip(found, truth, strict=True)])
+
+
+class TestSpans:
+    def test_cover_everything_and_share_what_was_asked(self) -> None:
+        for count, size, overlap in ((60, 16, 4), (17, 16, 4), (61, 16, 15), (100, 2, 1)):
+            spans = WindowSizes(size, overlap).spans(count)
+            assert spans[0].start == 0
+            assert spans[-1].stop == count
+            assert all(len(span) == size for span in spans)
+            shared = [first.stop - second.start for first, second in itertools.pairwise(spans)]
+            assert shared[:-1] == [overlap] * (len(spans) - 2)
+            assert shared[-1] >= overlap
+            assert all(second.stop > first.stop for first, second in itertools.pairwise(spans))
+
+    def test_one_where_one_suffices(self) -> None:
+        assert WindowSizes(60, 8).spans(60) == (range(60),)
+        assert [usual_overlap(size) for size in (2, 3, 16, 80)] == [1, 2, 2, 10]
+
+
+class TestJoined:
+    def test_exact_windows_in_worlds_of_their_own_make_the_true_walk(self, tmp_path: Path) -> None:
+        result = run(DriftingNetwork(WALK, EXACT), WALK, tmp_path, 16, "mini_npz-glb")
+        prediction = result.prediction
+        assert prediction.depth.shape == (60, *SIZE)
+        assert is_mapped(prediction.depth)
+        assert prediction.image_names == WALK.source().names
+        assert trajectory_error(prediction.extrinsics, WALK.world_to_camera)[0] < 1e-4 * WALK.extent
+        assert depth_errors(prediction, WALK).max() < 1e-4
+        record = json.loads((tmp_path / "run.json").read_text())
+        check_record(record)
+        assert record["windows"]["count"] == 5
+        assert len(record["windows"]["joints"]) == 4
+        assert record["windows"]["residual"] < 1e-4
+        assert record["windows"]["parts"] == [{"from": "frame_000000.png", "to": "frame_000059.png"}]
+        assert not list((tmp_path / "cache").glob("window-*"))
+
+    @pytest.mark.parametrize("window", [12, 30])
+    def test_noise_and_drift_stay_within_the_windows_own(self, tmp_path: Path, window: int) -> None:
+        prediction = run(DriftingNetwork(WALK), WALK, tmp_path, window).prediction
+        assert trajectory_error(prediction.extrinsics, WALK.world_to_camera)[0] < 0.01 * WALK.extent
+        assert np.median(depth_errors(prediction, WALK)) < 0.015
+
+    def test_metric_windows_keep_their_metres(self, tmp_path: Path) -> None:
+        prediction = run(DriftingNetwork(WALK, EXACT, metric=True), WALK, tmp_path, 16).prediction
+        assert prediction.units == "metric"
+        steps = np.linalg.norm(np.diff(camera_centres(to_4x4(np.array(prediction.extrinsics))), axis=0), axis=1)
+        true = np.linalg.norm(np.diff(camera_centres(WALK.world_to_camera), axis=0), axis=1)
+        np.testing.assert_allclose(steps, true, rtol=1e-3)
+
+    def test_known_cameras_are_kept_to_the_bit(self, tmp_path: Path) -> None:
+        options = InferenceOptions(process_res=max(SIZE), window=16)
+        intrinsics = np.tile(WALK.intrinsics, (60, 1, 1))
+        result = reconstruct(
+            DriftingNetwork(WALK, EXACT), WALK.source(), WALK.world_to_camera, intrinsics,
+            options=options, export_dir=tmp_path,
+        )  # fmt: skip
+        np.testing.assert_array_equal(result.prediction.extrinsics, WALK.world_to_camera[:, :3].astype(np.float32))
+        assert result.prediction.units == "aligned"
+        assert depth_errors(result.prediction, WALK).max() < 1e-3
+        assert {joint.rotation_from for joint in result.windows.joints} == {"given"}
+
+
+def test_a_network_whose_input_fits_one_window_gives_the_same_bits(tmp_path: Path) -> None:
+    options = InferenceOptions(process_res=70, ordered=True)
+    whole = reconstruct(fake_model(), photos(4), options=options, export_dir=tmp_path / "whole").prediction
+    one = replace(options, window=4)
+    windowed = reconstruct(fake_model(), photos(4), options=one, export_dir=tmp_path / "windowed").prediction
+    np.testing.assert_array_equal(whole.depth, windowed.depth)
+    np.testing.assert_array_equal(whole.extrinsics, windowed.extrinsics)
+
+
+class _Stopping:
+    """An estimator that fails in its call of a number, and counts its calls."""
+
+    def __init__(self, network: DriftingNetwork, fails_at: int | None = None) -> None:
+        self.network, self.fails_at, self.calls = network, fails_at, 0
+        self.profile, self.warnings = network.profile, network.warnings
+
+    def prepare(self) -> None:
+        pass
+
+    def describe(self) -> dict[str, Any]:
+        return self.network.describe()
+
+    def estimate(self, views: Views, *others: Any) -> Prediction:
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise KeyboardInterrupt
+        return self.network.estimate(views, *others)
+
+
+class TestResume:
+    def test_goes_on_with_the_next_window(self, tmp_path: Path) -> None:
+        undisturbed = run(DriftingNetwork(WALK), WALK, tmp_path / "whole", 16).prediction
+        with pytest.raises(KeyboardInterrupt):
+            run(_Stopping(DriftingNetwork(WALK), fails_at=4), WALK, tmp_path / "cut", 16)
+        again = _Stopping(DriftingNetwork(WALK))
+        prediction = run(again, WALK, tmp_path / "cut", 16).prediction
+        assert again.calls == 2
+        np.testing.assert_array_equal(prediction.depth, undisturbed.depth)
+        np.testing.assert_array_equal(prediction.extrinsics, undisturbed.extrinsics)
+        done = _Stopping(DriftingNetwork(WALK))
+        assert "predict" in run(done, WALK, tmp_path / "cut", 16, "mini_npz-glb").reused
+        assert done.calls == 0
+
+    def test_the_result_is_read_from_the_disk(self, tmp_path: Path) -> None:
+        prediction = run(DriftingNetwork(WALK), WALK, tmp_path, 16, "glb").prediction
+        found = load(tmp_path)
+        assert is_mapped(found.depth)
+        np.testing.assert_array_equal(found.depth, prediction.depth)
+        assert found.run["windows"]["size"] == 16
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("options", "formats", "words"),
+        [
+            ({"window": 16, "overlap": 16}, "mini_npz", ("overlap 16", "window 16")),
+            ({"overlap": 4}, "mini_npz", ("overlap", "window")),
+            ({"window": 16}, "mini_npz-gs_video", ("gs_video", "export mini_npz")),
+            ({"window": 16, "infer_gs": True}, "mini_npz", ("infer_gs",)),
+        ],
+    )
+    def test_at_once(self, tmp_path: Path, options: dict[str, Any], formats: str, words: tuple[str, ...]) -> None:
+        stopping = _Stopping(DriftingNetwork(WALK), fails_at=1)
+        chosen = InferenceOptions(process_res=max(SIZE), **options)
+        with pytest.raises(InputError) as refusal:
+            reconstruct(stopping, WALK.source(), options=chosen, export_dir=tmp_path / "out", export_format=formats)
+        assert all(word in str(refusal.value) for word in words)
+        assert not (tmp_path / "out").exists()
+
+    def test_photos_in_no_order(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="ordered"):
+            reconstruct(fake_model(), photos(4), options=InferenceOptions(window=2), export_dir=tmp_path)
+
+    def test_numbers_that_are_none(self) -> None:
+        for wrong in ({"window": 1}, {"window": 8, "overlap": 0}):
+            with pytest.raises(InputError):
+                InferenceOptions(**wrong)
