@@ -20,7 +20,7 @@ from recon.estimate.stereo import StereoEstimator
 from recon.estimate.without_depth import WithoutDepth
 from recon.messages import warn
 from recon.models.hub import is_cached, is_reachable
-from recon.models.presets import Preset, load_preset, preset_names
+from recon.models.presets import Preset, all_preset_names, load_preset, preset_names
 from recon.options import meant
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _choose_one(settings: EstimatorOptions) -> Choice:
     if name in (MVS, MEASURED):
         alone = SURE[name]
         return Choice(name, alone.profile, lambda tell: alone.open(settings))
-    if name not in preset_names():
+    if name not in all_preset_names():
         raise InputError(
             f"unknown model {name!r}; {meant(name.lower(), (*preset_names(), MVS, MEASURED), likeness=0.8)}"
         )

@@ -49,9 +49,12 @@ class CameraDecoder(nn.Module):
 
     def forward(self, tokens_bvc: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Camera tokens (B, V, C) to world-to-camera (B, V, 3, 4) and intrinsics (B, V, 3, 3) of H × W images."""
+        return decode_cameras(self.encoding(tokens_bvc), height, width)
+
+    def encoding(self, tokens_bvc: Tensor) -> Tensor:
+        """Camera tokens (B, V, C) to encodings (B, V, 9), whose quaternions have any length."""
         hidden = self.backbone(tokens_bvc)
-        encoding = torch.cat([self.fc_t(hidden), self.fc_qvec(hidden), self.fc_fov(hidden)], dim=-1)
-        return decode_cameras(encoding, height, width)
+        return torch.cat([self.fc_t(hidden), self.fc_qvec(hidden), self.fc_fov(hidden)], dim=-1)
 
 
 def encode_cameras(extrinsics: Tensor, intrinsics: Tensor, height: int, width: int) -> Tensor:

@@ -24,7 +24,7 @@ from recon.errors import CheckpointError, InputError
 from recon.files import atomic_write, read_json
 from recon.models.checkpoint_folders import SNAPSHOTS, find_snapshot, find_weights
 from recon.models.hub import CONFIG_FILE, WEIGHTS_FILE, download_file, is_cached
-from recon.models.presets import Preset, load_preset, preset_names
+from recon.models.presets import Preset, all_preset_names, load_preset, preset_names
 from recon.models.weights import (
     INDEX_SUFFIX,
     KEY_PREFIX,
@@ -166,7 +166,7 @@ def _read_preset_name(config: Path, shown: str) -> str:
     known = ", ".join(preset_names())
     if name is None:
         raise CheckpointError(f"{shown} has no model_name: it has to name one of {known}")
-    if name not in preset_names():
+    if name not in all_preset_names():
         raise CheckpointError(f"{shown} has the unknown model_name {name!r}: it has to be one of {known}")
     return str(name)
 

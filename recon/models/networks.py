@@ -17,7 +17,7 @@ from recon.errors import InputError
 from recon.models.camera_tokens import CameraDecoder, CameraEncoder
 from recon.models.encoder import Encoder, EncoderOutput
 from recon.models.gaussian_adapter import GaussianAdapter
-from recon.models.heads import DualDPT, GaussianDPT, MapDPT, SkyDPT
+from recon.models.heads import DepthAndRays, DualDPT, GaussianDPT, MapDPT, SkyDPT
 from recon.models.outputs import GaussianTensors, NetworkOutput
 from recon.models.presets import (
     PATCH_SIZE,
@@ -62,6 +62,22 @@ class Backbone(nn.Module):
         self.pretrained = Encoder(config)
 
 
+@dataclasses.dataclass(frozen=True)
+class AnyViewMaps:
+    """What an any-view network computes before cameras are made of it."""
+
+    layers: list[Tensor]
+    """Patch tokens (B · V, P, F) that the heads read."""
+    maps: DepthAndRays
+    """Of B · V views."""
+    camera_tokens: Tensor
+    """(B, V, F)"""
+    features: dict[int, Tensor]
+    """(B, V, h, w, C) of each layer asked for."""
+    ref_view: Tensor | None
+    """(B,) index of the reference view; None where none was chosen."""
+
+
 class AnyViewNetwork(nn.Module):
     """Depth, confidence and cameras of any number of views; Gaussians where the preset has the head for them."""
 
@@ -102,39 +118,60 @@ class AnyViewNetwork(nn.Module):
             encoder_dtype: of the encoder's matrix products.
             seed: of the ray branch's random samples.
         """
-        _check_images(images)
-        if (extrinsics is None) != (intrinsics is None):
-            raise InputError("an any-view network takes extrinsics and intrinsics together, or neither")
-        height, width = images.shape[-2:]
-        rows, columns = height // PATCH_SIZE, width // PATCH_SIZE
-        camera_tokens = None
-        if extrinsics is not None and intrinsics is not None:
-            camera_tokens = self.cam_enc(extrinsics, intrinsics, height, width)
-        encoder = self.backbone.pretrained
-        encoded = encode(encoder, images, camera_tokens, feature_layers, ref_view_strategy, encoder_dtype)
-        layers = [tokens.flatten(0, 1) for tokens in encoded.patch_tokens]  # (B * V, P, F)
-
-        views = images.shape[:2]
-        maps = self.head(layers, rows, columns, with_rays=use_ray_pose)
+        computed = self.compute(
+            images,
+            extrinsics,
+            intrinsics,
+            feature_layers=feature_layers,
+            with_rays=use_ray_pose,
+            ref_view_strategy=ref_view_strategy,
+            encoder_dtype=encoder_dtype,
+        )
+        views, (height, width), maps = images.shape[:2], images.shape[-2:], computed.maps
         depth = maps.depth.unflatten(0, views)
-        if use_ray_pose:
+        if maps.rays is not None and maps.ray_conf is not None:
             rays, ray_conf = maps.rays.unflatten(0, views), maps.ray_conf.unflatten(0, views)
             predicted_extrinsics, predicted_intrinsics = cameras_from_rays(rays, ray_conf, height, width, seed)
         else:
-            predicted_extrinsics, predicted_intrinsics = self.cam_dec(encoded.camera_tokens, height, width)
+            predicted_extrinsics, predicted_intrinsics = self.cam_dec(computed.camera_tokens, height, width)
 
         gaussians = None
         if infer_gs:
-            gaussians = self._gaussians(layers, images, depth, predicted_extrinsics, predicted_intrinsics)
+            gaussians = self._gaussians(computed.layers, images, depth, predicted_extrinsics, predicted_intrinsics)
         return NetworkOutput(
             depth=depth,
             depth_conf=maps.depth_conf.unflatten(0, views),
             extrinsics=predicted_extrinsics,
             intrinsics=predicted_intrinsics,
             gaussians=gaussians,
-            features=encoded.features,
-            ref_view=encoded.ref_view,
+            features=computed.features,
+            ref_view=computed.ref_view,
         )
+
+    def compute(
+        self,
+        images: Tensor,
+        extrinsics: Tensor | None = None,
+        intrinsics: Tensor | None = None,
+        *,
+        feature_layers: Sequence[int] = (),
+        with_rays: bool = False,
+        ref_view_strategy: str = "saddle_balanced",
+        encoder_dtype: torch.dtype = torch.float32,
+    ) -> AnyViewMaps:
+        """The maps and camera tokens that `forward` makes its cameras of; arguments as there. Training reads these."""
+        _check_images(images)
+        if (extrinsics is None) != (intrinsics is None):
+            raise InputError("an any-view network takes extrinsics and intrinsics together, or neither")
+        height, width = images.shape[-2:]
+        camera_tokens = None
+        if extrinsics is not None and intrinsics is not None:
+            camera_tokens = self.cam_enc(extrinsics, intrinsics, height, width)
+        encoder = self.backbone.pretrained
+        encoded = encode(encoder, images, camera_tokens, feature_layers, ref_view_strategy, encoder_dtype)
+        layers = [tokens.flatten(0, 1) for tokens in encoded.patch_tokens]  # (B * V, P, F)
+        maps = self.head(layers, height // PATCH_SIZE, width // PATCH_SIZE, with_rays=with_rays)
+        return AnyViewMaps(layers, maps, encoded.camera_tokens, encoded.features, encoded.ref_view)
 
     def _gaussians(
         self, layers: Sequence[Tensor], images: Tensor, depth: Tensor, extrinsics: Tensor, intrinsics: Tensor

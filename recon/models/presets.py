@@ -89,7 +89,7 @@ class Preset:
     name: str
     summary: str
     hub_repo: str
-    """Hub repository of the newest official checkpoint."""
+    """Hub repository of the newest official checkpoint; empty for a network that has none and is for training."""
     weights_file: str
     """Name of the weights in that repository."""
     licence: str
@@ -124,7 +124,13 @@ class Preset:
 
 @functools.cache
 def preset_names() -> tuple[str, ...]:
-    """Names of all bundled presets, smallest network first."""
+    """Names of the presets that have official weights, smallest network first."""
+    return tuple(name for name in all_preset_names() if load_preset(name).hub_repo)
+
+
+@functools.cache
+def all_preset_names() -> tuple[str, ...]:
+    """Names of all bundled presets, also of those that are there to be trained, smallest network first."""
     presets = [load_preset(path.stem) for path in _preset_files().values()]
     return tuple(p.name for p in sorted(presets, key=lambda p: p.parameters))
 
@@ -141,7 +147,7 @@ def load_preset(name: str) -> Preset:
     return Preset(
         name=name,
         summary=entry["summary"],
-        hub_repo=entry["hub_repo"],
+        hub_repo=entry.get("hub_repo", ""),
         weights_file=entry.get("weights_file", "model.safetensors"),
         licence=entry["licence"],
         non_commercial="NC" in entry["licence"],
@@ -152,7 +158,8 @@ def load_preset(name: str) -> Preset:
 
 
 def _preset_files() -> dict[str, Path]:
-    return {path.stem: path for path in sorted((configs_folder() / "models").glob("*.yaml"))}
+    folders = (configs_folder() / "models", configs_folder() / "train" / "networks")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
 def _parse_network(entry: Mapping[str, Any]) -> NetworkConfig:

@@ -24,7 +24,7 @@ from recon.models.checkpoints import (
     require_commercial_use,
 )
 from recon.models.precision import PRECISIONS, resolve_precision
-from recon.models.presets import Preset, load_preset, preset_names
+from recon.models.presets import Preset, all_preset_names, load_preset, preset_names
 
 ENGINES = ("recon", "reference")
 OFFICIAL = "official"
@@ -105,7 +105,7 @@ def ready_model(
     """The network of a preset with its weights, on the CPU, in evaluation mode.
 
     Args:
-        model_name: one of `preset_names()`.
+        model_name: one of `all_preset_names()`.
         weights: `official` (the preset's hub repository), a hub id, a checkpoint folder, a `.safetensors` file, or None
             for random weights drawn from `seed`.
         seed: of random weights.
@@ -131,6 +131,11 @@ def ready_model(
         return ReadyModel(_random_network(preset, seed, engine), preset, record, engine, precision, (message,))
     if commercial_only:
         require_commercial_use(preset)
+    if weights == OFFICIAL and not preset.hub_repo:
+        raise CheckpointError(
+            f"{preset.name} has no official weights: train it (recon train) and give the folder of its checkpoint as "
+            "weights, or 'none' for random ones"
+        )
     name = preset.hub_repo if weights == OFFICIAL else os.fspath(weights)
     checkpoint = locate_checkpoint(name, revision=revision, token=token)
     if checkpoint.preset_name not in (None, preset.name):
@@ -149,7 +154,7 @@ def preset_of_checkpoint(
 
     A preset stands for its official weights. A checkpoint without `config.json` is recognised by its keys and shapes.
     """
-    if isinstance(name, str) and name in preset_names():
+    if isinstance(name, str) and name in all_preset_names():
         return name, OFFICIAL
     for preset in map(load_preset, preset_names()):
         if name == preset.hub_repo:
@@ -161,7 +166,7 @@ def preset_of_checkpoint(
     checkpoint = locate_checkpoint(name, revision=revision, token=token)
     if checkpoint.preset_name is not None:
         return checkpoint.preset_name, name
-    return identify_preset(read_shapes(checkpoint.path), {p: _shapes(p) for p in preset_names()}), name
+    return identify_preset(read_shapes(checkpoint.path), {p: _shapes(p) for p in all_preset_names()}), name
 
 
 def _shapes(preset_name: str) -> dict[str, tuple[int, ...]]:

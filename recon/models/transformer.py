@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from recon.models.kernels import attention, linear
 from recon.models.threads import computes_in_parts, in_parallel, token_parts
@@ -111,10 +112,18 @@ class TransformerBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
         self.mlp = SwiGLU(dim) if feed_forward == "swiglu" else Mlp(dim, 4 * dim, dim)
         self.ls2 = LayerScale(dim, initial_scale)
+        self.recompute = False
+        """Whether to compute again for gradients what the block would keep in memory for them; for training."""
 
     def forward(self, tokens_bnc: Tensor, turn: QueryKeyMap | None = None) -> Tensor:
         if computes_in_parts(tokens_bnc) and (parts := token_parts(*tokens_bnc.shape[:2])):
             return self._in_parts(tokens_bnc, turn, parts)
+        if self.recompute and torch.is_grad_enabled():
+            result: Tensor = checkpoint(self._whole, tokens_bnc, turn, use_reentrant=False, preserve_rng_state=False)
+            return result
+        return self._whole(tokens_bnc, turn)
+
+    def _whole(self, tokens_bnc: Tensor, turn: QueryKeyMap | None) -> Tensor:
         return self._after_attention(tokens_bnc, self.attn(self.norm1(tokens_bnc), turn))
 
     def _after_attention(self, tokens_bnc: Tensor, attended_bnc: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from recon.models.build import build_network, random_network
 from recon.models.heads import SkyDPT
 from recon.models.postprocess import finish
 from recon.models.precision import convolutions_as_precise_as
-from recon.models.presets import load_preset, preset_names
+from recon.models.presets import all_preset_names, load_preset
 from tests.models.tiny import TINY, cameras, images, tiny_network
 
 
@@ -190,7 +190,7 @@ def test_misshaped_images(shape: tuple[int, ...]) -> None:
         tiny_network("any_view")(torch.zeros(shape))
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", all_preset_names())
 def test_parameter_counts_of_presets(name: str) -> None:
     preset = load_preset(name)
     with torch.device("meta"):

@@ -295,9 +295,9 @@ def _of_preset(name: str | None, *, strict: bool) -> Conventions | None:
     """Those of a preset. One that is not known is refused where the user named it."""
     if name is None:
         return None
-    from recon.models.presets import load_preset, preset_names
+    from recon.models.presets import all_preset_names, load_preset
 
-    if not strict and name not in preset_names():
+    if not strict and name not in all_preset_names():
         return None
     return conventions_of(load_preset(name))
 
