@@ -94,15 +94,17 @@ def optimise_pose_graph(
     return PlacedNodes(placed, groups, weights, np.sqrt(squares / graph.numbers))
 
 
-def interpolate(first: Similarity, second: Similarity, share: float) -> Similarity:
-    """The similarity `share` of the way from `first` to `second`: along a straight line of origins, at an even turn and
-    an even change of the scale's logarithm."""
+def interpolate(
+    first: Similarity, second: Similarity, share: float, at: NDArray[np.float64] | None = None
+) -> Similarity:
+    """The similarity `share` of the way from `first` to `second`: at an even turn and an even change of the scale's
+    logarithm, and moving the point `at` (3,), by default the origin, along a straight line."""
+    place = np.zeros(3) if at is None else at
     turn = rotation_vectors((first.rotation.T @ second.rotation)[None])
-    return Similarity(
-        float(np.exp((1 - share) * np.log(first.scale) + share * np.log(second.scale))),
-        first.rotation @ from_rotation_vectors(share * turn)[0],
-        (1 - share) * first.translation + share * second.translation,
-    )
+    scale = float(np.exp((1 - share) * np.log(first.scale) + share * np.log(second.scale)))
+    rotation = first.rotation @ from_rotation_vectors(share * turn)[0]
+    moved = (1 - share) * first.apply(place) + share * second.apply(place)
+    return Similarity(scale, rotation, moved - scale * (rotation @ place))
 
 
 def _groups(count: int, edges: Sequence[Edge]) -> NDArray[np.intp]:

@@ -185,3 +185,6 @@ def test_interpolation_meets_its_ends_and_goes_evenly() -> None:
     middle = interpolate(first, second, 0.5)
     assert distance(interpolate(first, middle, 0.5), interpolate(first, second, 0.25)) < 1e-9
     assert abs(middle.scale - np.sqrt(first.scale * second.scale)) < 1e-12
+    place = random.normal(0, 3, 3)
+    moved = interpolate(first, second, 0.3, place).apply(place)
+    np.testing.assert_allclose(moved, 0.7 * first.apply(place) + 0.3 * second.apply(place), atol=1e-12)
