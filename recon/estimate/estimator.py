@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from recon.choices import ProcessResMethod
+from recon.choices import OutputKind, ProcessResMethod
 from recon.errors import InputError
 from recon.progress import TellPart
 from recon.sources.fitting import FittedPhoto, at_own_size, fit_photo
@@ -119,6 +119,8 @@ class Profile:
     """Why it may give no depth at all, and what to do about it; ends a message."""
     failures_of_given: str = ""
     """The same where cameras were given, if they may be to blame."""
+    output_kind: OutputKind = "depth"
+    """What it gives by itself, at a scale and shift that may be unknown; depth made of disparity is its reciprocal."""
     word: str | None = None
     """What stands for it behind a `+` of `--model`; its name where that is None."""
 

@@ -54,7 +54,8 @@ def profile_of(preset: Preset) -> Profile:
     conventions = conventions_of(preset)
     abilities = Abilities(sky=conventions.sky, features=features, metres=conventions.metres)
     fit = Fit(conventions.process_res, conventions.process_res_method)
-    return Profile(preset.name, "network", abilities, needs, fit, frozenset({NETWORK}), _FAILURES)
+    kind = conventions.output_kind
+    return Profile(preset.name, "network", abilities, needs, fit, frozenset({NETWORK}), _FAILURES, output_kind=kind)
 
 
 @dataclass(frozen=True)

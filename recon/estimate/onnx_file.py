@@ -79,6 +79,7 @@ class OnnxEstimator:
             fit=Fit(conventions.process_res, conventions.process_res_method, self.info.size),
             parts=frozenset({ONNX_FILE}),
             failures=_FAILURES,
+            output_kind=conventions.output_kind,
         )
 
     def estimate(
