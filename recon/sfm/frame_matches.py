@@ -29,7 +29,9 @@ class FrameFeatures:
 def frame_features(pixels: NDArray[np.uint8], most: int, mask: NDArray[np.bool_] | None = None) -> FrameFeatures:
     """At most so many SIFT features of a picture (H, W, 3), only where `mask` (H, W) is True."""
     # Without the precise upscaling, places are a quarter of a pixel off.
-    finder = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.01, enable_precise_upscale=True)
+    finder = cv2.SIFT_create(  # type: ignore[attr-defined]  # the stubs lack it
+        nfeatures=most, contrastThreshold=0.01, enable_precise_upscale=True
+    )
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     points, found = finder.detectAndCompute(gray, None if mask is None else mask.astype(np.uint8) * 255)
     if found is None:
@@ -60,17 +62,22 @@ def explained_by_one_motion(
     first_intrinsics: NDArray[np.float64],
     second_intrinsics: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """(M,) matches, as pixels (M, 2) of two frames, that one essential matrix explains (USAC, seeded)."""
+    """(M,) matches, as pixels (M, 2) of two frames, that one essential matrix explains (RANSAC, seeded)."""
     if len(first) < 8:
         return np.zeros(len(first), np.bool_)
-    rays = []
-    for pixels, lens in ((first, first_intrinsics), (second, second_intrinsics)):
-        rays.append(cv2.undistortPoints(pixels[:, None].astype(np.float64), lens, None)[:, 0])
+    unit = np.eye(3)
+    rays = [_on_image_plane(first, first_intrinsics), _on_image_plane(second, second_intrinsics)]
     focal = float(np.sqrt(first_intrinsics[0, 0] * second_intrinsics[0, 0]))
     width = 2 * float(first_intrinsics[0, 2])
     off = _OFF_EPIPOLAR * max(width / _USUAL_WIDTH, 0.5) / focal
     cv2.setRNGSeed(0)
-    found, explained = cv2.findEssentialMat(*rays, np.eye(3), cv2.RANSAC, _CONFIDENCE, off)
+    found, explained = cv2.findEssentialMat(rays[0], rays[1], unit, cv2.RANSAC, _CONFIDENCE, off)
     if found is None or explained is None:
         return np.zeros(len(first), np.bool_)
     return np.asarray(explained.ravel() > 0)
+
+
+def _on_image_plane(pixels: NDArray[np.float32], intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(M, 2) where rays of pixels (M, 2) meet the plane at distance 1."""
+    rays = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1) @ np.linalg.inv(intrinsics).T
+    return np.asarray(rays[:, :2] / rays[:, 2:])
