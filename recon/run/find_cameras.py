@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,7 @@ class KnownCameras:
             },
             "lenses": [choice.entry for choice in result.lens_choices],
             "georeference": None if result.georeference is None else result.georeference.entry,
+            "pairs": None if result.pairing is None else asdict(result.pairing),
         }
 
 
@@ -158,10 +159,11 @@ def kept_classes() -> tuple[type, ...]:
     from recon.sfm.georeference import Georeference
     from recon.sfm.lens_choice import LensChoice, LensTrial
     from recon.sfm.lenses import Lenses
+    from recon.sfm.pairs import Pairing
     from recon.sfm.result import CameraChanges, SfmResult
 
     of_lenses = (Lenses, LensChoice, LensTrial)
-    of_cameras = (CameraChanges, Certainty, Georeference, GeoPosition, SparsePoints, Cameras)
+    of_cameras = (CameraChanges, Certainty, Georeference, GeoPosition, Pairing, SparsePoints, Cameras)
     return FoundCameras, SfmResult, *of_lenses, *of_cameras
 
 

@@ -15,7 +15,7 @@ from recon.sfm.colmap import colmap_seed
 from recon.sfm.features import extract_features, write_cameras
 from recon.sfm.options import FEWEST_FEATURES, SfmOptions
 from recon.sfm.overlaps import Overlaps, read_overlaps
-from recon.sfm.pairs import choose_pairs, match_pairs, verify_pairs
+from recon.sfm.pairs import Pairing, choose_pairs, match_pairs, verify_pairs
 from recon.sfm.photos import SfmPhoto
 from recon.sfm.result import STILL_THINGS
 from recon.sfm.still_matches import move_with_the_scene, restore, take_out_still_matches
@@ -29,6 +29,8 @@ class Matched(NamedTuple):
     overlaps: Overlaps
     still_matches: float
     """Share of all matches that was left out because it stands still in the pictures."""
+    pairing: Pairing
+    """Which pairs were matched, and why those."""
 
 
 def match_photos(
@@ -47,7 +49,7 @@ def match_photos(
     )
     _check_features(features)
 
-    pairs = choose_pairs(
+    pairs, pairing = choose_pairs(
         database,
         count,
         options.ordered,
@@ -70,7 +72,7 @@ def match_photos(
         verify()
     overlaps = read_overlaps(database, photos)
     _check_overlaps(overlaps, count, still.share)
-    return Matched(overlaps, still.share)
+    return Matched(overlaps, still.share, pairing)
 
 
 def check_photos(photos: Sequence[SfmPhoto]) -> None:

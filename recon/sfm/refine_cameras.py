@@ -84,7 +84,7 @@ def refine_cameras(
     count = len(photos)
     with quiet_colmap(), temporary_folder("recon-sfm-") as folder:
         database = folder / "database.db"
-        overlaps, still_matches = match_photos(database, photos, options, threads, tell)
+        overlaps, still_matches, pairing = match_photos(database, photos, options, threads, tell)
         model = _placed(database, world_to_camera)
         for number, bound in enumerate(_BOUNDS):
             tell("refining", number, len(_BOUNDS) + 1)
@@ -100,7 +100,7 @@ def refine_cameras(
             )
         mapped = _finished(model, lenses, count, threads)
         tell("refining", len(_BOUNDS) + 1, len(_BOUNDS) + 1)
-        result = result_of(photos, mapped, lenses, still_matches)
+        result = replace(result_of(photos, mapped, lenses, still_matches), pairing=pairing)
     return _in_given_frame(result, photos, world_to_camera, scale)
 
 

@@ -15,6 +15,7 @@ from recon.sfm.focal import FAR_FROM_EXIF
 from recon.sfm.georeference import Georeference
 from recon.sfm.lens_choice import LensChoice
 from recon.sfm.lenses import Lenses
+from recon.sfm.pairs import Pairing
 from recon.types.cameras import Cameras, CameraScale
 
 STILL_THINGS = "what stands still in the pictures (text or a logo over the photos, a frame, a background that stays)"
@@ -72,6 +73,8 @@ class SfmResult:
     """Of cameras that were given and refined."""
     georeference: Georeference | None = None
     """What GPS says of frame and scale; None where no photo has a position, or none is asked for."""
+    pairing: Pairing | None = None
+    """Which pairs of photos were matched, and why those."""
 
     @property
     def registered_names(self) -> tuple[str, ...]:

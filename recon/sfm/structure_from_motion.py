@@ -66,7 +66,7 @@ def structure_from_motion(
     count = len(photos)
     with quiet_colmap(), temporary_folder("recon-sfm-") as folder:
         database = folder / "database.db"
-        overlaps, still_matches = match_photos(database, photos, options, threads, tell)
+        overlaps, still_matches, pairing = match_photos(database, photos, options, threads, tell)
         tell("mapping", 0, count)
         mapped = build_models(
             database,
@@ -85,7 +85,7 @@ def structure_from_motion(
                 "them makes sense: the camera may hardly move sideways, or zoom, or what it shows may move by itself; "
                 "give more photos, in smaller steps around a scene that stands still"
             )
-        result = result_of(photos, mapped, lenses, still_matches)
+        result = replace(result_of(photos, mapped, lenses, still_matches), pairing=pairing)
     return _on_rigs(result, photos)
 
 

@@ -11,8 +11,9 @@ from recon.errors import InputError
 from recon.sfm.features import extract_features, read_keypoints, write_cameras
 from recon.sfm.lenses import Lenses
 from recon.sfm.merit import Merit, _lens_exists
-from recon.sfm.pairs import all_pairs, choose_pairs, look_alike_pairs, neighbour_pairs, photo_similarity
+from recon.sfm.pairs import all_pairs, choose_pairs, likely_pairs, neighbour_pairs
 from recon.sfm.photos import SfmPhoto, prepare_photo
+from recon.sfm.retrieval import LARGEST, LIKELY, LookAlikes, look_alikes, read_features
 from recon.sources.photo import Photo
 from recon.types.lens import distort
 from tests.seeds import numpy_random
@@ -63,17 +64,21 @@ def test_photos_of_one_size_and_focal_length_share_a_camera(tmp_path: Path):
 
 def test_pairs():
     assert all_pairs(3) == [(0, 1), (0, 2), (1, 2)]
-    assert neighbour_pairs(5, 1, powers=False) == [(0, 1), (1, 2), (2, 3), (3, 4)]
-    apart = {j - i for i, j in neighbour_pairs(40, 3, powers=True)}
-    assert apart == {1, 2, 3, 4, 8, 16, 32}
-    assert neighbour_pairs(2, 10, powers=True) == [(0, 1)]
-    similarity = np.array([[1, 0.1, 0.9], [0.1, 1, 0.2], [0.9, 0.2, 1]], np.float32)
-    assert look_alike_pairs(similarity, 1) == [(0, 2), (1, 2)]
-    assert look_alike_pairs(similarity, 9) == all_pairs(3)
+    assert neighbour_pairs(5, 1) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    apart = {j - i for i, j in neighbour_pairs(40, 3, furthest=16)}
+    assert apart == {1, 2, 3, 4, 8, 16}
+    assert neighbour_pairs(2, 10, furthest=40) == [(0, 1)]
 
 
-def test_photos_of_one_scene_look_alike(tmp_path: Path):
-    """Two scenes, interleaved: the look-alikes of a photo are those of its own scene."""
+def test_pairs_of_a_large_set_are_those_that_share_something_and_the_best_of_each_photo():
+    alike = [LookAlikes(0, index, 2 * index) for index in range(1, 10)]  # 1 to 9 have no other
+    assert likely_pairs(alike) == {(0, index) for index in range(1, 10)}
+    ring = [LookAlikes(i, j, 0) for i, j in all_pairs(10)]
+    assert len(likely_pairs(ring)) < len(ring)
+
+
+def test_pairs_of_two_scenes(tmp_path: Path):
+    """Two scenes, interleaved: a photo is matched with those of its own scene, as its order says nothing."""
     scenes = [photograph(stage(seed), arc(5)) for seed in (0, 7)]
     photos = prepared(np.stack(scenes, axis=1).reshape(10, *scenes[0].shape[1:]))  # (5, 2, ...) -> (10, ...)
     path = tmp_path / "database.db"
@@ -85,14 +90,20 @@ def test_photos_of_one_scene_look_alike(tmp_path: Path):
     assert done[-1] == 10
     assert [file.suffix for file in tmp_path.iterdir()] == [".db"]
 
-    similarity = photo_similarity(path, 10, seed=0)
-    np.testing.assert_allclose(np.diag(similarity), 1, atol=1e-5)
-    np.testing.assert_array_equal(similarity, photo_similarity(path, 10, seed=0))
-    assert all((i - j) % 2 == 0 for i, j in look_alike_pairs(similarity, 2))
-    chosen = choose_pairs(path, 10, ordered=False, exhaustive_up_to=9, neighbours=2, overlap=1, seed=0)
-    assert {(0, 1), (0, 2), (4, 7)} <= set(chosen)  # in a row, alike, and three apart in the order given
-    assert len(chosen) < 45
-    assert choose_pairs(path, 10, False, 10, 2, 1, 0) == all_pairs(10)
+    features = read_features(path, 10)
+    assert {len(one) for one in features} == {LARGEST}
+    found = look_alikes(features, 2)
+    assert found == look_alikes(features, 2)
+    assert all((i - j) % 2 == 0 and shared >= LIKELY for i, j, shared in found)
+    chosen, pairing = choose_pairs(path, 10, ordered=False, exhaustive_up_to=9, neighbours=2, overlap=1, seed=0)
+    assert chosen == [(i, j) for i, j, _ in found]
+    assert (pairing.by, pairing.possible, pairing.chosen, pairing.in_order) == ("looks", 45, len(chosen), 0)
+    in_time, pairing = choose_pairs(path, 10, ordered=True, exhaustive_up_to=9, neighbours=2, overlap=1, seed=0)
+    assert {(i, i + 1) for i in range(9)} <= set(in_time)
+    assert {(0, 2), (5, 7)} <= set(in_time)
+    assert all((i - j) % 2 == 0 for i, j in set(in_time) - set(neighbour_pairs(10, 1, 4)))
+    assert pairing.by == "time and looks"
+    assert choose_pairs(path, 10, False, 10, 2, 1, 0)[0] == all_pairs(10)
 
 
 def lenses(distortion: list[float], size: tuple[int, int] = (640, 480)) -> Lenses:
