@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import sys
 
-from .sample_scenes import main
+from . import sample_scenes, training_scenes
 
-main(sys.argv[1:])
+if sys.argv[1:2] == ["training"]:
+    training_scenes.main(sys.argv[2:])
+else:
+    sample_scenes.main(sys.argv[1:])

@@ -8,7 +8,7 @@ from .meshes import boulder, knot, lathe, torus
 from .scene_builder import SceneBuilder, turn
 from .scene_model import Lamp, Scene, Sky, Stage
 
-_NO_SKY = Sky(zenith=(0.5, 0.47, 0.42), horizon=(0.5, 0.47, 0.42), ground=(0.3, 0.25, 0.2))
+ROOM_SKY = Sky(zenith=(0.5, 0.47, 0.42), horizon=(0.5, 0.47, 0.42), ground=(0.3, 0.25, 0.2))
 _SKIRTING = 0.12
 
 # Profiles for the lathe: radius and height, metres.
@@ -22,7 +22,7 @@ _POT = ((0.0, 0.02), (0.18, 0.0), (0.27, 0.2), (0.3, 0.42), (0.26, 0.42), (0.0, 
 
 def table(build: SceneBuilder) -> Scene:
     """A laid table in the middle of a room with books and pictures."""
-    _shell(build, (2.6, 2.6), 2.7, "floor oak", ("sand plaster", "green plaster", "sand plaster", "sand plaster"))
+    shell(build, (2.6, 2.6), 2.7, "floor oak", ("sand plaster", "green plaster", "sand plaster", "sand plaster"))
     build.box("rug", (-1.5, -1.3, 0), (1.5, 1.3, 0.015), build.material("red carpet", 0.8), turn(12))
     _bookshelf(build, -1.7, 2.58, 1.5, 4, 0.38)
     frame = build.material("dark wood", 0.05)
@@ -43,7 +43,7 @@ def table(build: SceneBuilder) -> Scene:
     _lay_table(build, 0.745)
     lamp = Lamp((1.25, -1.35, 2.4), 0.22, (5.4, 4.75, 3.85), is_sun=False)
     stage = Stage((0, 0.05, 0.82), 1.5, 1.42, -92, 88, ((0.2, -2.3, 1.5), (-0.1, -1.1, 1.25)), 60)
-    return build.finish(lamp, _NO_SKY, stage)
+    return build.finish(lamp, ROOM_SKY, stage)
 
 
 def _lay_table(build: SceneBuilder, top: float) -> None:
@@ -82,7 +82,7 @@ def _flowers(build: SceneBuilder, x: float, y: float, foot: float) -> None:
 
 def room(build: SceneBuilder) -> Scene:
     """A living room: a sofa, a low table, a bookshelf, a plant."""
-    _shell(build, (3.2, 2.8), 2.8, "floor walnut", ("peach plaster", "red brick", "blue plaster", "peach plaster"))
+    shell(build, (3.2, 2.8), 2.8, "floor walnut", ("peach plaster", "red brick", "blue plaster", "peach plaster"))
     build.box("rug", (-1.4, -0.6, 0), (1.4, 1.5, 0.015), build.material("blue carpet", 0.9), turn(-6))
     cloth = build.material("mustard cloth", 0.4)
     build.box("sofa", (-1.1, 1.75, 0.12), (1.1, 2.65, 0.42), cloth)
@@ -110,12 +110,12 @@ def room(build: SceneBuilder) -> Scene:
     build.mesh("knot", (-1.68, 0.52, 0.66), knot(0.13, 0.05), build.material("jade", 0.15), turn(80, "x"))
     lamp = Lamp((1.6, -1.7, 2.45), 0.25, (11.0, 9.8, 7.9), is_sun=False)
     stage = Stage((0, 1.0, 0.75), 2.9, 1.5, -90, 62, ((0.1, -2.5, 1.5), (-0.1, -0.6, 1.4)), 66)
-    return build.finish(lamp, _NO_SKY, stage)
+    return build.finish(lamp, ROOM_SKY, stage)
 
 
 def plain_room(build: SceneBuilder) -> Scene:
     """A nearly empty room with walls and ceiling of one colour, a door, a picture, a carpet and three boxes."""
-    _shell(build, (2.6, 2.4), 2.6, "floor oak", ("paint", "paint", "paint", "paint"), "paint")
+    shell(build, (2.6, 2.4), 2.6, "floor oak", ("paint", "paint", "paint", "paint"), "paint")
     build.box("door", (-2.62, -0.9, 0), (-2.55, 0.0, 2.0), build.material("white wood", 0.2))
     build.box("pictures", (0.5, 2.35, 1.1), (1.5, 2.4, 1.8), build.material("warm painting", 0.4))
     build.box("pictures", (-1.5, 2.37, 1.6), (-1.1, 2.4, 2.0), build.material("cool painting", 0.3))
@@ -126,10 +126,10 @@ def plain_room(build: SceneBuilder) -> Scene:
     build.box("rug", (-0.9, -0.7, 0), (0.9, 0.7, 0.012), build.material("blue carpet", 0.6), turn(8))
     lamp = Lamp((0.4, -0.6, 2.35), 0.2, (5.0, 4.6, 4.0), is_sun=False)
     stage = Stage((0, 0.9, 1.0), 2.6, 1.4, -90, 62, ((0.1, -2.1, 1.4), (-0.1, -0.3, 1.3)), 70)
-    return build.finish(lamp, _NO_SKY, stage)
+    return build.finish(lamp, ROOM_SKY, stage)
 
 
-def _shell(
+def shell(
     build: SceneBuilder,
     half: tuple[float, float],
     height: float,

@@ -99,18 +99,20 @@ def write_sample(folder: Path, sample: Sample) -> None:
     extrinsics = camera_path(scene, sample.path, sample.count, sample.seed)
     views = render_views(scene, extrinsics, intrinsics, size, sample.samples_per_pixel)
     for index in range(sample.count):
-        _write(folder / "images" / f"{index:04d}.jpg", _jpeg(views.images[index], sample.focal_35mm))
-        _write(folder / "depth" / f"{index:04d}.png", _png(_steps(views.depth[index], sample)))
-        _write(folder / "objects" / f"{index:04d}.png", _png(views.object_ids[index].astype(np.uint8)))
-    _write_cameras(folder / "cameras.json", [f"{index:04d}.jpg" for index in range(sample.count)], views.cameras, size)
+        write_file(folder / "images" / f"{index:04d}.jpg", jpeg(views.images[index], sample.focal_35mm))
+        write_file(folder / "depth" / f"{index:04d}.png", png(_steps(views.depth[index], sample)))
+        write_file(folder / "objects" / f"{index:04d}.png", png(views.object_ids[index].astype(np.uint8)))
+    write_cameras_of(
+        folder / "cameras.json", [f"{index:04d}.jpg" for index in range(sample.count)], views.cameras, size
+    )
 
     between = held_out_cameras(scene, sample.path, sample.count, sample.seed)[list(sample.held_out)]
     extra = render_views(scene, between, intrinsics, size, sample.samples_per_pixel)
     names = [f"{index:04d}_{index + 1:04d}.jpg" for index in sample.held_out]
     for name, image, depth in zip(names, extra.images, extra.depth, strict=True):
-        _write(folder / "held_out" / name, _jpeg(image, sample.focal_35mm))
-        _write(folder / "held_out" / "depth" / f"{Path(name).stem}.png", _png(_steps(depth, sample)))
-    _write_cameras(folder / "held_out" / "cameras.json", names, extra.cameras, size)
+        write_file(folder / "held_out" / name, jpeg(image, sample.focal_35mm))
+        write_file(folder / "held_out" / "depth" / f"{Path(name).stem}.png", png(_steps(depth, sample)))
+    write_cameras_of(folder / "held_out" / "cameras.json", names, extra.cameras, size)
 
     facts = {
         "name": sample.scene,
@@ -123,8 +125,8 @@ def write_sample(folder: Path, sample: Sample) -> None:
         "focal_35mm": sample.focal_35mm,
         "samples_per_pixel": sample.samples_per_pixel,
     }
-    _write(folder / "scene.json", (json.dumps(facts, indent=1) + "\n").encode())
-    _write(folder / "README.md", _readme(sample).encode())
+    write_file(folder / "scene.json", (json.dumps(facts, indent=1) + "\n").encode())
+    write_file(folder / "README.md", _readme(sample).encode())
 
 
 def load_scene(folder: Path) -> SyntheticViews:
@@ -185,18 +187,22 @@ def _read(path: Path) -> NDArray[Any]:
         raise InputError(f"'{path}' cannot be read: {error}") from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _write_cameras(path: Path, names: list[str], cameras: Cameras, size: tuple[int, int]) -> None:
+def write_cameras_of(path: Path, names: list[str], cameras: Cameras, size: tuple[int, int]) -> None:
+    """`cameras.json` of images of one size, height and width."""
     write_cameras(path, names, replace(cameras, sizes=np.tile(np.array(size[::-1]), (len(names), 1))))
 
 
-def _jpeg(image: NDArray[np.uint8], focal_35mm: int) -> bytes:
+def jpeg(image: NDArray[np.uint8], focal_35mm: int | None = None) -> bytes:
+    """A JPEG file, with the focal length in EXIF where it is given."""
     exif = Image.Exif()
-    exif.get_ifd(_EXIF_IFD)[_FOCAL_LENGTH_IN_35MM_FILM] = focal_35mm
+    if focal_35mm is not None:
+        exif.get_ifd(_EXIF_IFD)[_FOCAL_LENGTH_IN_35MM_FILM] = focal_35mm
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True, exif=exif)
     return stream.getvalue()
@@ -207,7 +213,8 @@ def _steps(depth: NDArray[np.float32], sample: Sample) -> NDArray[np.uint16]:
     return np.rint(depth.astype(np.float64) / sample.depth_scale).astype(np.uint16)
 
 
-def _png(values: NDArray[Any]) -> bytes:
+def png(values: NDArray[Any]) -> bytes:
+    """A PNG file of one channel."""
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", optimize=True)
     return stream.getvalue()

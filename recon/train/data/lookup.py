@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,8 @@ from recon.sources.fitting import Views
 from recon.train.data.scene import Size
 from recon.types import FloatArray
 from recon.types.cameras import Cameras
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 def depth_at(
@@ -26,7 +30,7 @@ def depth_at(
     return fit_depths([depth], views, camera)[0]
 
 
-def nearest(values: NDArray[np.bool_], size: Size, to_photo: FloatArray) -> NDArray[np.bool_]:
+def nearest(values: NDArray[Value], size: Size, to_photo: FloatArray) -> NDArray[Value]:
     """(H, W) the values of the photo's pixels that the pixel centres of a part of it lie in."""
     height, width = size
     x = to_photo[0, 0] * (np.arange(width) + 0.5) + to_photo[0, 2]
