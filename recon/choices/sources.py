@@ -95,6 +95,10 @@ class WindowOptions(Options):
     overlap: int | None = option(
         None, help="Views that neighbouring windows have in common [an eighth of the window].", least=1, metavar="VIEWS"
     )
+    loops: bool = option(
+        True,
+        help="Look for places that windows show again long after, and bring what has drifted since then back to them.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,22 @@ class WindowJoint:
 
 
 @dataclass(frozen=True)
+class WindowLoop:
+    """Two views of different windows that show one place."""
+
+    names: tuple[str, str]
+    matches: int
+    """Points that both see and that agree."""
+    holds: bool
+    """Whether it agrees with the rest; otherwise two places only look alike, and it is left out."""
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What `run.json` says."""
+        return {"views": list(self.names), "matches": self.matches, "holds": self.holds}
+
+
+@dataclass(frozen=True)
 class JoinedWindows:
     """The windows of a run."""
 
@@ -56,6 +72,8 @@ class JoinedWindows:
     """Names of the first and the last view of each part whose windows could be joined; more than one where the views
     say nothing of how they lie to each other."""
     joints: tuple[WindowJoint, ...]
+    loops: tuple[WindowLoop, ...] = ()
+    """That were found, those that do not hold included."""
 
     @property
     def residual(self) -> float | None:
@@ -73,6 +91,7 @@ class JoinedWindows:
             "residual": self.residual,
             "parts": [{"from": first, "to": last} for first, last in self.parts],
             "joints": [joint.entry for joint in self.joints],
+            "loops": [loop.entry for loop in self.loops],
         }
 
     @property
@@ -85,4 +104,7 @@ class JoinedWindows:
             said += f"; what neighbours share differs by {self.residual:.2%} of the depth (median)"
             if len(told) > 1:
                 said += f", at most {worst.residual:.2%} from {worst.names[0]} to {worst.names[1]}"
+        held = sum(loop.holds for loop in self.loops)
+        if held:
+            said += f"; places seen again bring them together in {held} pair{'s' if held > 1 else ''} of views"
         return said

@@ -22,7 +22,7 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.messages import warn
 from recon.options import build, options_of
 from recon.run.found_depth import FoundDepth
-from recon.run.joined_windows import JoinedWindows, WindowJoint
+from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop
 from recon.run.record import CACHE_NAME, FILE_NAME, record_of_files, run_folder
 from recon.run.scene_points import with_sparse_points
 from recon.run.store import read_outcome
@@ -32,7 +32,17 @@ from recon.sources.undistortion import undistort
 from recon.types import Gaussians, GaussianSource, MadeBy, Prediction
 from recon.types.cameras import Cameras
 
-STORED_CLASSES = (FoundDepth, Prediction, Gaussians, MadeBy, Cameras, SparsePoints, JoinedWindows, WindowJoint)
+STORED_CLASSES = (
+    FoundDepth,
+    Prediction,
+    Gaussians,
+    MadeBy,
+    Cameras,
+    SparsePoints,
+    JoinedWindows,
+    WindowJoint,
+    WindowLoop,
+)
 """What the store's depth consists of."""
 
 

@@ -37,7 +37,7 @@ from recon.run.depth_of_views import depth_of_views
 from recon.run.find_cameras import FoundCameras, KnownCameras, kept_classes
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
-from recon.run.joined_windows import JoinedWindows, WindowJoint
+from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop
 from recon.run.known_cameras import cameras_before_depth
 from recon.run.known_distance import in_metres
 from recon.run.plan import Plan, plan_run
@@ -276,6 +276,7 @@ KEPT_CLASSES = (
     WrittenFormat,
     JoinedWindows,
     WindowJoint,
+    WindowLoop,
     WindowDepth,
 )
 """What the outcomes of stages consist of, beside those of structure from motion."""

@@ -95,6 +95,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "ordered": ("--ordered", True),
     "window": ("--window 3", 3),
     "overlap": ("--overlap 2", 2),
+    "loops": ("--no-loops", False),
     "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
     "gps": ("--gps off", "off"),

@@ -23,6 +23,7 @@ from PIL import Image
 from recon.files import atomic_write
 from recon.geometry.cameras import camera_centres
 from recon.geometry.sparse_points import SparsePoints
+from recon.geometry.unprojection import unproject_depth
 from recon.sources.in_flight import Admit
 from recon.sources.photo import Photo
 from recon.types.cameras import Cameras
@@ -47,6 +48,13 @@ _AT_ONCE = 50
 _FRAME = re.compile(r"frame_(\d+)")
 
 
+def _blocks(points: NDArray[np.float64], size: float) -> NDArray[np.float64]:
+    """(...) from 0 to 1, of places (..., 3): the same within a cube of metres `size`, made up for each cube."""
+    tilted = points @ look_at(np.zeros((1, 3)), np.array([[0.36, 0.48, 0.8]]), 0.7)[0, :3, :3].T  # not along walls
+    x, y, z = np.moveaxis(np.floor(tilted / size).astype(np.int64), -1, 0)
+    return ((x * 73856093 ^ y * 19349663 ^ z * 83492791) * 2654435761 % 2**32) / 2**32
+
+
 @cache
 def courtyard() -> Scene:
     """The scene of all walks, made once."""
@@ -63,7 +71,7 @@ class Walk:
     size: tuple[int, int] = (189, 252)
     """Height and width of the frames."""
     shaded: bool = True
-    """Photos as `render_views` makes them; otherwise quick ones, of depth and of which object is seen."""
+    """Photos as `render_views` makes them; otherwise quick ones, of surfaces with a made-up pattern."""
     seed: int = 0
     """Of the sway of the hand."""
 
@@ -120,8 +128,10 @@ class Walk:
             return render_views(courtyard(), cameras, self.intrinsics, self.size, 1).images
         lenses = np.tile(self.intrinsics, (len(cameras), 1, 1))
         depth, objects = cast_depth(courtyard(), cameras, lenses, self.size)
-        colours = np.random.default_rng(5).uniform(60, 255, (objects.max() + 1, 3))
-        return (colours[objects] * (0.3 + 0.7 / (1 + 0.3 * depth[..., None]))).astype(np.uint8)
+        points = unproject_depth(depth, lenses, cameras[:, :3]).astype(np.float64)
+        colours = np.random.default_rng(5).uniform(100, 255, (objects.max() + 1, 3))[objects]
+        pattern = np.where(depth > 0, 0.3 + 0.35 * _blocks(points, 0.45) + 0.35 * _blocks(points, 0.13), 1)
+        return (colours * pattern[..., None]).astype(np.uint8)
 
     def write(self, folder: Path, frames: Sequence[int] | None = None) -> Path:
         """Write the photos of `frames`, all by default, as PNG; those that are there stay. Returns `folder`."""

@@ -47,7 +47,7 @@ def owners(windows: Sequence[Window]) -> list[list[int]]:
     ends = []
     for first, second in pairwise(windows):
         shared = sorted(set(first.photos) & set(second.photos))
-        ends.append(shared[len(shared) // 2] if shared else (second.photos[0] if second.photos else second.span[0]))
+        ends.append(met_at(shared) if shared else (second.photos[0] if second.photos else second.span[0]))
     taken: list[list[int]] = []
     last = -1
     for window, end in zip(windows, [*ends, None], strict=True):
@@ -55,6 +55,11 @@ def owners(windows: Sequence[Window]) -> list[list[int]]:
         last = max(own[-1] if own else last, last)
         taken.append(own)
     return taken
+
+
+def met_at(shared: Sequence[int]) -> int:
+    """Of the photos that two neighbours share, in order, the first whose view the whole takes from the second."""
+    return shared[len(shared) // 2]
 
 
 def spread(

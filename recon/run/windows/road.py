@@ -13,19 +13,23 @@ from recon.run.decided_by import depth_decided_by
 from recon.run.depth_of_views import depth_of_views
 from recon.run.find_cameras import KnownCameras
 from recon.run.found_depth import FoundDepth
-from recon.run.joined_windows import JoinedWindows, WindowJoint
+from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop
 from recon.run.plan import Plan
 from recon.run.stages import Stages
 from recon.run.store import Store
 from recon.run.window_choice import WindowSizes
 from recon.run.windows.assemble import Share, Streams, assemble
+from recon.run.windows.closing import Closed, close, unclosed
 from recon.run.windows.joints import WindowEdge, neighbour_edges
-from recon.run.windows.placing import SAME, Placement, owners, place, spread
+from recon.run.windows.loops import find_loops
+from recon.run.windows.placing import SAME, Placement, owners, place
 from recon.run.windows.window import Window, WindowDepth
 from recon.sources.part import SourcePart
 
 _STAGE = "window"
 """Of the store, followed by a number."""
+_OF_THE_WHOLE = ("window", "overlap", "loops")
+"""Options that change nothing within a window."""
 PLACED = ("aligned", "metric")
 """Units of depth that was brought to the scale of known cameras."""
 
@@ -137,7 +141,7 @@ def _decided_by(
         "depths": None if depths is None else [depths[photo] for photo in span],
     }
     by = depth_decided_by(plan, photos, None, estimator, model)
-    options = {name: value for name, value in by["options"].items() if name not in ("window", "overlap")}
+    options = {name: value for name, value in by["options"].items() if name not in _OF_THE_WHOLE}
     return {**by, "options": options}
 
 
@@ -151,15 +155,20 @@ def join_windows(
     placed = origin is not None and origin != "predicted" and plan.options.align_to_input_ext_scale
     keep_scale = all(unit == "metric" for unit in units)
     edges = neighbour_edges(windows, placed=placed, keep_scale=keep_scale)
-    placements = _placed(windows) if placed or prediction.extrinsics is None else place(windows, edges)
     owned = owners(windows)
-    similarities = spread(windows, placements, owned)
+    if placed or prediction.extrinsics is None:
+        closed = unclosed(windows, _placed(windows), owned)
+    else:
+        closed = unclosed(windows, place(windows, edges), owned)
+        loops = find_loops(windows, owned, sizes.size) if plan.options.loops else []
+        if loops:
+            closed = close(windows, edges, closed.placements, owned, loops, keep_scale=keep_scale)
     factors = _depth_factors(units, edges) if placed else [1.0] * len(windows)
     shares = [
         Share(window, tuple(own), tuple(moves), factor)
-        for window, own, moves, factor in zip(windows, owned, similarities, factors, strict=True)
+        for window, own, moves, factor in zip(windows, owned, closed.similarities, factors, strict=True)
     ]
-    joined = _report(sizes, windows, placements, edges)
+    joined = _report(sizes, windows, closed, edges)
     if len(joined.parts) > 1:
         where = ", ".join(f"from {first} to {last}" for first, last in joined.parts)
         warn(
@@ -198,15 +207,18 @@ def _depth_factors(units: Sequence[str], edges: Sequence[WindowEdge]) -> list[fl
 
 
 def _report(
-    sizes: WindowSizes, windows: Sequence[Window], placements: Sequence[Placement], edges: Sequence[WindowEdge]
+    sizes: WindowSizes, windows: Sequence[Window], closed: Closed, edges: Sequence[WindowEdge]
 ) -> JoinedWindows:
     names: dict[int, str] = {}
     for window in windows:
         names |= dict(zip(window.photos, window.open().depth.prediction.image_names, strict=True))
     parts = []
-    for part in sorted({placement.part for placement in placements}):
+    for part in sorted({placement.part for placement in closed.placements}):
         own = [
-            photo for window, p in zip(windows, placements, strict=True) if p.part == part for photo in window.photos
+            photo
+            for window, placement in zip(windows, closed.placements, strict=True)
+            if placement.part == part
+            for photo in window.photos
         ]
         if own:
             parts.append((names[min(own)], names[max(own)]))
@@ -223,4 +235,9 @@ def _report(
         )
         for edge in edges
     )
-    return JoinedWindows(sizes.size, sizes.overlap, len(windows), tuple(parts), joints)
+    loops = tuple(
+        WindowLoop((names[loop.photos[0]], names[loop.photos[1]]), loop.matches, holds)
+        for some, holds in ((closed.loops, True), (closed.refused, False))
+        for loop in some
+    )
+    return JoinedWindows(sizes.size, sizes.overlap, len(windows), tuple(parts), joints, loops)
