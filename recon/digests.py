@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from recon.files import configs_folder, file_digest
+from recon.types.mapped import row_pieces
 
 _PACKAGES = (
     *("numpy", "scipy", "opencv-python-headless", "opencv-python", "numba", "pillow", "pillow-heif", "pycolmap"),
@@ -79,7 +80,10 @@ def _feed(hashed: Any, value: Any) -> None:
         if value.dtype.hasobject:
             raise TypeError("an array of Python objects has no hash")
         hashed.update(f"array {value.dtype.str} {value.shape}\n".encode())
-        hashed.update(np.ascontiguousarray(value).data.cast("B") if value.size else b"")
+        for rows in row_pieces(value) if value.ndim and value.size else ():
+            hashed.update(np.ascontiguousarray(value[rows]).data.cast("B"))
+        if not value.ndim:
+            hashed.update(np.ascontiguousarray(value).data.cast("B"))
     elif isinstance(value, bytes):
         hashed.update(f"bytes {len(value)}\n".encode() + value)
     elif isinstance(value, PurePath):

@@ -1,6 +1,7 @@
 """Predictions as compressed numpy archives: `mini_npz` for depth and cameras, `npz` for everything, and its reader.
 
-Arrays are stored exactly, so that exporting again from a file equals exporting from the prediction itself. Keys:
+Arrays are stored exactly, so that exporting again from a file equals exporting from the prediction itself. Those of a
+long run are not compressed, so that they can be mapped into memory (`recon.types.mapped`). Keys:
 
 | key | in | contents |
 | --- | --- | --- |
@@ -50,6 +51,7 @@ from recon.messages import warn
 from recon.types import FEATURE_PREFIX, LARGEST_DEPTH, Gaussians, MadeBy, Prediction
 from recon.types.arrays import Arrays, Layout, check_layouts, read_arrays
 from recon.types.cameras import Cameras
+from recon.types.mapped import is_mapped, row_pieces, write_npz
 from recon.types.sparse_points import SparsePoints
 
 _FEATURE_NAME = re.compile(FEATURE_PREFIX + "(0|[1-9][0-9]*)")
@@ -122,7 +124,8 @@ def read_npz(path: str | Path) -> Prediction:
         prediction = _prediction(arrays)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: not a consistent result: {error}") from error
-    absurd = int(((prediction.depth > LARGEST_DEPTH) & np.isfinite(prediction.depth)).sum())
+    parts = (prediction.depth[views] for views in row_pieces(prediction.depth))
+    absurd = sum(int(((part > LARGEST_DEPTH) & np.isfinite(part)).sum()) for part in parts)
     if absurd:
         warn(f"{path}: {absurd} pixels are deeper than {LARGEST_DEPTH:g}: they count as without depth")
     return prediction
@@ -156,7 +159,10 @@ def checked_arrays(
 
 def _write(path: Path, arrays: Arrays) -> Exported:
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        if is_mapped(arrays["depth"]):
+            write_npz(file, arrays)
+        else:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return Exported((path,))
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from recon.choices.words import CLEANING_FILTERS
 from recon.errors import InputError
 from recon.types import Gaussians, Prediction
+from recon.types.mapped import row_pieces
 from recon.version import __version__
 
 _SHOWN_STAGES = 3
@@ -39,7 +40,8 @@ def facts_of(prediction: Prediction, splats: Gaussians | None) -> dict[str, Any]
         "cameras": prediction.extrinsics_origin,
         "photos": count,
         "size": [width, height],
-        "valid": float(prediction.valid.mean()),
+        "valid": sum(int(prediction.valid[views].sum()) for views in row_pieces(prediction.valid))
+        / prediction.valid.size,
         "gaussians": None
         if splats is None
         else {"source": prediction.gaussian_source, "count": len(splats), "degree": splats.sh_degree},

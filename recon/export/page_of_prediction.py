@@ -18,6 +18,8 @@ from recon.export.points import PointCloud, PointOptions, select_points
 from recon.export.splats import SplatOptions, select_splats
 from recon.geometry.located_depth import with_cameras
 from recon.types import Prediction
+from recon.types.mapped import any_in, is_mapped, row_pieces
+from recon.types.pieces import release_maps
 
 UNITS = {"relative": "units", "aligned": "units", "metric": "m"}
 """How lengths are named, by `Prediction.units`."""
@@ -54,12 +56,13 @@ def content_of(
     if prediction.sparse is not None and len(prediction.sparse):
         layers["sparse"] = PageLayer(partial(page_sparse, prediction), "position", SPARSE_SHARE, "no sparse points.")
     views = len(prediction.depth)
+    with_photos = any_in(prediction.processed_images)
     return PageContent(
         title=f"recon: {views} {'photo' if views == 1 else 'photos'}",
         unit=UNITS[prediction.units],
         facts=facts,
         words=tuple(in_words(facts, count, None if cloud is None else cloud.conf_threshold)),
-        views=tuple(_view(prediction, view) for view in range(views)),
+        views=tuple(_view(prediction, view, with_photos) for view in range(views)),
         points=None if cloud is None else _points(prediction, cloud),
         splats=gaussians,
         layers=layers,
@@ -84,7 +87,7 @@ def _points(prediction: Prediction, cloud: PointCloud) -> PagePoints:
     views = cloud.pixels // pixels
     confidence = None if prediction.conf is None else prediction.conf.reshape(-1)[cloud.pixels]
     colors = cloud.colors
-    if not prediction.processed_images.any():
+    if not any_in(prediction.processed_images):
         colors = np.empty_like(colors)
         for view in range(len(prediction.depth)):
             of_view = views == view
@@ -95,8 +98,13 @@ def _points(prediction: Prediction, cloud: PointCloud) -> PagePoints:
 
 def _depths(prediction: Prediction) -> tuple[float, float]:
     """Nearest and farthest, but for the most extreme ones."""
-    usable = prediction.depth[prediction.valid]
-    usable = usable[:: max(len(usable) // _DEPTHS_OF, 1)]
+    valid = prediction.valid
+    step = max(sum(int(valid[views].sum()) for views in row_pieces(valid)) // _DEPTHS_OF, 1)
+    if is_mapped(valid):
+        usable = np.concatenate([prediction.depth[views][valid[views]][::step] for views in row_pieces(valid)])
+        release_maps(prediction)
+    else:
+        usable = prediction.depth[valid][::step]
     if not len(usable):
         return 1.0, 2.0
     near, far = np.percentile(usable, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT])
@@ -131,7 +139,7 @@ def _splat_focal(prediction: Prediction) -> float | None:
     return float(np.median(focal))
 
 
-def _view(prediction: Prediction, view: int) -> PageView:
+def _view(prediction: Prediction, view: int, with_photos: bool) -> PageView:
     assert prediction.extrinsics is not None
     assert prediction.intrinsics is not None
     rows, columns = prediction.photo_area(view)
@@ -143,16 +151,19 @@ def _view(prediction: Prediction, view: int) -> PageView:
         intrinsics=(k[0, 0], k[1, 1], k[0, 2] - columns.start, k[1, 2] - rows.start),
         size=(columns.stop - columns.start, rows.stop - rows.start),
         distance=float(np.median(depth)) if len(depth) else 1.0,
-        pictures=_pictures(prediction, view),
+        pictures=_pictures(prediction, view, with_photos),
         depths=partial(pack_depth, prediction, view),
     )
 
 
-def _pictures(prediction: Prediction, view: int) -> dict[str, Callable[[], NDArray[np.uint8]]]:
+def _pictures(prediction: Prediction, view: int, with_photos: bool) -> dict[str, Callable[[], NDArray[np.uint8]]]:
     """The photo, unless photos are gone and black, and its depth."""
-    of_photo = prediction.processed_images[view, *prediction.photo_area(view)]
     pictures: dict[str, Callable[[], NDArray[np.uint8]]] = {"depth": partial(_depth_picture, prediction, view)}
-    return {"photo": lambda: of_photo, **pictures} if prediction.processed_images.any() else pictures
+    return {"photo": partial(_photo, prediction, view), **pictures} if with_photos else pictures
+
+
+def _photo(prediction: Prediction, view: int) -> NDArray[np.uint8]:
+    return prediction.processed_images[view, *prediction.photo_area(view)]
 
 
 def _depth_picture(prediction: Prediction, view: int) -> NDArray[np.uint8]:

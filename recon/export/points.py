@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,17 @@ from recon.geometry.unprojection import unproject_depth
 from recon.messages import warn
 from recon.options import Options, like, option, options_of
 from recon.types import FloatArray, MadeBy, Prediction
+from recon.types.mapped import any_in, is_mapped
+from recon.types.pieces import in_pieces
 
 BLACK_BELOW = 16
 """A pixel is black background where all three channels are below this."""
 WHITE_FROM = 240
 """A pixel is white background where all three channels reach this."""
+_REACH = 2**20
+"""Cubes from the origin, along each axis, that are told apart."""
+_MOST_SAMPLED = 4_000_000
+"""Of a long run, about so many values of the confidence decide its threshold."""
 DEFAULT_PERCENTILE = 40.0
 DEFAULT_LEAST_CONFIDENCE = 1.05
 """Of the official package's rule for the confidence of a network."""
@@ -93,18 +100,21 @@ class PointCloud:
 def check_cloud(prediction: Prediction, options: PixelOptions) -> None:
     """Raise InputError where no pixel can become a point."""
     check_points(prediction)
-    if not prediction.pixels_with_depth(filled=options.include_filled, sky=True).any():
+    if not any_in(prediction.pixels_with_depth(filled=options.include_filled, sky=True)):
         raise InputError("all depth of this prediction was filled in: include_filled makes points of it")
-    if not prediction.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True).any():
+    if not any_in(prediction.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True)):
         raise InputError("cleaning or cropping left out every pixel of this prediction that could become a point")
 
 
 def select_points(prediction: Prediction, options: PointOptions) -> PointCloud:
     """The pixels with depth that are neither sky nor filtered background and reach the confidence threshold.
 
-    A rule that would leave no pixel at all is dropped with a warning, so the cloud is never empty. Raises InputError as
+    A rule that would leave no pixel at all is dropped with a warning, so the cloud is never empty. Of a long run, whose
+    maps are on the disk, as many points are drawn of some views as of as many pixels of others. Raises InputError as
     `check_cloud`.
     """
+    if is_mapped(prediction.depth):
+        return _select_in_pieces(prediction, options)
     kept, threshold = kept_pixels(prediction, options)
     prediction = with_cameras(prediction)
     pixels = _sample(thinned(prediction, kept, options), options.num_max_points, options.seed)
@@ -134,9 +144,15 @@ def kept_pixels(prediction: Prediction, options: PixelOptions) -> tuple[NDArray[
     return (kept if threshold is None else kept & (prediction.conf >= threshold)), threshold
 
 
-def one_in_each_cube(points: NDArray[np.float32], side: float) -> NDArray[np.intp]:
-    """(C,) ascending indices of points (P, 3): of those in one cube of a grid the one nearest to their mean."""
-    corner = points.min(axis=0, initial=np.inf).astype(np.float64) if len(points) else np.zeros(3)
+def one_in_each_cube(
+    points: NDArray[np.float32], side: float, corner: NDArray[np.float64] | None = None
+) -> NDArray[np.intp]:
+    """(C,) ascending indices of points (P, 3): of those in one cube of a grid the one nearest to their mean.
+
+    `corner`: (3,) of a cube [the least coordinates].
+    """
+    if corner is None:
+        corner = points.min(axis=0, initial=np.inf).astype(np.float64) if len(points) else np.zeros(3)
     scaled = (points - corner) / side
     cells = np.floor(scaled)
     members = np.zeros(len(points), np.int64)
@@ -194,21 +210,106 @@ def confidence_threshold(conf: FloatArray, options: PixelOptions, made_by: MadeB
 def _foreground(prediction: Prediction, options: PixelOptions) -> NDArray[np.bool_]:
     """(N, H, W) True where a pixel has depth and is neither sky nor a background colour to leave out."""
     kept = prediction.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True)
-    images = prediction.processed_images
-    excluded: list[tuple[str, NDArray[np.bool_]]] = []
-    if prediction.sky is not None:
-        excluded.append(("sky", prediction.sky))
-    if options.filter_black_bg:
-        excluded.append(("black background", np.all(images < BLACK_BELOW, axis=-1)))
-    if options.filter_white_bg:
-        excluded.append(("white background", np.all(images >= WHITE_FROM, axis=-1)))
-    for what, mask in excluded:
+    for what, mask in _excluded(prediction, options).items():
         remaining = kept & ~mask
         if remaining.any():
             kept = remaining
         else:
             warn(f"leaving out {what} would leave no points: it is kept")
     return kept
+
+
+def _excluded(prediction: Prediction, options: PixelOptions) -> dict[str, NDArray[np.bool_]]:
+    """(N, H, W) what is left out where something else is there, by what it is called."""
+    images = prediction.processed_images
+    excluded = {}
+    if prediction.sky is not None:
+        excluded["sky"] = prediction.sky
+    if options.filter_black_bg:
+        excluded["black background"] = np.all(images < BLACK_BELOW, axis=-1)
+    if options.filter_white_bg:
+        excluded["white background"] = np.all(images >= WHITE_FROM, axis=-1)
+    return excluded
+
+
+def _select_in_pieces(prediction: Prediction, options: PointOptions) -> PointCloud:
+    check_cloud(prediction, options)
+    prediction = with_cameras(prediction)
+    applied = _exclusions_in_pieces(prediction, options)
+    threshold = _threshold_in_pieces(prediction, options, applied)
+    area = prediction.depth.shape[1] * prediction.depth.shape[2]
+    counts, of_cubes = [], []
+    cubes = None if options.voxel is None else _Cubes(options.voxel)
+    for _, _, piece in in_pieces(prediction):
+        pixels = np.flatnonzero(_kept_of(piece, options, applied, threshold))
+        if cubes is not None:
+            pixels = pixels[cubes.first_in_each(_positions(piece, pixels))]
+            of_cubes.append(pixels)
+        counts.append(len(pixels))
+    ends = np.cumsum(counts)
+    share = min(options.num_max_points / max(int(ends[-1]), 1), 1.0)
+    drawn = np.diff(np.rint(ends * share).astype(np.int64), prepend=0)
+    points, colors, places = [], [], []
+    for number, (views, _, piece) in enumerate(in_pieces(prediction)):
+        pixels = of_cubes[number] if of_cubes else np.flatnonzero(_kept_of(piece, options, applied, threshold))
+        pixels = _sample(pixels, int(drawn[number]), options.seed + number)
+        points.append(_positions(piece, pixels))
+        colors.append(np.take(piece.processed_images.reshape(-1, 3), pixels, axis=0))
+        places.append(pixels + views.start * area)
+    return PointCloud(np.concatenate(points), np.concatenate(colors), np.concatenate(places), threshold)
+
+
+def _exclusions_in_pieces(prediction: Prediction, options: PixelOptions) -> tuple[str, ...]:
+    """Names of what is left out, as `_foreground` decides it."""
+    applied: tuple[str, ...] = ()
+    names = next(iter(_excluded(piece, options) for _, _, piece in in_pieces(prediction)))
+    for name in names:
+        if any(_kept_of(piece, options, (*applied, name), None).any() for _, _, piece in in_pieces(prediction)):
+            applied = (*applied, name)
+        else:
+            warn(f"leaving out {name} would leave no points: it is kept")
+    return applied
+
+
+def _kept_of(
+    piece: Prediction, options: PixelOptions, applied: Sequence[str], threshold: float | None
+) -> NDArray[np.bool_]:
+    """(N, H, W) the pixels of a piece that can become points."""
+    kept = piece.pixels_with_depth(filled=options.include_filled, sky=True, cleaned=True)
+    excluded = _excluded(piece, options)
+    for name in applied:
+        kept = kept & ~excluded[name]
+    return kept if threshold is None or piece.conf is None else kept & (piece.conf >= threshold)
+
+
+def _threshold_in_pieces(prediction: Prediction, options: PixelOptions, applied: Sequence[str]) -> float | None:
+    """As `confidence_threshold`, by an even sample of the pixels."""
+    if prediction.conf is None:
+        return None
+    step = max(prediction.conf.size // _MOST_SAMPLED, 1)
+    sample = []
+    for _, _, piece in in_pieces(prediction):
+        assert piece.conf is not None
+        sample.append(piece.conf[_kept_of(piece, options, applied, None)][::step])
+    return confidence_threshold(np.concatenate(sample), options, prediction.made_by)
+
+
+class _Cubes:
+    """Cubes of a grid in the world that have a point already."""
+
+    def __init__(self, side: float) -> None:
+        self._side = side
+        self._taken = np.zeros(0, np.int64)
+
+    def first_in_each(self, points: NDArray[np.float32]) -> NDArray[np.intp]:
+        """(C,) ascending indices of points (P, 3): in each cube that had none, the one nearest to the mean there."""
+        cells = np.floor(points.astype(np.float64) / self._side)
+        x, y, z = (cells.clip(-_REACH, _REACH - 1).astype(np.int64) + _REACH).T
+        keys = x << 42 | y << 21 | z
+        free = np.flatnonzero(~np.isin(keys, self._taken))
+        chosen = free[one_in_each_cube(points[free], self._side, np.zeros(3))]
+        self._taken = np.union1d(self._taken, keys[chosen])
+        return chosen
 
 
 def _sample(pixels: NDArray[np.intp], count: int, seed: int) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,20 @@ class DepthAgreement:
     """Views that differ from the others much more than is usual, or share nothing with them."""
 
 
+@dataclass(frozen=True)
+class DepthDifferences:
+    """Of some views, to others."""
+
+    of_view: tuple[NDArray[np.float64], ...]
+    """Of each view: how far others are off where they say something, relative."""
+    has_depth: tuple[bool, ...]
+    """Of each view, whether it has any."""
+    seen: int
+    """Sampled pixels that another view sees."""
+    confirmed: int
+    """Of these, those that one agrees on."""
+
+
 def depth_agreement(
     depth: FloatArray, usable: NDArray[np.bool_], intrinsics: FloatArray, world_to_camera: FloatArray
 ) -> DepthAgreement:
@@ -48,16 +63,38 @@ def depth_agreement(
         intrinsics: (N, 3, 3) in pixels.
         world_to_camera: (N, 3, 4) or (N, 4, 4).
     """
+    return agreement_of([depth_differences(depth, usable, intrinsics, world_to_camera, range(len(depth)))])
+
+
+def depth_differences(
+    depth: FloatArray,
+    usable: NDArray[np.bool_],
+    intrinsics: FloatArray,
+    world_to_camera: FloatArray,
+    views: Sequence[int],
+    each: int | None = None,
+) -> DepthDifferences:
+    """Compare some `views` of N depth maps with all of them; other arguments as of `depth_agreement`.
+
+    `each`: pixels of a view that are compared [as many as make a fair sample of N views].
+    """
     count = len(depth)
-    each = max(_SAMPLES // (count * max(count - 1, 1)), 50)
+    each = max(_SAMPLES // (count * max(count - 1, 1)), 50) if each is None else each
     of_view: list[NDArray[np.float64]] = []
     seen, confirmed = 0, 0
-    for view in range(count):
+    for view in views:
         differences = _differences(view, each, depth, usable, intrinsics, world_to_camera)  # (N, P), NaN: says nothing
         says = np.isfinite(differences)
         least = np.where(says, np.abs(differences), np.inf).min(axis=0, initial=np.inf)  # (P,)
         seen, confirmed = seen + int(says.any(axis=0).sum()), confirmed + int((least <= WITHIN).sum())
         of_view.append(np.abs(differences[says]))
+    return DepthDifferences(tuple(of_view), tuple(bool(usable[view].any()) for view in views), seen, confirmed)
+
+
+def agreement_of(parts: Sequence[DepthDifferences]) -> DepthAgreement:
+    """What the differences of all views, in order, come to."""
+    of_view = [found for part in parts for found in part.of_view]
+    has_depth = [known for part in parts for known in part.has_depth]
     all_of_them = np.concatenate(of_view) if of_view else np.zeros(0)
     if len(all_of_them) == 0:
         return DepthAgreement(None, None, None, ())
@@ -66,8 +103,9 @@ def depth_agreement(
     apart = [
         view
         for view, found in enumerate(of_view)
-        if usable[view].any() and (len(found) < _FEWEST or float(np.median(found)) > limit)
+        if has_depth[view] and (len(found) < _FEWEST or float(np.median(found)) > limit)
     ]
+    seen, confirmed = sum(part.seen for part in parts), sum(part.confirmed for part in parts)
     return DepthAgreement(median, float(np.mean(all_of_them <= WITHIN)), confirmed / max(seen, 1), tuple(apart))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from recon.errors import InputError
 from recon.messages import warn
 from recon.types import LARGEST_DEPTH, FloatArray, Prediction
+from recon.types.mapped import any_in
 
 ASSUMED_HORIZONTAL_FIELD_OF_VIEW = 60.0
 """Degrees, for a single view without intrinsics."""
@@ -48,7 +49,7 @@ def check_cameras(prediction: Prediction, what: str) -> None:
 def check_points(prediction: Prediction, what: str = "a point cloud") -> None:
     """Raise InputError where `what` cannot be made of points: as `check_cameras`, or no depth."""
     check_cameras(prediction, what)
-    if not prediction.pixels_with_depth(filled=True, sky=True).any():
+    if not any_in(prediction.pixels_with_depth(filled=True, sky=True)):
         raise InputError("no pixel has a positive, finite depth: there are no points to export")
 
 

@@ -28,6 +28,8 @@ from recon.options import asked_for, options_of
 from recon.refine.surface import EDGE_GAP, mixed_pixels
 from recon.refine.thinning import pixel_angle
 from recon.types import Gaussians, Prediction
+from recon.types.mapped import map_like, release, row_pieces
+from recon.types.pieces import in_pieces
 
 AGREEING_VIEWS = 2
 """Views that protect a point by default."""
@@ -35,6 +37,8 @@ LEAST_TOLERANCE = 0.01
 """Views never have to agree better than this, relative to the depth."""
 TOLERANCE = 4.5
 """Views agree up to this many times what they differ by in the median: three standard deviations."""
+_NEIGHBOURS = 8
+"""Views of a long run before and after those that are cleaned, which these are compared with, too."""
 NEIGHBOURS = 12
 """Nearest points whose mean distance tells an outlier."""
 
@@ -73,11 +77,31 @@ def clean(prediction: Prediction, choices: CleanChoices) -> Cleaning:
 
     Depth that was checked against other views (`MadeBy.verified`) has no pixels between two surfaces; a patch of it may
     still be wrong in two views at once, and then others look through it. A filter that would leave nothing at all is
-    not applied, with a warning. Cropping is left to `crop`.
+    not applied, with a warning. Cropping is left to `crop`. Of a long run, views are compared with those before and
+    after them, some at a time.
     """
+    kept = map_like(prediction.depth, np.bool_)
+    points, removed, tolerances = 0, dict[str, int](), []
+    for views, own, piece in in_pieces(prediction, _NEIGHBOURS):
+        usable, left_out, tolerance = _filtered(piece, choices)
+        points += int(usable[own].sum())
+        kept[views] = True
+        for name, gone in left_out.items():
+            removed[name] = removed.get(name, 0) + int(gone[own].sum())
+            kept[views] &= ~gone[own]
+        release(kept)
+        tolerances += [] if tolerance is None else [tolerance]
+    return Cleaning(kept if removed else None, points, removed, float(np.median(tolerances)) if tolerances else None)
+
+
+def _filtered(
+    prediction: Prediction, choices: CleanChoices
+) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.bool_]], float | None]:
+    """(N, H, W) the pixels with depth, those that each filter leaves out of what the ones before had left, by its name,
+    and the tolerance."""
     usable = prediction.pixels_with_depth(filled=True)
     if not usable.any():
-        return Cleaning(None, 0)
+        return usable, {}, None
     verified = prediction.made_by is not None and prediction.made_by.verified
     edge_gap = EDGE_GAP if choices.clean and not verified else 0.0
     if choices.clean_edges is not None:
@@ -95,7 +119,7 @@ def clean(prediction: Prediction, choices: CleanChoices) -> Cleaning:
     if choices.clean_outliers is not None and kept.any():
         check_points(prediction)
         kept, removed["outliers"] = _without(kept, _outliers(prediction, kept, choices.clean_outliers), "outliers")
-    return Cleaning(kept | ~usable if removed else None, int(usable.sum()), removed, tolerance)
+    return usable, removed, tolerance
 
 
 def clean_again(prediction: Prediction, choices: CleanChoices) -> Cleaning:
@@ -103,7 +127,8 @@ def clean_again(prediction: Prediction, choices: CleanChoices) -> Cleaning:
     names = options_of(CleanChoices)
     if prediction.kept is None or any(one.name in names for one in asked_for(choices)):
         return clean(prediction, choices)
-    return Cleaning(prediction.kept, int(prediction.pixels_with_depth(filled=True).sum()))
+    usable = prediction.pixels_with_depth(filled=True)
+    return Cleaning(prediction.kept, sum(int(usable[views].sum()) for views in row_pieces(usable)))
 
 
 def crop(prediction: Prediction, cleaning: Cleaning, choices: CleanChoices) -> tuple[Prediction, Cleaning]:
@@ -122,34 +147,37 @@ def crop(prediction: Prediction, cleaning: Cleaning, choices: CleanChoices) -> t
     assert located.extrinsics is not None
     assert located.intrinsics is not None
     usable = prediction.pixels_with_depth(filled=True, cleaned=True)
-    inside = np.zeros(usable.shape, bool)
+    kept = map_like(prediction.depth, np.bool_)
+    within = outside = 0
     for view in range(len(usable)):
         this = slice(view, view + 1)
         points = unproject_depth(prediction.depth[this], located.intrinsics[this], located.extrinsics[this])
-        inside[view] = region.contains(points[0])
-    if not (usable & inside).any():
+        inside = region.contains(points[0])
+        within, outside = within + int((usable[view] & inside).sum()), outside + int((usable[view] & ~inside).sum())
+        kept[view] = inside if prediction.kept is None else inside & prediction.kept[view]
+        release(prediction.depth, prediction.kept, usable, kept)
+    if not within:
         low, high = _extent(located, usable)
         name = "crop_box" if choices.crop_box is not None else "crop_sphere"
         raise InputError(f"{name}: no point lies in it; they lie between ({low}) and ({high})")
-    removed = {**cleaning.removed, "crop": int((usable & ~inside).sum())}
+    removed = {**cleaning.removed, "crop": outside}
     gaussians = prediction.gaussians
     if gaussians is not None and prediction.gaussian_source != "head":
         chosen = region.contains(gaussians.means)
         gaussians = Gaussians(**{f.name: getattr(gaussians, f.name)[chosen] for f in fields(Gaussians)})
-    kept = inside if prediction.kept is None else prediction.kept & inside
     return (
         replace(prediction, kept=kept, gaussians=gaussians),
         replace(cleaning, kept=kept, removed=removed),
     )
 
 
-def _without(kept: NDArray[np.bool_], out: NDArray[np.bool_], what: str) -> tuple[NDArray[np.bool_], int]:
-    """(N, H, W) what is kept when the pixels in `out` go, and how many those are."""
+def _without(kept: NDArray[np.bool_], out: NDArray[np.bool_], what: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N, H, W) what is kept when the pixels in `out` go, and those that go."""
     remaining = kept & ~out
     if kept.any() and not remaining.any():
         warn(f"leaving out {what} would leave no points: they are kept")
-        return kept, 0
-    return remaining, int(kept.sum()) - int(remaining.sum())
+        return kept, np.zeros_like(kept)
+    return remaining, kept & out
 
 
 def _at_edges(prediction: Prediction, kept: NDArray[np.bool_], gap: float) -> NDArray[np.bool_]:
@@ -208,6 +236,10 @@ def _extent(located: Prediction, usable: NDArray[np.bool_]) -> tuple[str, str]:
     """Least and largest coordinates of the points, as text."""
     assert located.extrinsics is not None
     assert located.intrinsics is not None
-    points = unproject_depth(located.depth, located.intrinsics, located.extrinsics)[usable]
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for view in range(len(usable)):
+        this = slice(view, view + 1)
+        points = unproject_depth(located.depth[this], located.intrinsics[this], located.extrinsics[this])[usable[this]]
+        low = np.minimum(low, points.min(axis=0, initial=np.inf))
+        high = np.maximum(high, points.max(axis=0, initial=-np.inf))
     return ", ".join(f"{c:.3g}" for c in low), ", ".join(f"{c:.3g}" for c in high)

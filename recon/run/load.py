@@ -31,6 +31,7 @@ from recon.sources.stored_photos import StoredPhotos
 from recon.sources.undistortion import undistort
 from recon.types import Gaussians, GaussianSource, MadeBy, Prediction
 from recon.types.cameras import Cameras
+from recon.types.mapped import any_in
 
 STORED_CLASSES = (
     FoundDepth,
@@ -73,7 +74,7 @@ def load(path: str | os.PathLike[str], *, needs_images: bool = False) -> Predict
         prediction = _from_file(given, record)
     if record is not None:
         prediction = _with_facts(prediction, record, folder)
-    if prediction.processed_images.any():
+    if any_in(prediction.processed_images):
         return prediction
     images, missing = _images_again(prediction)
     if missing:

@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.geometry.depth_agreement import WITHIN, depth_agreement
+from recon.geometry.depth_agreement import WITHIN, agreement_of, depth_differences
 from recon.run.find_cameras import KnownCameras
 from recon.types import MadeBy, Prediction
+from recon.types.mapped import is_mapped
+from recon.types.pieces import in_pieces
 
+_NEIGHBOURS = 8
+"""Views of a long run before and after those that are looked at, which these are compared with, too."""
+_COMPARED = 10
+"""Pixels of each view of a long run that are."""
 _SHOWN = 3
 """Names that the summary lists."""
 
@@ -55,13 +61,20 @@ class Quality:
     def of(prediction: Prediction, known: KnownCameras | None = None) -> Quality:
         """Of a prediction, over the pixels that cleaning has kept; `known` is what structure from motion found."""
 
-        def share(mask: NDArray[np.bool_] | None) -> float | None:
-            return None if mask is None else float(mask[prediction.photo_pixels].mean())
-
-        agreement = None
-        if len(prediction.depth) > 1 and prediction.extrinsics is not None and prediction.intrinsics is not None:
-            usable = prediction.pixels_with_depth(cleaned=True)
-            agreement = depth_agreement(prediction.depth, usable, prediction.intrinsics, prediction.extrinsics)
+        counts = _Counts()
+        differences = []
+        located = prediction.extrinsics is not None and prediction.intrinsics is not None
+        whole = not is_mapped(prediction.depth)
+        for _, own, piece in in_pieces(prediction, _NEIGHBOURS):
+            counts.add(piece, own)
+            if len(prediction.depth) > 1 and piece.extrinsics is not None and piece.intrinsics is not None:
+                usable = piece.pixels_with_depth(cleaned=True)
+                views, each = range(len(usable))[own], None if whole else _COMPARED
+                differences.append(
+                    depth_differences(piece.depth, usable, piece.intrinsics, piece.extrinsics, views, each)
+                )
+        agreement = agreement_of(differences) if located and differences else None
+        share = counts.share
         apart: tuple[str, ...] = ()
         if agreement is not None:
             names = prediction.image_names or tuple(f"view {view}" for view in range(len(prediction.depth)))
@@ -69,11 +82,11 @@ class Quality:
         certainty = None if known is None or known.found is None else known.found.certainty
         return Quality(
             made_by=prediction.made_by,
-            made_by_shares=_shares(prediction),
-            valid=float(prediction.valid[prediction.photo_pixels].mean()),
-            filled=share(prediction.filled),
-            sky=share(prediction.sky),
-            masked=None if prediction.mask is None else share(~prediction.mask),
+            made_by_shares=counts.shares_of_parts(prediction.made_by),
+            valid=share("valid") or 0.0,
+            filled=share("filled"),
+            sky=share("sky"),
+            masked=share("masked"),
             depth_difference=None if agreement is None else agreement.median_difference,
             depth_agreeing=None if agreement is None else agreement.agreeing,
             depth_confirmed=None if agreement is None else agreement.confirmed,
@@ -114,11 +127,36 @@ class Quality:
         return "; ".join(parts)
 
 
-def _shares(prediction: Prediction) -> tuple[float, ...] | None:
-    if prediction.made_by is None or prediction.made_by_pixel is None:
-        return None
-    of_photos = prediction.made_by_pixel[prediction.photo_pixels]
-    return tuple(float((of_photos == index).mean()) for index in range(len(prediction.made_by.parts)))
+class _Counts:
+    """Pixels of the photos of a prediction, counted piece by piece."""
+
+    def __init__(self) -> None:
+        self._photo = 0
+        self._found: dict[str, int] = {}
+        self._parts: NDArray[np.int64] | None = None
+
+    def add(self, piece: Prediction, own: slice) -> None:
+        """Count the views `own` of a piece."""
+        photo = piece.photo_pixels[own]
+        self._photo += int(photo.sum())
+        masked = None if piece.mask is None else ~piece.mask
+        maps = {"valid": piece.valid, "filled": piece.filled, "sky": piece.sky, "masked": masked}
+        for name, found in maps.items():
+            if found is not None:
+                self._found[name] = self._found.get(name, 0) + int((found[own] & photo).sum())
+        if piece.made_by_pixel is not None:
+            counts = np.bincount(piece.made_by_pixel[own][photo], minlength=256)
+            self._parts = counts if self._parts is None else self._parts + counts
+
+    def share(self, name: str) -> float | None:
+        """Of the pixels of photos; None for what the prediction has no map of."""
+        return self._found[name] / self._photo if name in self._found else None
+
+    def shares_of_parts(self, made_by: MadeBy | None) -> tuple[float, ...] | None:
+        """Of each part of what made the depth."""
+        if made_by is None or self._parts is None:
+            return None
+        return tuple(float(count) / self._photo for count in self._parts[: len(made_by.parts)])
 
 
 def _shown(names: tuple[str, ...]) -> str:

@@ -83,6 +83,7 @@ from recon.files import atomic_write, read_json
 from recon.messages import warn
 from recon.options import settings_entry
 from recon.types import Prediction
+from recon.types.mapped import row_pieces
 from recon.version import __version__
 
 FILE_NAME = "run.json"
@@ -133,6 +134,8 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
     parts = {name: getattr(cameras, name) for name in ("world_to_camera", "intrinsics", "distortion")}
     origin = (prediction.extrinsics_origin,) * count
     areas = [(i, *prediction.photo_area(i)) for i in range(count)]
+    valid = prediction.valid
+    shares = [float(valid[areas[i]].mean()) for views in row_pieces(valid) for i in range(views.start, views.stop)]
     return [
         {
             "name": prediction.image_names[i] if prediction.image_names else None,
@@ -141,7 +144,7 @@ def image_entries(prediction: Prediction) -> list[dict[str, Any]]:
             "processed_size": [width, height],
             "photo_box": None if prediction.photo_boxes is None else prediction.photo_boxes[i],
             "processed_to_original": None if affines is None else affines[i],
-            "valid": float(prediction.valid[areas[i]].mean()),
+            "valid": shares[i],
             "masked": None if prediction.mask is None else float(1 - prediction.mask[areas[i]].mean()),
             "camera": {
                 **{name: part[i] for name, part in parts.items() if part is not None},
@@ -174,8 +177,10 @@ def run_folder(result: Path) -> Path:
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write `run.json` into `folder`, whole or not at all, and return its path."""
     path = folder / FILE_NAME
-    with atomic_write(path) as temporary:
-        temporary.write_text(to_json(record), encoding="utf-8")
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for text in _ENCODER.iterencode(as_json(record)):  # of thousands of images, the whole text is large
+            file.write(text)
+        file.write("\n")
     return path
 
 
@@ -269,17 +274,20 @@ def _relative(path: Path, folder: Path) -> str:
 
 def to_json(content: Mapping[str, Any]) -> str:
     """`content` as JSON text: arrays become lists, paths text, numbers that are not finite null."""
-    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
+    return _ENCODER.encode(as_json(content)) + "\n"
 
 
-def _plain(value: Any) -> Any:
+_ENCODER = json.JSONEncoder(indent=2, allow_nan=False)
+
+
+def as_json(value: Any) -> Any:
     """`value` as JSON types: arrays to lists, paths to text, numbers that are not finite to None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return as_json(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return as_json(value.item())
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float):
@@ -287,5 +295,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (str, int)) or value is None:
         return value
     if isinstance(value, Sequence):
-        return [_plain(item) for item in value]
+        return [as_json(item) for item in value]
     raise TypeError(f"{type(value).__name__} has no place in a run's record")

@@ -19,11 +19,11 @@ from recon.run.record import (
     FILE_NAME,
     JOURNAL_NAME,
     FileEntry,
+    as_json,
     discard_record,
     listed_files,
     read_record,
     state_of,
-    to_json,
     write_record,
 )
 
@@ -123,7 +123,7 @@ class RunRecord:
 
     def so_far(self, **entries: Any) -> dict[str, Any]:
         """What the record will say, as far as it is known before files are written: as `read_record` would give it."""
-        found: dict[str, Any] = json.loads(to_json({**self._content, **entries, "exports": {}}))
+        found: dict[str, Any] = as_json({**self._content, **entries, "exports": {}})
         return found
 
     def add(self, every: float = 0.0, **entries: Any) -> None:

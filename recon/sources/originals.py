@@ -31,7 +31,8 @@ class SourceOriginals:
     @property
     def paths(self) -> tuple[Path | None, ...]:
         """As `Originals.paths`."""
-        return tuple(self.source.paths[index] for index in self.indices)
+        paths = self.source.paths
+        return tuple(paths[index] for index in self.indices)
 
     @property
     def changes(self) -> tuple[Mapping[str, Any] | None, ...]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recon.errors import InputError, why
 from recon.files import check_readable
+from recon.types.mapped import map_npz
 
 Arrays = dict[str, NDArray[Any]]
 FloatArray = NDArray[np.floating[Any]]
@@ -43,14 +44,15 @@ def check_shape(array: Any, name: str, shape: tuple[int | None, ...]) -> None:
 def read_arrays(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Arrays:
     """The arrays of an npz file whose names are `wanted`; no other is decoded, and nothing is unpickled.
 
+    Those of a long run stay on the disk (`recon.types.mapped`).
+
     Raises InputError naming the file where it is missing, not an npz, or damaged.
     """
     check_readable(path)
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not an npz file, or cut short")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if wanted(name)}
+        return map_npz(path, wanted)
     except _UNREADABLE as error:
         raise InputError(f"{path}: damaged npz file: {why(error)}") from error
 

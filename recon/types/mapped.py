@@ -22,6 +22,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from recon.errors import InputError, why
+
 _ALIGNED = 64
 """Bytes; a multiple of the size of every number."""
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
@@ -91,9 +93,10 @@ def _in_rows(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         release(array)
 
 
-def map_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file: mapped, read-only, where they can be; small ones, and those that are packed or not
-    aligned, are read.
+def map_npz(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file whose names are `wanted`: mapped, read-only, where they can be.
+
+    Small ones, and those that are packed or not aligned, are read.
 
     Raises what numpy and zipfile raise on a damaged file: ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile.
     """
@@ -101,6 +104,8 @@ def map_npz(path: Path) -> dict[str, NDArray[Any]]:
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
+            if not wanted(name):
+                continue
             found = _mapped(path, file, member)
             if found is None:
                 with archive.open(member) as content:
@@ -144,6 +149,43 @@ def scratch(folder: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         return np.memmap(file, dtype, "r+", 0, shape)
 
 
+def map_like(array: NDArray[Any], dtype: Any, *more: int) -> NDArray[Any]:
+    """Zeros for each value of `array`, or `more` for each: in memory; of one that is mapped, on the disk as well.
+
+    Raises InputError where there is no room for it.
+    """
+    shape = (*array.shape, *more)
+    if not is_mapped(array):
+        return np.zeros(shape, dtype)
+    beside = _file_of(array)
+    folder = beside.parent if beside is not None and os.access(beside.parent, os.W_OK) else Path(tempfile.gettempdir())
+    try:
+        return scratch(folder, shape, dtype)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {why(error)}; make room there, and the same command goes on"
+        ) from error
+
+
+def row_pieces(array: NDArray[Any], most: int = 2_000_000) -> Iterator[slice]:
+    """Slices along the first axis of an array with at most so many values; all of it where it is in memory.
+
+    Of one that is mapped, memory is given back as the next slice is asked for.
+    """
+    if not is_mapped(array):
+        yield slice(0, len(array))
+        return
+    step = max(most * len(array) // max(array.size, 1), 1)
+    for start in range(0, len(array), step):
+        yield slice(start, min(start + step, len(array)))
+        release(array)
+
+
+def any_in(array: NDArray[Any]) -> bool:
+    """Whether any value is not 0."""
+    return any(array[rows].any() for rows in row_pieces(array))
+
+
 def is_mapped(array: Any) -> bool:
     """Whether the array, or what it is a part of, is on the disk."""
     return _map_of(array) is not None
@@ -168,6 +210,15 @@ def _map_of(array: Any) -> mmap.mmap | None:
             return found
         array = array.base
     return array if isinstance(array, mmap.mmap) else None
+
+
+def _file_of(array: Any) -> Path | None:
+    while isinstance(array, np.ndarray):
+        name = getattr(array, "filename", None)
+        if name is not None:
+            return Path(name)
+        array = array.base
+    return None
 
 
 def write_npz(file: IO[bytes], arrays: Mapping[str, NDArray[Any] | Streamed]) -> None:

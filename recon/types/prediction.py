@@ -15,7 +15,7 @@ from recon.types.arrays import FloatArray
 from recon.types.arrays import check_shape as _check
 from recon.types.cameras import MEASURED_ORIGINS, CameraOrigin, Cameras, CameraScale
 from recon.types.gaussians import Gaussians
-from recon.types.mapped import is_mapped
+from recon.types.mapped import is_mapped, map_like, release, row_pieces
 from recon.types.originals import Originals
 from recon.types.showing import Shown, show
 from recon.types.sparse_points import SparsePoints
@@ -278,11 +278,19 @@ class Prediction:
         Pixels that were filled in, and those of the sky, count only where asked for; where `cleaned`, those that
         cleaning left out do not. Read-only.
         """
-        usable = usable_pixels(
-            self.depth, self.conf, None if sky else self.sky, self.mask, None if filled else self.filled
-        )
-        if cleaned and self.kept is not None:
-            usable &= self.kept
+        excluded = None if sky else self.sky, None if filled else self.filled
+        kept = self.kept if cleaned else None
+        usable = map_like(self.depth, np.bool_)
+
+        def part(array: Any, views: slice) -> Any:
+            return None if array is None else array[views]
+
+        for views in row_pieces(self.depth):
+            maps = (part(one, views) for one in (self.conf, excluded[0], self.mask, excluded[1]))
+            usable[views] = usable_pixels(self.depth[views], *maps)
+            if kept is not None:
+                usable[views] &= kept[views]
+            release(self.conf, self.sky, self.mask, self.filled, self.kept, usable)
         usable.setflags(write=False)
         return usable
 
