@@ -38,7 +38,8 @@ def bridge(
     tolerance: float,
     wanted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
-    """Inverse depth (H, W) of the pixels that a plane bridges; 0 elsewhere, and where there is depth already.
+    """Planes (3, H, W) of the pixels that one bridges, as inverse depth and its slopes along columns and rows; 0
+    elsewhere, and where there is depth already.
 
     Args:
         inverse_depth: (H, W), 0 where unknown.
@@ -46,7 +47,7 @@ def bridge(
         tolerance: relative distance up to which a pixel lies on a plane.
         wanted: (H, W) False where nothing is to be found. None: nowhere.
     """
-    bridged = np.zeros_like(inverse_depth)
+    bridged = np.zeros((3, *inverse_depth.shape), np.float32)
     hole = inverse_depth <= 0 if wanted is None else (inverse_depth <= 0) & wanted
     blurred = cv2.GaussianBlur(image, (0, 0), _BLUR)
     labels = np.zeros(inverse_depth.shape, np.int32)
@@ -70,7 +71,8 @@ def bridge(
         cv2.fillConvexPoly(spanned, hull, 1)
         at = np.nonzero((spanned > 0) & (labels == area + 1))
         values = plane[0] + plane[1] * at[1] + plane[2] * at[0]
-        bridged[at] = np.where(values > 0, values, 0)
+        bridged[0][at] = np.where(values > 0, values, 0)
+        bridged[1][at], bridged[2][at] = plane[1], plane[2]
     return bridged
 
 

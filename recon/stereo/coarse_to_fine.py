@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.sources.mask_resize import resize_mask
+from recon.stereo.consistency import store_slopes
 from recon.stereo.images import Matching, repeat_borders, scaled_intrinsics, shrink, warp_between
 from recon.stereo.matchers import Matcher
 from recon.stereo.photos import Photos
@@ -45,8 +46,8 @@ class Matched(NamedTuple):
 
     inverse_depth: NDArray[np.float32]
     """(h, w), 0 where the score is too low."""
-    slopes: NDArray[np.float16]
-    """(2, h, w) relative change of the inverse depth per column and row."""
+    slopes: NDArray[np.int16]
+    """(2, h, w) of its planes, as `store_slopes` gives them."""
     quality: NDArray[np.float32]
     """(h, w) correlation times uniqueness."""
 
@@ -95,11 +96,11 @@ def match_view(
         else:
             start = _finer(planes, matching.reference.shape)
             passes = min(passes, _FINER_PASSES[0 if 2 * factor == coarsest else 1])
-        planes, scores = matcher.refine(matching, start, bounds, options.window, passes)
+        planes, scores, information = matcher.refine(matching, start, bounds, options.window, passes)
     assert matching is not None
     assert bounds is not None
     planes = smooth(
-        planes, scores, matching.colours, options.window // 2 + _BEYOND_WINDOW, options.tolerance,
+        planes, scores, information, matching.colours, options.window // 2 + _BEYOND_WINDOW, options.tolerance,
         _SMOOTHED_UNITS * bounds.unit, max(options.least_score, NO_SCORE), pool,
     )  # fmt: skip
     np.clip(planes[0], bounds.lowest, bounds.highest, out=planes[0])
@@ -110,8 +111,7 @@ def match_view(
     margin = _ENDS * bounds.unit
     kept = (scores > options.least_score) & (planes[0] > bounds.lowest + margin) & (planes[0] < bounds.highest - margin)
     wanted = photos.wanted(view)
-    slopes = (planes[1:] / np.maximum(planes[0], 1e-30)).astype(np.float16)
-    return Matched(np.where(kept if wanted is None else kept & wanted, planes[0], 0), slopes, quality)
+    return Matched(np.where(kept if wanted is None else kept & wanted, planes[0], 0), store_slopes(planes), quality)
 
 
 def _coarsest(width: int, height: int) -> int:

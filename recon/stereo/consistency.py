@@ -11,6 +11,24 @@ from numpy.typing import NDArray
 from recon.geometry.compiled import compiled
 from recon.stereo.images import Warp, in_bands
 
+_FRACTION = 0.15
+"""Pixels by which a depth moves a match in the other view that cannot be told apart: the tolerance is not less."""
+_LOOSEST = 3.0
+"""Times the tolerance that it is at most."""
+_SLOPE_STEP = 2.0**-15
+"""Relative change of inverse depth per pixel that a stored slope counts in."""
+
+
+def store_slopes(planes: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Relative change of the inverse depth per column and row (2, h, w) of planes (3, h, w), in two bytes each."""
+    relative = planes[1:] / np.maximum(planes[0], 1e-30)
+    return np.clip(np.rint(relative / _SLOPE_STEP), -(2**15), 2**15 - 1).astype(np.int16)
+
+
+def read_slopes(stored: NDArray[np.int16]) -> NDArray[np.float32]:
+    """What `store_slopes` has stored, as relative changes per pixel."""
+    return np.ascontiguousarray(stored) * np.float32(_SLOPE_STEP)
+
 
 class Agreement(NamedTuple):
     """How well other views confirm the depth of one."""
@@ -21,35 +39,49 @@ class Agreement(NamedTuple):
     """(h, w) how many sources have the pixel's surface point within their image, where that is visible."""
 
 
+class DepthMaps(NamedTuple):
+    """What N views have found."""
+
+    inverse_depth: NDArray[np.float32]
+    """(N, H, W), 0 where unknown."""
+    slopes: NDArray[np.int16] | None = None
+    """(N, 2, H, W) as `store_slopes` gives them: between pixels, surfaces go on along them. None: they are level."""
+    visible: NDArray[np.bool_] | None = None
+    """(N, H, W) False where a view shows nothing. None: nowhere."""
+
+
 def agreement(
     inverse_depth: NDArray[np.float32],
-    source_inverse_depths: NDArray[np.float32],
+    maps: DepthMaps,
+    sources: NDArray[np.intp],
     there: Warp,
     back: Warp,
     tolerance: float,
     pixels: float,
     pool: ThreadPoolExecutor,
-    visible: NDArray[np.bool_] | None = None,
 ) -> Agreement:
     """How well each pixel's depth agrees with each source's depth map, there and back again.
 
     A pixel is sent into the source by its own depth, and from there back by the depth the source has found at that
     place. It agrees if it comes back within `pixels` of where it started, at a depth within a share `tolerance` of its
-    own (Schönberger et al., ECCV 2016, and most of multi-view stereo since).
+    own (Schönberger et al., ECCV 2016, and most of multi-view stereo since). Where the views stand so near to each
+    other that a share `tolerance` moves a match by less than a seventh of a pixel, depth may be off by that much,
+    but by three times the tolerance at most; such agreement counts for less.
 
     Args:
         inverse_depth: (h, w) of the reference view; 0 where unknown.
-        source_inverse_depths: (S, H, W) of the sources; 0 where unknown.
+        maps: of all views.
+        sources: (S,) the views to hold it against.
         there: from the reference view to the sources.
         back: `matrix` (S, 3, 3) and `shift` (S, 3) from each source to the reference view.
         tolerance: relative difference of depth.
         pixels: distance in the reference view.
         pool: what the bands of rows are worked on by.
-        visible: (S, H, W) False where a source shows nothing; None: nowhere.
     """
     size = inverse_depth.shape
-    result = Agreement(np.zeros((len(source_inverse_depths), *size), np.float32), np.zeros(size, np.uint8))
-    seen = np.zeros((0, 0, 0), np.bool_) if visible is None else visible
+    result = Agreement(np.zeros((len(sources), *size), np.float32), np.zeros(size, np.uint8))
+    seen = np.zeros((0, 0, 0), np.bool_) if maps.visible is None else maps.visible
+    slopes = np.zeros((0, 0, 0, 0), np.int16) if maps.slopes is None else maps.slopes
     in_bands(
         pool,
         len(inverse_depth),
@@ -58,7 +90,9 @@ def agreement(
             first,
             last,
             inverse_depth,
-            source_inverse_depths,
+            sources,
+            maps.inverse_depth,
+            slopes,
             seen,
             there.matrix,
             there.shift,
@@ -78,7 +112,9 @@ def _agree(  # type: ignore[no-untyped-def]
     first,
     last,
     inverse_depth,
-    others,
+    sources,
+    maps,
+    slopes,
     visible,
     matrix,
     shift,
@@ -89,7 +125,7 @@ def _agree(  # type: ignore[no-untyped-def]
     result,
     within,
 ):
-    count, height, width = others.shape
+    count, (height, width) = len(sources), maps.shape[1:]
     for y in range(first, last):
         for x in range(inverse_depth.shape[1]):
             w = inverse_depth[y, x]
@@ -110,10 +146,13 @@ def _agree(  # type: ignore[no-untyped-def]
                 if len(visible) > 0:
                     nearest_row = min(int(v + np.float32(0.5)), height - 1)
                     nearest_column = min(int(u + np.float32(0.5)), width - 1)
-                    if not visible[s, nearest_row, nearest_column]:
+                    if not visible[sources[s], nearest_row, nearest_column]:
                         continue
                 within[y, x] += 1
-                w_there = _interpolate(others[s], u, v, w / z, tolerance)
+                by_u, by_v = (shift[s, 0] - u * shift[s, 2]) / z, (shift[s, 1] - v * shift[s, 2]) / z
+                parallax = (by_u * by_u + by_v * by_v) ** np.float32(0.5) * w
+                loose = min(max(tolerance, np.float32(_FRACTION) / parallax), np.float32(_LOOSEST) * tolerance)
+                w_there = _interpolate(maps, slopes, sources[s], u, v, w / z, loose)
                 if not w_there > 0:
                     continue
                 again_u = back_matrix[s, 0, 0] * u + back_matrix[s, 0, 1] * v + back_matrix[s, 0, 2]
@@ -125,25 +164,29 @@ def _agree(  # type: ignore[no-untyped-def]
                 if not again_z > 0:
                     continue
                 # depth again: again_z / w_there; relative to the own depth 1 / w
-                off_depth = abs(again_z / w_there * w - np.float32(1)) / tolerance
+                off_depth = abs(again_z / w_there * w - np.float32(1))
                 off_x, off_y = again_u / again_z - column, again_v / again_z - row
                 off_pixels = (off_x * off_x + off_y * off_y) ** np.float32(0.5) / pixels
-                off = max(off_depth, off_pixels)
-                if off < 1:
-                    result[s, y, x] = np.float32(1) - off
+                off, off_loose = max(off_depth / tolerance, off_pixels), max(off_depth / loose, off_pixels)
+                if off_loose < 1:
+                    result[s, y, x] = max(np.float32(1) - off, (np.float32(1) - off_loose) * tolerance / loose)
 
 
 @compiled(forceinline=True)
-def _interpolate(inverse_depth, u, v, expected, tolerance):  # type: ignore[no-untyped-def]
-    """Inverse depth between pixels, from those of the four around that are near what is expected; else 0."""
-    height, width = inverse_depth.shape
+def _interpolate(maps, slopes, view, u, v, expected, tolerance):  # type: ignore[no-untyped-def]
+    """Inverse depth between pixels, from those planes of the four around that are near what is expected; else 0."""
+    height, width = maps.shape[1:]
     left, top = int(np.floor(u)), int(np.floor(v))
     fraction_x, fraction_y = u - np.float32(left), v - np.float32(top)
     total, weights = np.float32(0), np.float32(0)
     for j in range(2):
         for i in range(2):
             column, row = min(max(left + i, 0), width - 1), min(max(top + j, 0), height - 1)
-            w = inverse_depth[row, column]
+            w = maps[view, row, column]
+            if len(slopes) > 0:
+                along_x = np.float32(slopes[view, 0, row, column]) * (u - np.float32(column))
+                along_y = np.float32(slopes[view, 1, row, column]) * (v - np.float32(row))
+                w *= np.float32(1) + np.float32(_SLOPE_STEP) * (along_x + along_y)
             share_x = fraction_x if i == 1 else np.float32(1) - fraction_x
             share_y = fraction_y if j == 1 else np.float32(1) - fraction_y
             if w > 0 and abs(w - expected) < np.float32(2) * tolerance * expected:
@@ -158,10 +201,12 @@ def extend(
     candidates: NDArray[np.float32],
     slopes: NDArray[np.float32],
     tolerance: float,
+    neighbours: int = 3,
 ) -> None:
     """Add, in place, the candidates that go on with the surface beside them, and those beside them in turn.
 
-    A candidate's plane must come within a share `tolerance` of three of its eight neighbours. As thresholds with
+    A candidate's plane must come within a share `tolerance` of so many of its eight `neighbours`; with five, gaps are
+    closed and no border moves outwards. As thresholds with
     hysteresis do (Canny, PAMI 1986), this keeps weak pixels beside strong ones alone; the order of pixels does not
     matter.
 
@@ -188,7 +233,7 @@ def extend(
                 there = inverse_depth[row, column]
                 slope = np.float32(slopes[0, y, x]) * (column - x) + np.float32(slopes[1, y, x]) * (row - y)
                 near += there > 0 and abs(there - w - slope * w) < tolerance * w
-        if near < 3:
+        if near < neighbours:
             continue
         inverse_depth[y, x] = w
         for row in range(max(y - 1, 0), min(y + 2, height)):

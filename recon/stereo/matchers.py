@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from recon.stereo import plane_refinement, plane_sweep
 from recon.stereo.images import Matching
-from recon.stereo.plane_refinement import Bounds
+from recon.stereo.plane_refinement import Bounds, Refined
 from recon.stereo.plane_sweep import Sweep
 
 if TYPE_CHECKING:
     import torch
-
-Refined = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Planes (3, H, W), inverse depth and its slopes along columns and rows, and scores (H, W)."""
 
 
 class Matcher(Protocol):

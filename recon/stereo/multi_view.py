@@ -22,7 +22,7 @@ from recon.messages import warn
 from recon.progress import TellPart
 from recon.stereo.bridging import bridge
 from recon.stereo.coarse_to_fine import match_view
-from recon.stereo.consistency import Agreement, agreement, extend, remove_speckles
+from recon.stereo.consistency import Agreement, DepthMaps, agreement, extend, read_slopes, remove_speckles, store_slopes
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
 from recon.stereo.images import warp_back, warp_between
@@ -39,6 +39,10 @@ _SMALLEST_SIDE = 16
 """Pixels: below, the windows do not fit."""
 _SPANNED_QUALITY = 0.3
 """What stands for correlation and uniqueness in the confidence of an area that a plane bridges."""
+_SURROUNDING = 5
+"""Of a pixel's eight neighbours, that have to be kept on its plane where no view agrees with it."""
+_SURROUNDED_AGREEMENT = 0.1
+"""What stands for the views' agreement in the confidence of such a pixel."""
 _DIFFERENT_PLACES = 1e-9
 """Distance between cameras, relative to their distance from the origin or to one, that is more than rounding."""
 
@@ -97,7 +101,7 @@ def multi_view_depth(
         plans = [_plan(view, cameras, sparse, photos.sizes, options, label) for view in range(count)]
         inverse_depth = np.zeros((count, height, width), np.float32)
         conf = np.ones((count, height, width), np.float32)
-        slopes = np.zeros((count, 2, height, width), np.float16)
+        slopes = np.zeros((count, 2, height, width), np.int16)
         for view, plan in enumerate(plans):
             if plan is not None:
                 own = photos.own(view)
@@ -106,15 +110,16 @@ def multi_view_depth(
                 slopes[view][:, *own[1:]] = matched.slopes
             tell("depth", view + 1, count)
         kept = np.zeros((count, height, width), np.float32)
+        maps = DepthMaps(inverse_depth, slopes, photos.masks)
         for view, plan in enumerate(plans):
             own = photos.own(view)
             if plan is not None:
-                kept[own], agreeing = _confirmed(view, photos, inverse_depth, slopes, cameras, plan, options, pool)
+                kept[own], agreeing = _confirmed(view, photos, maps, cameras, plan, options, pool)
                 conf[own] *= agreeing
             conf[own] = np.where(kept[own] > 0, 1 + conf[own], 1)
             tell("agreement", view + 1, count)
-        del slopes
-        _bridge(photos, kept, conf, inverse_depth, cameras, plans, options, pool)
+        _bridge(photos, kept, conf, maps, cameras, plans, options, pool)
+        del maps, inverse_depth, slopes
         filled = np.zeros((count, height, width), bool)
         for view in range(count) if options.fill else ():
             own = photos.own(view)
@@ -185,72 +190,73 @@ def _plan(
 def _confirmed(
     view: int,
     photos: Photos,
-    inverse_depth: NDArray[np.float32],
-    slopes: NDArray[np.float16],
+    maps: DepthMaps,
     cameras: Cameras,
     plan: ViewPlan,
     options: StereoOptions,
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Inverse depth (h, w), 0 where too few checking views agree, and the sum of their agreement."""
-    found, wanted = inverse_depth[photos.own(view)], photos.wanted(view)
-    agreed = _agreement(view, photos, inverse_depth, inverse_depth[plan.checking_views], cameras, plan, options, pool)
+    assert maps.slopes is not None
+    found, wanted = np.ascontiguousarray(maps.inverse_depth[photos.own(view)]), photos.wanted(view)
+    agreed = _agreement(view, found, maps, cameras, plan, options, pool)
     count = (agreed.with_each > 0).sum(axis=0)
     kept = np.where(_enough(agreed, options), found, 0)
-    own_slopes = slopes[view][:, *photos.own(view)[1:]].astype(np.float32, order="C")
-    remove_speckles(kept, own_slopes, options.smallest_patch, 2 * options.tolerance)
-    extend(kept, np.where(count > 0, found, 0), own_slopes, options.tolerance)
-    clear_contours(kept, photos.images[photos.own(view)], options.smallest_patch, wanted, own_slopes)
-    remove_speckles(kept, own_slopes, options.smallest_patch, 2 * options.tolerance)
-    return kept, agreed.with_each.sum(axis=0)
+    slopes = read_slopes(maps.slopes[view][:, *photos.own(view)[1:]])
+    remove_speckles(kept, slopes, options.smallest_patch, 2 * options.tolerance)
+    extend(kept, np.where(count > 0, found, 0), slopes, options.tolerance)
+    extend(kept, found, slopes, options.tolerance, _SURROUNDING)
+    clear_contours(kept, photos.images[photos.own(view)], options.smallest_patch, wanted, slopes)
+    remove_speckles(kept, slopes, options.smallest_patch, 2 * options.tolerance)
+    return kept, np.maximum(agreed.with_each.sum(axis=0), _SURROUNDED_AGREEMENT)
 
 
 def _bridge(
     photos: Photos,
     kept: NDArray[np.float32],
     conf: NDArray[np.float32],
-    spanned: NDArray[np.float32],
+    maps: DepthMaps,
     cameras: Cameras,
     plans: Sequence[ViewPlan | None],
     options: StereoOptions,
     pool: ThreadPoolExecutor,
 ) -> None:
-    """Add to `kept` and `conf` (N, H, W) the areas without texture that planes bridge; `spanned` is written over."""
+    """Add to `kept` and `conf` (N, H, W) the areas without texture that planes bridge; `maps` are written over."""
+    assert maps.slopes is not None
     for view, plan in enumerate(plans):
         own = photos.own(view)
-        spanned[view] = 0
+        maps.inverse_depth[view] = kept[view]
         if plan is not None:
-            spanned[own] = bridge(kept[own], photos.images[own], options.tolerance, photos.wanted(view))
-    confirmed = np.zeros(kept.shape, np.bool_)
+            planes = bridge(kept[own], photos.images[own], options.tolerance, photos.wanted(view))
+            spanned = planes[0] > 0
+            maps.inverse_depth[own][spanned] = planes[0][spanned]
+            maps.slopes[view][:, *own[1:]][:, spanned] = store_slopes(planes)[:, spanned]
     for view, plan in enumerate(plans):
         own = photos.own(view)
-        if plan is None or not spanned[own].any():
+        spanned = np.where(kept[own] > 0, 0, maps.inverse_depth[own])
+        if plan is None or not spanned.any():
             continue
-        others = np.where(kept[plan.checking_views] > 0, kept[plan.checking_views], spanned[plan.checking_views])
-        agreed = _agreement(view, photos, spanned, others, cameras, plan, options, pool)
-        confirmed[own] = _enough(agreed, options)
+        agreed = _agreement(view, spanned, maps, cameras, plan, options, pool)
+        confirmed = _enough(agreed, options)
         # Nothing speaks for the plane itself: no correlation, only that views agree on it.
-        conf[own] = np.where(confirmed[own], 1 + _SPANNED_QUALITY * agreed.with_each.sum(axis=0), conf[own])
-    np.copyto(kept, spanned, where=confirmed)
+        conf[own] = np.where(confirmed, 1 + _SPANNED_QUALITY * agreed.with_each.sum(axis=0), conf[own])
+        kept[own] = np.where(confirmed, spanned, kept[own])
 
 
 def _agreement(
     view: int,
-    photos: Photos,
     inverse_depth: NDArray[np.float32],
-    others: NDArray[np.float32],
+    maps: DepthMaps,
     cameras: Cameras,
     plan: ViewPlan,
     options: StereoOptions,
     pool: ThreadPoolExecutor,
 ) -> Agreement:
-    """Of a view of `inverse_depth` (N, H, W) with that of its checking views, `others` (S, H, W)."""
+    """Of a view's inverse depth (h, w) with what its checking views have found."""
     there, back = warp_between(cameras, view, plan.checking_views), warp_back(cameras, view, plan.checking_views)
-    visible = None if photos.masks is None else photos.masks[plan.checking_views]
     return agreement(
-        np.ascontiguousarray(inverse_depth[photos.own(view)]), others, there, back,
-        options.tolerance, options.pixel_tolerance, pool, visible,
-    )  # fmt: skip
+        inverse_depth, maps, plan.checking_views, there, back, options.tolerance, options.pixel_tolerance, pool
+    )
 
 
 def _enough(agreed: Agreement, options: StereoOptions) -> NDArray[np.bool_]:

@@ -46,6 +46,18 @@ class Bounds(NamedTuple):
         return STEEPEST / self.focal
 
 
+class Refined(NamedTuple):
+    """The best plane found at each pixel."""
+
+    planes: NDArray[np.float32]
+    """(3, H, W) inverse depth and its slopes along columns and rows."""
+    scores: NDArray[np.float32]
+    """(H, W) mean of the best correlations."""
+    information: NDArray[np.float32]
+    """(H, W) how sharply the correlation with the fitted sources peaks at the inverse depth, per squared unit: about
+    the inverse of the variance of what was found, but for a factor; 0 where nothing was fitted."""
+
+
 def refine(
     matching: Matching,
     planes: NDArray[np.float32],
@@ -53,7 +65,7 @@ def refine(
     window: int,
     passes: int,
     pool: ThreadPoolExecutor,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> Refined:
     """Passes over all pixels on the CPU: take over a neighbour's plane, then a Gauss-Newton step on the own.
 
     Args:
@@ -63,9 +75,6 @@ def refine(
         window: odd diameter of the correlation window in pixels.
         passes: in the first, pixels only fit their planes; in the last, they do so twice.
         pool: what the bands of rows are worked on by.
-
-    Returns:
-        Planes (3, H, W), inverse depth and its slopes along columns and rows, and scores (H, W).
     """
     reference = pack_pixels(matching.colours, matching.reference)
     quads = pack_quads(matching.sources).reshape(-1)
@@ -84,6 +93,7 @@ def refine(
     planes = planes.astype(np.float32, order="C")  # a copy: written to in turn with `better`
     scores = np.zeros(planes.shape[1:], np.float32)
     better, better_scores = np.empty_like(planes), np.empty_like(scores)
+    information = np.empty_like(scores)
     for number in range(passes):
         # The first pass has no scores to choose neighbours by.
         reaches = REACHES if number > 0 else REACHES[:0]
@@ -92,13 +102,13 @@ def refine(
         def work(first: int, last: int, reaches: NDArray[np.int64] = reaches, fits: int = fits) -> None:
             refine_band(
                 first, last, reference, wanted, quads, size, visible, warp, taps, count, limits, reaches, fits,
-                planes, scores, better, better_scores,  # noqa: B023 (all bands are done before these change)
+                planes, scores, better, better_scores, information,  # noqa: B023 (all bands are done before these change)
             )  # fmt: skip
 
         in_bands(pool, len(scores), _BAND, work)
         planes, better = better, planes
         scores, better_scores = better_scores, scores
-    return planes, scores
+    return Refined(planes, scores, information)
 
 
 def window_taps(window: int) -> tuple[NDArray[np.float32], int]:

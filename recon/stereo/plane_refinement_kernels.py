@@ -65,6 +65,7 @@ def refine_band(  # type: ignore[no-untyped-def]
     scores,
     better,
     better_scores,
+    information,
 ):
     """Rows `first` to before `last` of `plane_refinement.refine`; the result goes to `better` and `better_scores`.
 
@@ -83,6 +84,7 @@ def refine_band(  # type: ignore[no-untyped-def]
         fits: Gauss-Newton steps, at least one.
         planes, scores: (3, h, w) and (h, w) before.
         better, better_scores: the same after.
+        information: (h, w) as of `plane_refinement.Refined`.
     """
     width = reference.shape[1]
     sources = len(warp)
@@ -99,6 +101,7 @@ def refine_band(  # type: ignore[no-untyped-def]
             if len(wanted) > 0 and not wanted[y, x]:
                 better[0, y, x], better[1, y, x], better[2, y, x] = planes[0, y, x], np.float32(0), np.float32(0)
                 better_scores[y, x] = np.float32(NO_SCORE)
+                information[y, x] = np.float32(0)
                 continue
             level = _fill_window(reference, wanted, x, y, count, limits.noise, window)
             w, along_x, along_y, score = planes[0, y, x], planes[1, y, x], planes[2, y, x], scores[y, x]
@@ -128,10 +131,11 @@ def refine_band(  # type: ignore[no-untyped-def]
                     quads, visible, warp, size, source, x, y, (w, along_x, along_y), window, level, limits, moments
                 )
             score = _mean_of_best(found, limits.agreeing)
-            left = fits if score > 0 else 0
+            left, known = fits if score > 0 else 0, np.float32(0)
             while left > 0:
                 left -= 1
                 step_w, step_x, step_y = _gauss_newton(found, share, moments, level, limits, normal)
+                known = normal[0]
                 step_w = min(max(step_w, np.float32(-1)), np.float32(1))
                 if abs(step_w) + radius * (abs(step_x) + abs(step_y)) > np.float32(NEGLIGIBLE):
                     new_w = min(max(w + limits.unit * step_w, limits.lowest), limits.highest)
@@ -162,6 +166,7 @@ def refine_band(  # type: ignore[no-untyped-def]
                     left = 0
             better[0, y, x], better[1, y, x], better[2, y, x] = w, along_x, along_y
             better_scores[y, x] = score
+            information[y, x] = known
 
 
 @compiled(fastmath=FASTMATH, forceinline=True)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon.stereo.images import Matching
-from recon.stereo.plane_refinement import LAST_FITS, REACHES, Bounds, window_taps
+from recon.stereo.plane_refinement import LAST_FITS, REACHES, Bounds, Refined, window_taps
 from recon.stereo.plane_refinement_kernels import (
     COLOUR_SCALE,
     DAMPING,
@@ -27,17 +27,17 @@ def refine(
     window: int,
     passes: int,
     device: torch.device,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> Refined:
     """As `plane_refinement.refine`, which describes the arguments."""
     views = _Windows(matching, window, device)
     best = torch.from_numpy(planes).to(device)
-    scores = torch.zeros_like(best[0])
+    scores = information = torch.zeros_like(best[0])
     for number in range(passes):
         if number > 0:
             best = _spread(views, best, scores, bounds)
         for _ in range(1 if number < passes - 1 else LAST_FITS):
-            best, scores = _fit(views, best, bounds)
-    return best.cpu().numpy(), scores.cpu().numpy()
+            best, scores, information = _fit(views, best, bounds)
+    return Refined(best.cpu().numpy(), scores.cpu().numpy(), information.cpu().numpy())
 
 
 class _Windows(TorchViews):
@@ -141,8 +141,8 @@ def _spread(views: _Windows, planes: torch.Tensor, scores: torch.Tensor, bounds:
     return own
 
 
-def _fit(views: _Windows, planes: torch.Tensor, bounds: Bounds) -> tuple[torch.Tensor, torch.Tensor]:
-    """One Gauss-Newton step where it makes the correlation with the fitted sources better; planes and scores."""
+def _fit(views: _Windows, planes: torch.Tensor, bounds: Bounds) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One Gauss-Newton step where it makes the correlation with the fitted sources better; as `Refined`."""
     every = [views.moments(source, planes, bounds.unit) for source in range(len(views.sources))]
     found = torch.stack([correlation for correlation, _ in every])
     scores = views.mean_of_best(found)
@@ -166,7 +166,8 @@ def _fit(views: _Windows, planes: torch.Tensor, bounds: Bounds) -> tuple[torch.T
     moves = step[0].abs() + views.radius * step[1:].abs().sum(dim=0) > NEGLIGIBLE
     after = views.correlations(candidate)
     better = (scores > 0) & moves & ((share * (after - found)).sum(dim=0) > 0)
-    return torch.where(better, candidate, planes), torch.where(better, views.mean_of_best(after), scores)
+    scored = torch.where(better, views.mean_of_best(after), scores)
+    return torch.where(better, candidate, planes), scored, torch.where(scores > 0, matrix[0, 0], 0.0)
 
 
 def _solve(matrix: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

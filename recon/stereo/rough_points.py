@@ -14,7 +14,7 @@ from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.unprojection import pixel_centres
 from recon.sources.mask_resize import resize_mask
-from recon.stereo.consistency import agreement
+from recon.stereo.consistency import DepthMaps, agreement
 from recon.stereo.images import Matching, scaled_intrinsics, shrink, warp_back, warp_between
 from recon.stereo.plane_sweep import sweep
 from recon.types.cameras import Cameras
@@ -76,12 +76,12 @@ def rough_points(
     points: list[NDArray[np.float64]] = []
     observed: list[list[NDArray[np.intp]]] = [[] for _ in range(count)]
     total = 0
+    maps = DepthMaps(found, visible=visible)
     for view, (sources, _) in enumerate(neighbours):
         if len(sources) == 0:
             continue
         there, back = warp_between(cameras, view, sources), warp_back(cameras, view, sources)
-        seen = None if visible is None else visible[sources]
-        near = agreement(found[view], found[sources], there, back, _TOLERANCE, _PIXELS, pool, seen)
+        near = agreement(found[view], maps, sources, there, back, _TOLERANCE, _PIXELS, pool)
         agreed = near.with_each > 0  # (S, h, w)
         kept = np.asarray(agreed.any(axis=0))
         indices = total + np.arange(int(kept.sum()))

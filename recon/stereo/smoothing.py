@@ -1,9 +1,10 @@
 """Matched planes smoothed along the surface: what is noise in one pixel's match averages out over its neighbours'.
 
 Inverse depth is affine in the pixels on a plane, so a weighted fit of a plane to the inverse depths around a pixel
-leaves slanted ground and walls as they are. A neighbour counts by the likeness of its colour, by its score, and by how
-near it lies to the plane (iterated, as in robust regression by reweighting; Holland and Welsch, 1977): nothing is mixed
-across contours and steps.
+leaves slanted ground and walls as they are. A neighbour counts by the likeness of its colour, by its score, by how
+sharp its match is, which is about the inverse of its variance, and by how near it lies to the plane (iterated, as in
+robust regression by reweighting; Holland and Welsch, 1977): nothing is mixed across contours and steps, and what is
+well matched stays while plain pixels beside it follow.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ _STEP = 2
 """Every second column and row is looked at: matches of pixels side by side come from nearly the same window."""
 _LIKENESS = 30.0
 """Distance in RGB at which a neighbour's weight has fallen to a quarter."""
-_FEWEST = 3.0
-"""Sum of weights below which a pixel stays as it is."""
+_LEAST_INFORMATION = 1e-3
+"""That a pixel is taken to have itself."""
 
 
 def smooth(
     planes: NDArray[np.float32],
     scores: NDArray[np.float32],
+    information: NDArray[np.float32],
     image: NDArray[np.uint8],
     radius: int,
     near: float,
@@ -41,6 +43,7 @@ def smooth(
     Args:
         planes: (3, h, w) inverse depth and its slopes along columns and rows.
         scores: (h, w) correlation; pixels at `least_score` or less neither count nor change.
+        information: (h, w) as of `plane_refinement.Refined`.
         image: (h, w, 3) RGB.
         radius: pixels.
         near: relative distance from the plane at which a neighbour's weight has fallen to a quarter.
@@ -54,15 +57,15 @@ def smooth(
         len(scores),
         _BAND,
         lambda first, last: _smooth_band(
-            first, last, planes, scores, image, radius, np.float32(near), np.float32(unit), np.float32(least_score),
-            result,
+            first, last, planes, scores, information, image, radius, np.float32(near), np.float32(unit),
+            np.float32(least_score), result,
         ),
     )  # fmt: skip
     return result
 
 
 @compiled()
-def _smooth_band(first, last, planes, scores, image, radius, near, unit, least_score, result):  # type: ignore[no-untyped-def]
+def _smooth_band(first, last, planes, scores, information, image, radius, near, unit, least_score, result):  # type: ignore[no-untyped-def]
     height, width = scores.shape
     side = 2 * (radius // _STEP) + 1
     weights = np.empty((side, side), np.float32)
@@ -72,6 +75,7 @@ def _smooth_band(first, last, planes, scores, image, radius, near, unit, least_s
         for x in range(width):
             if not scores[y, x] > least_score:
                 continue
+            over_own = np.float32(1) / max(information[y, x], np.float32(_LEAST_INFORMATION))
             for j in range(side):
                 for i in range(side):
                     row, column = y + _STEP * (j - side // 2), x + _STEP * (i - side // 2)
@@ -83,7 +87,12 @@ def _smooth_band(first, last, planes, scores, image, radius, near, unit, least_s
                             square += off * off
                         away = np.float32((row - y) ** 2 + (column - x) ** 2) * over_square
                         away += np.float32(square) * over_likeness
-                        weight = scores[row, column] / ((np.float32(1) + away) * (np.float32(1) + away))
+                        weight = (
+                            information[row, column]
+                            * over_own
+                            * scores[row, column]
+                            / ((np.float32(1) + away) * (np.float32(1) + away))
+                        )
                     weights[j, i] = weight
             w, along_x, along_y = planes[0, y, x], planes[1, y, x], planes[2, y, x]
             scale = max(near * w, unit)
@@ -109,8 +118,6 @@ def _smooth_band(first, last, planes, scores, image, radius, near, unit, least_s
                             r += weight * off
                             rx += weight * off * dx
                             ry += weight * off * dy
-                if s < np.float32(_FEWEST):
-                    break
                 extra = np.float32(0.05) * s
                 sxx, syy = sxx + extra, syy + extra
                 a, b, c = sxx * syy - sxy * sxy, sxy * sy - sx * syy, sx * sxy - sxx * sy

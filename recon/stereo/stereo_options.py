@@ -44,7 +44,12 @@ class StereoOptions(Options):
         "them, but at least one. Where a surface goes on beside pixels kept so, one is enough.",
         least=1,
     )
-    tolerance: float = option(0.01, help="Largest relative difference of depth between views that agree.", above=0)
+    tolerance: float = option(
+        0.01,
+        help="Largest relative difference of depth between views that agree; up to three times as much where views are "
+        "so near to each other that it is less than a seventh of a pixel.",
+        above=0,
+    )
     pixel_tolerance: float = option(1.0, help="Largest distance in pixels after the way there and back.", above=0)
     smallest_patch: int = option(
         30,

@@ -30,7 +30,7 @@ from recon.geometry.unprojection import project_points
 from recon.run.find_cameras import find_cameras, known_cameras
 from recon.sources.open_source import open_source
 from recon.sources.views import read_views
-from recon.stereo.consistency import agreement
+from recon.stereo.consistency import DepthMaps, agreement
 from recon.stereo.images import to_grey, warp_back, warp_between
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.stereo.rough_points import rough_points
@@ -139,7 +139,7 @@ def patchmatch(pictures: Pictures, plans: list[ViewPlan | None]) -> NDArray[np.f
                 continue
             there = warp_between(pictures.cameras, view, plan.sources)
             back = warp_back(pictures.cameras, view, plan.sources)
-            agreed = agreement(inverse[view], inverse[plan.sources], there, back, AGREE, 1e6, pool)
+            agreed = agreement(inverse[view], DepthMaps(inverse), plan.sources, there, back, AGREE, 1e6, pool)
             kept[view] = np.where((agreed.with_each > 0).sum(axis=0) >= 2, found[view], 0)
     return kept
 

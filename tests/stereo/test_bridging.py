@@ -30,12 +30,14 @@ def test_a_bare_wall_is_bridged_between_its_borders() -> None:
     known = truth * (1 + 0.002 * numpy_random(1).standard_normal(SIZE).astype(np.float32))
     known[HOLE] = 0
     before = known.copy()
-    found = bridge(known, wall(), TOLERANCE)
+    planes = bridge(known, wall(), TOLERANCE)
+    found = planes[0]
     np.testing.assert_array_equal(known, before)
     assert (found[before > 0] == 0).all()
     assert (found[HOLE] > 0).mean() > 0.97
     there = found > 0
     np.testing.assert_allclose(found[there], truth[there], rtol=0.002)
+    np.testing.assert_allclose(planes[1:, there].T, np.broadcast_to((0.001, -0.0008), (there.sum(), 2)), atol=3e-5)
 
 
 def test_what_looks_different_is_no_border_and_not_bridged() -> None:
@@ -43,7 +45,7 @@ def test_what_looks_different_is_no_border_and_not_bridged() -> None:
     known, image = slanted(), wall()
     known[HOLE] = 0
     image[HOLE] = 60
-    assert (bridge(known, image, TOLERANCE) == 0).all()
+    assert (bridge(known, image, TOLERANCE)[0] == 0).all()
 
 
 def test_borders_on_no_common_plane_bridge_nothing() -> None:
@@ -53,7 +55,7 @@ def test_borders_on_no_common_plane_bridge_nothing() -> None:
     known[30:, :40] *= 1.25
     known[:30, 40:] *= 0.9
     known[HOLE] = 0
-    assert (bridge(known, wall(), TOLERANCE) == 0).all()
+    assert (bridge(known, wall(), TOLERANCE)[0] == 0).all()
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -63,7 +65,7 @@ def test_nothing_is_bridged_beyond_what_the_borders_span(turned: bool) -> None:
     known[:, 20:] = 0
     if turned:
         known, image = np.ascontiguousarray(known[:, ::-1]), np.ascontiguousarray(image[:, ::-1])
-    assert (bridge(known, image, TOLERANCE) > 0).mean() < 0.01
+    assert (bridge(known, image, TOLERANCE)[0] > 0).mean() < 0.01
 
 
 def test_masked_pixels_are_not_bridged() -> None:
@@ -71,7 +73,7 @@ def test_masked_pixels_are_not_bridged() -> None:
     known[HOLE] = 0
     wanted = np.ones(SIZE, bool)
     wanted[20:30, 30:50] = False
-    found = bridge(known, wall(), TOLERANCE, wanted)
+    found = bridge(known, wall(), TOLERANCE, wanted)[0]
     assert (found[20:30, 30:50] == 0).all()
     assert (found > 0).sum() > 0.9 * (36 * 52 - 200)
 

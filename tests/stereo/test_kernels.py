@@ -175,6 +175,7 @@ def test_the_refinement_scores_as_a_weighted_correlation_does(case, fits):
         0, SIZE[0], pack_pixels(matching.colours, matching.reference), matching.wanted_or_empty,
         pack_quads(matching.sources).reshape(-1), SIZE, matching.visible_or_empty, warp, taps, count,
         limits, np.zeros(0, np.int64), fits, planes, np.zeros(SIZE, np.float32), after, scores,
+        np.empty(SIZE, np.float32),
     )  # fmt: skip
     assert (np.abs(after - planes).max(axis=0) > 0).mean() > 0.5
     for y, x in generator.integers((0, 0), SIZE, (150, 2)):
@@ -217,7 +218,7 @@ def test_refinement_finds_the_slant_and_the_fraction_of_a_pixel(case, pool):
     bounds = Bounds(unit=0.012, lowest=0.1, highest=0.4, focal=120.0)
     errors, scores = [], []
     for passes in (1, 2, 4):
-        found, score = plane_refinement.refine(case.matching, start, bounds, WINDOW, passes, pool)
+        found, score, _ = plane_refinement.refine(case.matching, start, bounds, WINDOW, passes, pool)
         errors.append(np.median(np.abs(found[0] / truth - 1)))
         scores.append(score.mean())
     assert errors[-1] < 0.125 * np.median(np.abs(start[0] / truth - 1))
@@ -245,18 +246,23 @@ def test_torch_sweeps_and_refines_alike(case, pool, device, masked):
 
     bounds = Bounds(unit=0.006, lowest=0.1, highest=0.4, focal=120.0)
     start = upright(sweep.inverse_depth[0])
-    (found, *_), scores = plane_refinement.refine(matching, start, bounds, WINDOW, 3, pool)
-    (also_found, *_), also_scores = plane_refinement_torch.refine(matching, start, bounds, WINDOW, 3, device)
+    (found, *_), scores, information = plane_refinement.refine(matching, start, bounds, WINDOW, 3, pool)
+    (also_found, *_), also_scores, also_information = plane_refinement_torch.refine(
+        matching, start, bounds, WINDOW, 3, device
+    )
     if masked:
         assert (scores[~wanted] == NO_SCORE).all()
         assert (also_scores[~wanted] == NO_SCORE).all()
         unmasked = plane_sweep.sweep(case.matching, INVERSE_DEPTHS, SWEEP_WINDOW, pool)
         assert (np.abs(unmasked.score - sweep.score) > 1e-3).mean() > 0.05
         matched = wanted & (scores > 0.3)  # others keep what they began with, or take what matches no better
-        found, also_found = found[matched], also_found[matched]
+        found, also_found, information, also_information = (
+            part[matched] for part in (found, also_found, information, also_information)
+        )
     # Near ties fall the one way or the other, and neighbours take over what was chosen.
     assert (np.abs(also_scores - scores) < 5e-3).mean() > 0.98
     assert (np.abs(also_found / np.maximum(found, 1e-6) - 1) < 2e-3).mean() > 0.97
+    assert (np.abs(also_information / np.maximum(information, 1e-6) - 1) < 0.05).mean() > 0.95
 
 
 def test_quads_hold_a_pixel_and_its_neighbours_to_the_right_and_below():

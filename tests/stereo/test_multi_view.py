@@ -179,7 +179,7 @@ def test_a_card_that_moves_gets_no_depth():
     assert (depth[on_card] > 0).mean() < 0.1
     off_card = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((13, 13))) == 0 for mask in on_card])
     errors = relative_errors(np.where(off_card, depth, 0), still.depth)
-    assert (errors < 0.01).mean() > 0.97
+    assert (errors < 0.01).mean() > 0.96
 
 
 def test_filling_completes_everything_and_leaves_alone_what_is_kept():

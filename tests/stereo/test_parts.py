@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
-from recon.stereo.consistency import agreement, extend, remove_speckles
+from recon.stereo.consistency import DepthMaps, agreement, extend, remove_speckles
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
 from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
@@ -33,7 +33,7 @@ def agree(views: Views, inverse_depth: NDArray[np.float32], pool: ThreadPoolExec
     """Agreement (S, H, W) of the first of the views with the others."""
     sources = np.arange(1, len(views.depth))
     there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
-    return agreement(inverse_depth[0], inverse_depth[1:], there, back, 0.01, 1.0, pool).with_each
+    return agreement(inverse_depth[0], DepthMaps(inverse_depth), sources, there, back, 0.01, 1.0, pool).with_each
 
 
 def test_true_depth_agrees_except_where_it_is_hidden_or_out_of_the_picture(pool):
@@ -105,8 +105,8 @@ def test_agreement_counts_the_views_that_have_a_point_in_their_image(pool):
     there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
     inverse_depth = (1 / views.depth).astype(np.float32)
     inverse_depth[0, :10] = 0
-    nothing = np.zeros_like(inverse_depth[1:])
-    within = agreement(inverse_depth[0], nothing, there, back, 0.01, 1.0, pool).within
+    nothing = DepthMaps(np.zeros_like(inverse_depth))
+    within = agreement(inverse_depth[0], nothing, sources, there, back, 0.01, 1.0, pool).within
     expected = np.sum([_shown(views, 0, source) for source in sources], axis=0)  # nothing is hidden here
     assert (within[10:] == expected[10:]).mean() > 0.98  # but for the rims
     assert (within[:10] == 0).all()

@@ -14,6 +14,8 @@ from recon.stereo.smoothing import smooth
 from tests.seeds import numpy_random
 
 SIZE = (48, 64)
+ALIKE = np.full(SIZE, 0.1, np.float32)
+"""Information of pixels that are matched equally sharply."""
 
 
 def plane(w: float, along_x: float, along_y: float, size: tuple[int, int] = SIZE) -> NDArray[np.float32]:
@@ -51,14 +53,14 @@ def test_smoothing_takes_noise_away_and_leaves_planes_and_steps(pool):
     true[1, :, 32:] *= 1.1
     true[2, :, 32:] *= 1.1
     image, scores = np.full((*SIZE, 3), 90, np.uint8), np.full(SIZE, 0.9, np.float32)
-    same = smooth(true, scores, image, 7, 0.01, 1e-4, 0.3, pool)
+    same = smooth(true, scores, ALIKE, image, 7, 0.01, 1e-4, 0.3, pool)
     np.testing.assert_allclose(same[0], true[0], rtol=2e-4)
     generator = numpy_random(0)
     noisy = true.copy()
     noisy[0] *= 1 + 0.004 * generator.standard_normal(SIZE).astype(np.float32)
     noisy[1:] += 3e-4 * generator.standard_normal((2, *SIZE)).astype(np.float32)
     before = noisy.copy()
-    found = smooth(noisy, scores, image, 7, 0.01, 1e-4, 0.3, pool)
+    found = smooth(noisy, scores, ALIKE, image, 7, 0.01, 1e-4, 0.3, pool)
     np.testing.assert_array_equal(noisy, before)
     off = found[0] / true[0] - 1
     assert np.sqrt((off**2).mean()) < 0.5 * 0.004
@@ -66,18 +68,36 @@ def test_smoothing_takes_noise_away_and_leaves_planes_and_steps(pool):
     assert np.abs(found[1:] - true[1:]).mean() < 0.5 * np.abs(noisy[1:] - true[1:]).mean()
 
 
+def test_pixels_that_are_matched_sharply_count_for_more(pool):
+    """Every fourth column is sharp and right, the others are four times as noisy, and 1/16 as informative."""
+    true = plane(0.2, 0.0005, 0.0003)
+    image, scores = np.full((*SIZE, 3), 90, np.uint8), np.full(SIZE, 0.9, np.float32)
+    sharp = np.zeros(SIZE, bool)
+    sharp[:, ::4] = True
+    noise = np.where(sharp, 5e-4, 2e-3).astype(np.float32)
+    noisy = true.copy()
+    noisy[0] *= 1 + noise * numpy_random(3).standard_normal(SIZE).astype(np.float32)
+    information = np.where(sharp, 16 * ALIKE, ALIKE)
+    off, off_alike = (
+        np.abs(smooth(noisy, scores, given, image, 7, 0.05, 1e-4, 0.3, pool)[0] / true[0] - 1)[8:-8, 8:-8]
+        for given in (information, ALIKE)
+    )
+    assert np.median(off) < 0.75 * np.median(off_alike)
+    assert np.median(off[sharp[8:-8, 8:-8]]) < 4e-4
+
+
 def test_smoothing_heeds_colours_and_leaves_alone_what_has_no_score(pool):
     true = plane(0.2, 0, 0)
     true[0, :, 32:] *= 1.008  # not told apart by distance
     image, scores = np.full((*SIZE, 3), 40, np.uint8), np.full(SIZE, 0.9, np.float32)
-    mixed = smooth(true, scores, image, 7, 0.01, 1e-4, 0.3, pool)[0]
+    mixed = smooth(true, scores, ALIKE, image, 7, 0.01, 1e-4, 0.3, pool)[0]
     image[:, 32:] = 200
-    parted = smooth(true, scores, image, 7, 0.01, 1e-4, 0.3, pool)[0]
+    parted = smooth(true, scores, ALIKE, image, 7, 0.01, 1e-4, 0.3, pool)[0]
     assert np.abs(mixed / true[0] - 1).max() > 0.002
     np.testing.assert_allclose(parted, true[0], rtol=2e-4)
     scores[10:20, 10:20] = 0.3
     true[0, 10:20, 10:20] = 5
-    found = smooth(true, scores, image, 7, 10.0, 10.0, 0.3, pool)[0]
+    found = smooth(true, scores, ALIKE, image, 7, 10.0, 10.0, 0.3, pool)[0]
     assert (found[10:20, 10:20] == 5).all()
     np.testing.assert_allclose(np.delete(found[:, :32], np.s_[10:20], axis=0), 0.2, rtol=2e-4)
 
