@@ -58,7 +58,7 @@ def serve(settings: ServeSettings) -> None:
     from recon.view.service.receiving import Limits
     from recon.view.service.token import SHORTEST
     from recon.view.service.uploads import Uploads
-    from recon.view.service.worker_process import WorkerProcess
+    from recon.view.service.worker_process import service_process
 
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # forms that cannot be read are said to who sent them
     token = settings.token or os.environ.get(TOKEN_VARIABLE) or None
@@ -73,7 +73,7 @@ def serve(settings: ServeSettings) -> None:
             raise InputError(f"host {settings.host} is seen by other machines: give --token or set {TOKEN_VARIABLE}")
         with only_writer(settings.runs):
             store = JobStore(settings.runs)
-            with JobQueue(store, WorkerProcess(store.root, settings.keep, of_server), say) as queue:
+            with JobQueue(store, service_process(store.root, settings.keep, of_server), say) as queue:
                 app = service_app(
                     Handlers(queue, limits, Uploads(store)), address.hosts if address.is_loopback else None, token
                 )

@@ -11,9 +11,9 @@ from typing import Any
 
 from recon.errors import InputError, why
 from recon.progress import Progress
+from recon.run.worker_process import DIED, STOPPED, WorkerProcess
 from recon.view.service.job import MOST_ATTEMPTS, Job
 from recon.view.service.job_store import JobStore
-from recon.view.service.worker_process import WorkerProcess
 
 _MOST_WARNINGS = 200
 _SECONDS_TO_REMOVE = 20.0
@@ -125,7 +125,7 @@ class JobQueue:
                 self._save(job)
             ended = self._done(job)
             with self._changed:
-                if ended["end"] == "stopped":
+                if ended["end"] == STOPPED:
                     return
                 if job.cancelling and ended["end"] != "done":
                     self._end(job, "cancelled")
@@ -138,7 +138,12 @@ class JobQueue:
     def _done(self, job: Job) -> Mapping[str, Any]:
         """How the job ended; whatever goes wrong with it, others are to be done."""
         try:
-            return self._worker.run(self.store.folder(job), job.settings, self._listener(job))
+            ended = self._worker.run(
+                {"job": str(self.store.folder(job)), "settings": dict(job.settings)}, self._listener(job)
+            )
+            return (
+                {**ended, "error": f"{ended['error']}; the server's log says more"} if ended["end"] == DIED else ended
+            )
         except Exception as error:  # the process cannot be started: no memory, no room for its log
             self._report(f"a job cannot be done: {type(error).__name__}: {why(error)}")
             return {"end": "failed", "error": "the server cannot do it now: it has no memory or no room on its disk"}

@@ -34,9 +34,10 @@ class FakeWorker:
         self.tell: Callable[[Mapping[str, Any]], None] = lambda message: None
         self.cancelled = threading.Event()
 
-    def run(self, folder: Path, settings: Mapping[str, Any], tell: Callable[..., None]) -> Mapping[str, Any]:
+    def run(self, job: Mapping[str, Any], tell: Callable[..., None]) -> Mapping[str, Any]:
+        folder = Path(job["job"])
         (folder / RESULT).mkdir(exist_ok=True)
-        self.settings, self.tell = dict(settings), tell
+        self.settings, self.tell = dict(job["settings"]), tell
         self.begun.put(folder)
         end = self.ends.get()
         if end["end"] == "raise":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from recon.choices import NETWORK, ONNX_FILE, EstimatorOptions, RunOptions
@@ -16,8 +17,8 @@ from recon.options import part_of
 class KeptModels:
     """Chooses what makes the depth as `recon.estimate.choice` does, and keeps the last few that were opened."""
 
-    def __init__(self, most: int, of_server: Mapping[str, Any]) -> None:
-        """Keep at most `most`; options in `of_server` are those of whoever runs the server, over a job's."""
+    def __init__(self, most: int, of_server: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Keep at most `most`; options in `of_server` are those of whoever runs a server, over a job's."""
         self._most = most
         self._of_server = dict(of_server)
         self._kept: OrderedDict[EstimatorOptions, Estimator] = OrderedDict()
