@@ -31,7 +31,7 @@ def parse(
     missing.
     """
     options = options_of(command.settings)
-    given = _given(command, arguments, commands)
+    given = given_options(command, arguments, commands)
     config = given.get("config")
     if config is not None:
         given = {**read_settings_file(config, command.settings), **given}
@@ -55,8 +55,10 @@ def overview(commands: Mapping[str, Command], description: str) -> str:
     )
 
 
-def _given(command: Command, arguments: Sequence[str], commands: Mapping[str, Command]) -> dict[str, Any]:
-    """The options that stand on the command line, with their values."""
+def given_options(
+    command: Command, arguments: Sequence[str], commands: Mapping[str, Command] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The options that stand on the command line, with their values. Errors as of `parse`, but for what is missing."""
     options = options_of(command.settings)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     found, others = _parser(command, for_help=False).parse_known_args(

@@ -23,8 +23,9 @@ class Command:
     name: str
     settings: type[Options]
     """What it takes. The first line of its docstring is the command's summary."""
-    carry_out: Callable[[Any], None]
-    """Does it. What it needs is imported when it is called: the command line is to answer at once."""
+    carry_out: Callable[[Any], int | None]
+    """Does it, and returns the exit code, None for 0. What it needs is imported when it is called: the command line is
+    to answer at once."""
 
     @property
     def summary(self) -> str:

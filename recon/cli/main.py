@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recon.cli.arguments import HELP_FLAGS, help_text, overview, parse
+from recon.cli.batch import BATCH
 from recon.cli.command import Command
 from recon.cli.demo import DEMO
 from recon.cli.eval import EVAL
@@ -35,7 +36,8 @@ from recon.options import meant, options_of
 from recon.version import __version__
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for command in (RUN, TRAIN_SPLATS, MONO, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW, SERVE)
+    command.name: command
+    for command in (RUN, BATCH, TRAIN_SPLATS, MONO, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW, SERVE)
 }
 DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
@@ -64,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     verbose = "--verbose" in arguments or os.environ.get("RECON_DEBUG", "") not in ("", "0")
+    code = DONE
     try:
         if arguments and arguments[0] in ("--version", "-V"):
             print(f"recon {__version__}")
@@ -75,9 +78,9 @@ def _run(arguments: list[str]) -> int:
             command = _command(arguments)
             settings = parse(command, arguments[1:], COMMANDS)
             verbose = verbose or getattr(settings, "verbose", False)
-            command.carry_out(settings)
+            code = command.carry_out(settings) or DONE
         sys.stdout.flush()
-        return DONE
+        return code
     except InputError as error:
         return _say(f"error: {_with_flags(str(error), arguments)}", WRONG_INPUT)
     except KeyboardInterrupt:

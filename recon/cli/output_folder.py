@@ -9,16 +9,9 @@ from pathlib import Path
 
 from recon.cli.report import say
 from recon.files import read_json
-from recon.sources.given_paths import folder_of_pattern
+from recon.run.folder_names import name_of_inputs
 
 OUTPUTS = Path("outputs")
-
-_SAY_NOTHING = (
-    *("images", "image", "imgs", "img", "photos", "photo", "pictures", "picture", "pics", "frames", "frame"),
-    *("rgb", "color", "colors", "colour", "colours", "png", "jpg", "jpeg", "dcim"),
-    *("input", "inputs", "data", "undistorted"),
-)
-"""Names that folders of photos have whatever the photos show."""
 
 
 def default_folder(inputs: Sequence[Path], ending: str = "") -> Path:
@@ -29,7 +22,7 @@ def default_folder(inputs: Sequence[Path], ending: str = "") -> Path:
     results in the folder of that name, a number is added, which is said on stderr. `ending` is added to the name, for a
     command with results of its own.
     """
-    name = f"{_name_of(inputs)}{ending}"
+    name = f"{name_of_inputs(inputs)}{ending}"
     numbered = (OUTPUTS / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
     found = next(folder for folder in numbered if _is_for(folder, inputs))
     if found.name != name:
@@ -51,21 +44,3 @@ def _is_for(folder: Path, inputs: Sequence[Path]) -> bool:
 
 def _place(path: Path) -> str:
     return os.path.realpath(path.expanduser())
-
-
-def _name_of(inputs: Sequence[Path]) -> str:
-    places = [Path(os.path.abspath(folder_of_pattern(path))) for path in inputs]
-    if len(places) > 1:
-        parents = {place.parent for place in places}
-        return (_name_of_folder(places[0].parent) if len(parents) == 1 else places[0].stem) or "photos"
-    place = Path(_place(places[0]))
-    return (_name_of_folder(place) if place.is_dir() else place.stem) or "photos"
-
-
-def _name_of_folder(folder: Path) -> str:
-    """Its own name, or that of the nearest folder above whose name says something."""
-    here = Path.cwd()
-    named = folder
-    while named.name.lower() in _SAY_NOTHING and named.parent not in (here, named):
-        named = named.parent
-    return named.name if named.name and named.name.lower() not in _SAY_NOTHING else folder.name

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from recon.choices import InferenceOptions, RunOptions
 from recon.errors import InputError
 from recon.estimate.choice import Choice
+from recon.estimate.estimator import Profile
 from recon.estimate.prior import profile_with_priors
-from recon.export import check_formats, check_options, parse_formats
+from recon.export import Overrides, check_formats, check_options, parse_formats
 from recon.export.option_texts import parse_export_kwargs
 from recon.messages import collect_warnings, warn
 from recon.options import part_of, settings_entry
@@ -41,6 +43,33 @@ class Shown(Protocol):
         """A step before its stages, such as a download."""
 
 
+@dataclass(frozen=True)
+class CheckedSettings:
+    """What settings ask for, whatever the input is."""
+
+    chosen: Choice
+    profile: Profile
+    """With the depth that is known."""
+    formats: tuple[str, ...]
+    export_kwargs: Overrides
+
+
+def check_settings(settings: Settings, choose: Callable[[Settings], Choice]) -> CheckedSettings:
+    """Refuse what is wrong whatever the input is. Raises InputError."""
+    options = part_of(settings, InferenceOptions)
+    export_kwargs = parse_export_kwargs(settings.export_kwargs)
+    format_options = check_options(export_kwargs, options)
+    if settings.cameras is not None and settings.cameras not in WORDS:
+        check_spelling(settings.cameras)
+        check_place(Path(settings.cameras))
+    if settings.intrinsics is not None:
+        read_lens(settings.intrinsics)
+    chosen = choose(settings)
+    profile, formats = profile_with_priors(chosen.profile, settings.depth_prior), parse_formats(settings.export)
+    check_formats(formats, format_options)
+    return CheckedSettings(chosen, profile, formats, export_kwargs)
+
+
 def reconstruct_as_set(
     settings: Settings,
     out: Path,
@@ -65,16 +94,8 @@ def reconstruct_as_set(
         InputError: a wish that cannot be met, before anything costly is done as far as it can be known by then.
     """
     inputs, options = list(settings.inputs), part_of(settings, InferenceOptions)
-    export_kwargs = parse_export_kwargs(settings.export_kwargs)
-    format_options = check_options(export_kwargs, options)
-    if settings.cameras is not None and settings.cameras not in WORDS:
-        check_spelling(settings.cameras)
-        check_place(Path(settings.cameras))
-    if settings.intrinsics is not None:
-        read_lens(settings.intrinsics)
-    chosen = choose(settings)
-    profile, formats = profile_with_priors(chosen.profile, settings.depth_prior), parse_formats(settings.export)
-    check_formats(formats, format_options)
+    checked = check_settings(settings, choose)
+    chosen, profile, formats, export_kwargs = checked.chosen, checked.profile, checked.formats, checked.export_kwargs
     with report() as progress, collect_warnings() as of_opening, listen(progress):
         source = check_request(profile, inputs, options, formats, out)
         count = len(source.names)  # of a video known when its frames are chosen

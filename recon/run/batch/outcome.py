@@ -1,0 +1,68 @@
+"""How a scene of a batch ended, kept in the scene's folder so that it is not done again."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+FILE_NAME = ".batch.json"
+"""In the folder of a scene."""
+
+DONE: Literal["done"] = "done"
+FAILED: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended."""
+
+    state: Literal["done", "failed"]
+    error: str | None = None
+    """Of one that failed: why, in one line."""
+    seconds: float = 0.0
+    """That its run took, the last time it was tried."""
+    attempts: int = 1
+    """How often it was tried."""
+    views: int | None = None
+    units: str | None = None
+    warnings: int = 0
+    """How many its run has given; they are in its `run.json`."""
+    quality: Mapping[str, Any] | None = None
+    """The block of its `run.json`."""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each stage of its run."""
+    wanted: str = ""
+    """Hash of all that its run was to do (`BatchScene.wanted`)."""
+    record_bytes: int | None = None
+    """Length of its `run.json`: another one is of another run."""
+    ended: float = field(default_factory=time.time)
+    """Seconds since 1970 (UTC)."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """No two outcomes have the same one."""
+
+    def to_bytes(self) -> bytes:
+        """JSON."""
+        return (json.dumps(asdict(self), allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def of_bytes(cls, content: bytes | None) -> Outcome | None:
+        """None where there is none, or nothing that `to_bytes` gives."""
+        try:
+            values = json.loads(content or b"")
+            known = {one.name for one in fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except (ValueError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one attempt at a scene ended."""
+
+    outcome: Outcome
+    may_be_tried_again: bool = False
+    """Whether it may end otherwise the next time: its process was killed, its machine lost, its memory gone."""
