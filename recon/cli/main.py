@@ -37,7 +37,7 @@ from recon.version import __version__
 
 COMMANDS: dict[str, Command] = {
     command.name: command
-    for command in (RUN, BATCH, TRAIN_SPLATS, MONO, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW, SERVE)
+    for command in (RUN, TRAIN_SPLATS, MONO, BATCH, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW, SERVE)
 }
 DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
