@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _TRACKS_PER_PHOTO = 300
 """That photos are placed by, the longest first; all others are triangulated afterwards. More take longer and place no
 better."""
+_TRIANGULATION_ROUNDS, _TRIANGULATION_ITERATIONS = 1, 5
+"""Of moving new points, with all cameras held; whoever completes the model moves both."""
 
 
 def global_models(
@@ -47,6 +49,7 @@ def global_models(
         options.random_seed = options.mapper.random_seed = seed
         options.num_threads = options.mapper.num_threads = threads
         options.mapper.track_required_tracks_per_view = _TRACKS_PER_PHOTO
+        options.mapper.skip_retriangulation = True  # its bounds are wide, which takes three times as long
         options.mapper.global_positioning.use_gpu = False
         adjustment = options.mapper.bundle_adjustment
         adjustment.ceres.use_gpu = False
@@ -55,3 +58,26 @@ def global_models(
         return list(pycolmap.global_mapping(graph, folder, folder, options).values())
     finally:
         graph.unlink(missing_ok=True)
+
+
+def with_all_points(
+    model: pycolmap.Reconstruction, database_path: Path, folder: Path, mapping: pycolmap.IncrementalPipelineOptions
+) -> pycolmap.Reconstruction:
+    """`model` with points from all matches of its photos, not only from those that they were placed by.
+
+    Args:
+        model: what global mapping found.
+        database_path: holds the matches.
+        folder: for temporary files.
+        mapping: threads, seed, and how points are made.
+    """
+    import pycolmap
+
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads, options.random_seed, options.extract_colors = mapping.num_threads, mapping.random_seed, False
+    options.triangulation = mapping.triangulation
+    options.ba_global_max_refinements = _TRIANGULATION_ROUNDS
+    options.ba_global_max_num_iterations = _TRIANGULATION_ITERATIONS
+    made = folder / "points"
+    made.mkdir(exist_ok=True)
+    return pycolmap.triangulate_points(model, database_path, folder, made, False, options, False)

@@ -53,6 +53,8 @@ _CONFIDENCE = 0.995
 _LARGEST_UNCERTAINTY = 0.003
 """Standard deviation of a principal point, in units of the longer side: real ones are that far beside the middle."""
 
+_NOT_DETERMINED = "these photos do not determine it"
+
 
 @dataclass(frozen=True)
 class LensTrial:
@@ -105,11 +107,6 @@ class ChosenLenses:
     """Cameras whose principal points are estimated."""
     tried: dict[int, list[LensTrial]] = field(default_factory=dict)
 
-    @property
-    def anything_freed(self) -> bool:
-        """Whether the lens of any camera has become freer."""
-        return any(trial.taken for trials in self.tried.values() for trial in trials)
-
 
 def choose_lenses(model: pycolmap.Reconstruction, threads: int = 1, centres: Collection[int] = ()) -> ChosenLenses:
     """Free what the photos of `model` determine of their lenses; principal points of `centres` are free already."""
@@ -130,9 +127,18 @@ def choose_lenses(model: pycolmap.Reconstruction, threads: int = 1, centres: Col
                     chosen, camera_id, LensTrial(freedom.name, 1 - lower / cost, None, None, False, "explains no more")
                 )
             continue
-        if held_out is None:
-            held_out = _linearised(chosen).without(groups)
-        verdicts = _tests(freedom, cameras, held_out, trial, groups, eligible)
+        after = _linearised(trial)
+        unsure = _uncertainties(trial, after, cameras) if freedom.centre else {}
+        verdicts = {
+            camera_id: LensTrial(freedom.name, 1 - lower / cost, None, formal, False, _NOT_DETERMINED)
+            for camera_id, formal in unsure.items()
+            if not _is_sure(formal, trial.part.cameras[camera_id])
+        }
+        if len(verdicts) < len(cameras):
+            if held_out is None:
+                held_out = _linearised(chosen).without(groups)
+            left = [camera_id for camera_id in cameras if camera_id not in verdicts]
+            verdicts |= _tests(freedom, left, held_out, after.without(groups), trial, unsure, groups, eligible)
         for camera_id, verdict in verdicts.items():
             _note(chosen, camera_id, verdict)
         taken = [camera_id for camera_id, verdict in verdicts.items() if verdict.taken]
@@ -186,33 +192,51 @@ def _linearised(chosen: ChosenLenses) -> Linearised:
     return Linearised.of(chosen.part, LAST_LOSS_SCALE, free_parameters(chosen.part, chosen.centres))
 
 
+def _places(trial: ChosenLenses) -> dict[int, dict[int, int]]:
+    """By id of the camera, where each of its free parameters is among those of all lenses."""
+    free = free_parameters(trial.part, trial.centres)
+    found: dict[int, dict[int, int]] = {}
+    first = 0
+    for camera_id in sorted(free):
+        found[camera_id] = {index: first + place for place, index in enumerate(free[camera_id])}
+        first += len(free[camera_id])
+    return found
+
+
+def _centre_places(trial: ChosenLenses, camera_id: int) -> list[int]:
+    return [_places(trial)[camera_id][index] for index in trial.part.cameras[camera_id].principal_point_idxs()]
+
+
+def _uncertainties(trial: ChosenLenses, linearised: Linearised, cameras: Sequence[int]) -> dict[int, float]:
+    """Standard deviation of the principal points of `cameras` by the scatter of the observations, in pixels."""
+    variances = np.diag(linearised.covariance())[POSE * len(linearised.image_ids) :]
+    return {camera_id: float(np.sqrt(variances[_centre_places(trial, camera_id)]).max()) for camera_id in cameras}
+
+
+def _is_sure(uncertainty: float, camera: pycolmap.Camera) -> bool:
+    return uncertainty <= _LARGEST_UNCERTAINTY * max(camera.width, camera.height)
+
+
 def _tests(
     freedom: Freedom,
     cameras: Sequence[int],
     before: HeldOut,
+    after: HeldOut,
     trial: ChosenLenses,
+    unsure: Mapping[int, float],
     groups: Sequence[Sequence[int]],
     eligible: Mapping[int, Sequence[int]],
 ) -> dict[int, LensTrial]:
     """What photos left out say of a freedom, by id of the camera."""
-    linearised = _linearised(trial)
-    after = linearised.without(groups)
-    free = free_parameters(trial.part, trial.centres)
-    covariance = linearised.covariance() if freedom.centre else None
-    found, first = {}, 0
-    for camera_id in sorted(free):
-        places = free[camera_id]
-        if camera_id in cameras:
-            own = [number for number, group in enumerate(groups) if group[0] in eligible[camera_id]]
-            gains = _gains([groups[number] for number in own], before, after)
-            uncertainty = None
-            if covariance is not None:
-                camera = trial.part.cameras[camera_id]
-                at = [first + places.index(index) for index in camera.principal_point_idxs()]
-                formal = np.sqrt(np.diag(covariance)[[POSE * len(linearised.image_ids) + index for index in at]])
-                uncertainty = float(np.maximum(formal, _jackknife(after.lens[own][:, at])).max())
-            found[camera_id] = _verdict(freedom, gains, uncertainty, trial.part.cameras[camera_id])
-        first += len(places)
+    found = {}
+    for camera_id in cameras:
+        own = [number for number, group in enumerate(groups) if group[0] in eligible[camera_id]]
+        gains = _gains([groups[number] for number in own], before, after)
+        uncertainty = None
+        if freedom.centre:
+            changes = after.lens[own][:, _centre_places(trial, camera_id)]
+            uncertainty = float(np.maximum(unsure[camera_id], _jackknife(changes).max()))
+        found[camera_id] = _verdict(freedom, gains, uncertainty, trial.part.cameras[camera_id])
     return found
 
 
@@ -225,8 +249,8 @@ def _verdict(
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5
     certainty = gain / error if error > 0 else 0.0
     needed = float(stdtrit(len(gains) - 1, _CONFIDENCE))
-    if uncertainty is not None and not uncertainty <= _LARGEST_UNCERTAINTY * max(camera.width, camera.height):
-        why = "these photos do not determine it"
+    if uncertainty is not None and not _is_sure(uncertainty, camera):
+        why = _NOT_DETERMINED
     elif gain < _LEAST_GAIN:
         why = "explains photos left out no better"
     elif certainty < needed:

@@ -27,6 +27,10 @@ _DAMPING = 1e-8
 """Share of each parameter's own curvature that is added, for the system of a model free to move is singular."""
 _LEAST_FREEDOM = 1e-3
 """Share of the observations that are more than are needed: what is left of fewer says nothing of their errors."""
+_DENSE = 0.1
+"""Share of the entries of a matrix from which on an array is faster than a sparse one."""
+_POINT_ROUNDS = 6
+"""Reweighted solutions for points whose cameras are held."""
 _POSE_ROUNDS = 5
 """Reweighted solutions for the pose of a photo whose lens and points are held."""
 
@@ -99,7 +103,7 @@ class Linearised:
             by_lens = np.zeros((len(point), 2, count))
             at = first.get(image.camera_id, 0)
             by_lens[:, :, at : at + by_own.shape[2]] = by_own
-            by_turn = by_place @ -_cross(in_camera)
+            by_turn = by_place @ -_skew(in_camera)
             by_world = by_place @ matrix[:, :3]
             parts.append(
                 (
@@ -184,45 +188,63 @@ class Linearised:
                 cost[view], count[view] = _cost_of_pose(left, self.by_pose[own], self.scale), own.sum()
         return HeldOut(cost, count, changes)
 
-    def _reduced(self, used: NDArray[np.bool_]) -> _Reduced:
-        from scipy.sparse import csr_array
+    def points_alone(self, count: int) -> NDArray[np.float64]:
+        """(count, 3) change of each of the points that explains its observations best, with all cameras held."""
+        change = np.zeros((count, 3))
+        for _ in range(_POINT_ROUNDS):
+            left = self.residual + np.einsum("nij,nj->ni", self.by_point, change[self.point])
+            weighted = self.by_point * _weight(left, self.scale)[:, None, None]
+            blocks = _summed(weighted.swapaxes(1, 2) @ self.by_point, self.point, count)
+            right = _summed(np.einsum("nij,ni->nj", weighted, self.residual), self.point, count)
+            seen = blocks[:, range(3), range(3)].min(axis=1) > 0
+            blocks[:, range(3), range(3)] *= 1 + _DAMPING
+            change[seen] = -np.linalg.solve(blocks[seen], right[seen, :, None])[:, :, 0]
+        return change
 
-        image, weight = self.image[used], self.weight[used]
+    def _reduced(self, used: NDArray[np.bool_]) -> _Reduced:
+        image, weight = self.image[used], self.weight[used][:, None, None]
         rows, point = np.unique(self.point[used], return_inverse=True)
-        poses, lenses = POSE * len(self.image_ids), self.lens_count
-        size, count = poses + lenses, int(used.sum())
-        curved = weight[:, None, None]
-        by_camera = np.concatenate([self.by_pose[used], self.by_lens[used]], axis=2)  # (n, 2, 6 + K)
-        columns = np.concatenate(
-            [
-                POSE * image[:, None] + np.arange(POSE),
-                np.broadcast_to(poses + np.arange(lenses), (count, lenses)),
-            ],
-            axis=1,
-        )
-        starts = np.arange(0, 2 * count * columns.shape[1] + 1, columns.shape[1])
-        cameras = csr_array(
-            ((curved * by_camera).ravel(), np.repeat(columns, 2, axis=0).ravel(), starts), shape=(2 * count, size)
-        )
-        by_point = curved * self.by_point[used]
-        blocks = np.zeros((len(rows), 3, 3))
-        np.add.at(blocks, point, by_point.swapaxes(1, 2) @ by_point)
+        by_pose, by_lens, by_point = (weight * part[used] for part in (self.by_pose, self.by_lens, self.by_point))
+        blocks = _summed(by_point.swapaxes(1, 2) @ by_point, point, len(rows))
         blocks[:, range(3), range(3)] *= 1 + _DAMPING
         factor = np.linalg.cholesky(np.linalg.inv(blocks))  # (P, 3, 3)
         whitened = by_point @ factor[point]  # (n, 2, 3): of the points, after which their curvature is 1
-        places = 3 * point[:, None] + np.arange(3)
-        points = csr_array(
-            (whitened.ravel(), np.repeat(places, 2, axis=0).ravel(), np.arange(0, 6 * count + 1, 3)),
-            shape=(2 * count, 3 * len(rows)),
-        )
-        cross = (cameras.T @ points).tocsr()  # (6 M + K, 3 P)
-        matrix = (cameras.T @ cameras).toarray() - (cross @ cross.T).toarray()
+        by_camera = np.concatenate([by_pose, by_lens], axis=2)  # (n, 2, 6 + K)
+        residual = self.residual[used]
+        poses, lenses = POSE * len(self.image_ids), self.lens_count
+        matrix, slope = np.zeros((poses + lenses, poses + lenses)), np.zeros(poses + lenses)
+        ends = np.searchsorted(image, np.arange(len(self.image_ids) + 1))  # observations are in the order of photos
+        for view in range(len(self.image_ids)):
+            at = np.concatenate([POSE * view + np.arange(POSE), poses + np.arange(lenses)])
+            own = by_camera[ends[view] : ends[view + 1]].reshape(-1, len(at))
+            matrix[np.ix_(at, at)] += own.T @ own
+            slope[at] += own.T @ residual[ends[view] : ends[view + 1]].ravel()
+        cross = self._cross(image, point, by_camera.swapaxes(1, 2) @ whitened, len(rows))
         # The gradient has one factor of the weight, not two.
-        by_lens_and_pose = cameras.T @ self.residual[used].ravel()
-        by_points = points.T @ self.residual[used].ravel()
+        by_points = _summed(np.einsum("nij,ni->nj", whitened, residual), point, len(rows)).ravel()
+        product = cross @ cross.T
+        matrix -= product if isinstance(product, np.ndarray) else product.toarray()
         return _Reduced(
-            matrix, -(by_lens_and_pose - cross @ by_points), cross, -by_points, factor, rows, int(self.point.max()) + 1
+            matrix, -(slope - cross @ by_points), cross, -by_points, factor, rows, int(self.point.max()) + 1
         )
+
+    def _cross(self, image: NDArray[np.intp], point: NDArray[np.intp], blocks: NDArray[np.float64], count: int) -> Any:
+        """(6 M + K, 3 P) curvature of cameras with points, from that (n, 6 + K, 3) of each observation.
+
+        An array where photos share most points, for products of these are faster; otherwise sparse.
+        """
+        from scipy.sparse import coo_array
+
+        poses, lenses = POSE * len(self.image_ids), self.lens_count
+        camera_rows = np.concatenate(
+            [POSE * image[:, None] + np.arange(POSE), np.broadcast_to(poses + np.arange(lenses), (len(image), lenses))],
+            axis=1,
+        )
+        rows = np.broadcast_to(camera_rows[:, :, None], blocks.shape).ravel()
+        columns = np.broadcast_to((3 * point[:, None] + np.arange(3))[:, None], blocks.shape).ravel()
+        shape = (poses + lenses, 3 * count)
+        found = coo_array((blocks.ravel(), (rows.astype(np.int32), columns.astype(np.int32))), shape).tocsr()
+        return found.toarray() if found.nnz > _DENSE * shape[0] * shape[1] else found
 
     def _gauge(self) -> NDArray[np.float64]:
         """(6 M + K, 7) changes of the parameters that move, turn and scale the model as a whole."""
@@ -246,7 +268,7 @@ class _Reduced:
     matrix: NDArray[np.float64]
     right: NDArray[np.float64]
     cross: Any
-    """(6 M + K, 3 P) sparse, of cameras with whitened points."""
+    """(6 M + K, 3 P) sparse or not, of cameras with whitened points."""
     points_right: NDArray[np.float64]
     """(3 P,) of the whitened points."""
     factor: NDArray[np.float64]
@@ -301,7 +323,14 @@ def _derivatives(
     return pixels(camera, in_camera), by_place, by_lens
 
 
-def _cross(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _summed(values: NDArray[np.float64], rows: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    """(count, ...) sums of those values (n, ...) that have the same row (n,)."""
+    flat = values.reshape(len(values), -1)
+    sums = [np.bincount(rows, weights=flat[:, column], minlength=count) for column in range(flat.shape[1])]
+    return np.stack(sums, axis=1).astype(np.float64, copy=False).reshape(count, *values.shape[1:])
+
+
+def _skew(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 3, 3) matrices that take the cross product of each vector with another."""
     x, y, z = vectors.T
     zero = np.zeros_like(x)

@@ -61,7 +61,12 @@ def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto], still
         None if sparse.errors is None else sparse.errors * _mean_magnification(sparse, 1 / scales),
         sparse.pixels,
     )
-    errors = np.array([_reprojection_error(model, image) for image in images]) / scales
+    errors = np.array(
+        [
+            _reprojection_error(image, sparse, view, scale)
+            for view, (image, scale) in enumerate(zip(images, scales.tolist(), strict=True))
+        ]
+    )
     return SfmModel(
         np.array(registered, np.intp),
         np.stack([world_to_camera(image) for image in images]),
@@ -81,14 +86,13 @@ def _mean_magnification(sparse: SparsePoints, per_view: NDArray[np.float64]) -> 
     return sums / np.maximum(sparse.track_lengths, 1)
 
 
-def _reprojection_error(model: pycolmap.Reconstruction, image: pycolmap.Image) -> float:
-    """Mean distance between the observed and the projected points of an image, in its pixels."""
-    observations = image.get_observation_points2D()
-    if not observations:
+def _reprojection_error(image: pycolmap.Image, sparse: SparsePoints, view: int, scale: float) -> float:
+    """Mean distance between the observed and the projected points of a view, in pixels of its original."""
+    if not len(sparse.observed[view]):
         return float("nan")
-    observed = np.array([point.xy for point in observations])
-    points = np.array([model.points3D[point.point3D_id].xyz for point in observations])
+    assert sparse.pixels is not None
+    assert image.camera is not None
     world_to_image = world_to_camera(image)
-    in_camera = points @ world_to_image[:3, :3].T + world_to_image[:3, 3]
-    projected = np.asarray(model.cameras[image.camera_id].img_from_cam(in_camera))
-    return float(np.linalg.norm(projected - observed, axis=1).mean())
+    in_camera = sparse.points[sparse.observed[view]] @ world_to_image[:3, :3].T + world_to_image[:3, 3]
+    projected = np.asarray(image.camera.img_from_cam(in_camera), np.float64) / scale
+    return float(np.linalg.norm(projected - sparse.pixels[view], axis=1).mean())

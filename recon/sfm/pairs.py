@@ -15,6 +15,8 @@ Pair = tuple[int, int]
 
 PairsBy = Literal["all", "looks", "time and looks"]
 
+_FEWEST_TRIALS = 30
+"""Samples of a pair's matches that its motion is sought from, where nearly all agree: fewer agree, more are taken."""
 _LOOP_NEIGHBOURS = 4
 """Moments of a video that look like that of a frame, which it is matched with besides its neighbours in time."""
 _FURTHER = 4
@@ -130,6 +132,7 @@ def verify_pairs(database_path: Path, seed: int, threads: int, watch: Callable[[
 
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed
+    verification.ransac.min_num_trials = _FEWEST_TRIALS
     verifier = pycolmap.GeometricVerifierOptions()
     verifier.num_threads = threads
     run_cancellable(

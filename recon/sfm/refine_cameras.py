@@ -167,8 +167,7 @@ def _finished(model: pycolmap.Reconstruction, lenses: LensesAre, count: int, thr
     if not free:
         return Mapped([refine(model, lenses=False, threads=threads)])
     chosen = choose_lenses(model, threads)
-    start = chosen.part if chosen.anything_freed else None
-    refined = refine(model, lenses=True, start=start, centre=chosen.centres, threads=threads)
+    refined = refine(model, lenses=True, start=chosen.part, centre=chosen.centres, threads=threads)
     return Mapped([refined], frozenset(chosen.centres), chosen.tried)
 
 

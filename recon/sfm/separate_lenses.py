@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.sfm.bundle import adjust, by_track_length, with_own_cameras, with_points
+from recon.sfm.bundle import adjust, by_track_length, enough_points, with_own_cameras, with_points
 
 if TYPE_CHECKING:
     import pycolmap
@@ -22,7 +22,9 @@ _GAIN = 0.15
 """Share of the robust cost that must go for lenses to be freed: it is 0.01 to 0.03 where one lens took all photos, and
 0.5 where it did not."""
 _TEST_POINTS = 800
-"""Points that the test takes, those that most photos see."""
+"""Points that the test takes at most, those that most photos see."""
+_TEST_POINTS_PER_PHOTO = 250
+"""That each photo sees, if it sees so many."""
 _TEST_ITERATIONS = 20
 _ROUNDS = 300
 """Iterations for principal points: they are found slowly, along a valley in which the cameras turn with them."""
@@ -57,7 +59,7 @@ def lens_gains(model: pycolmap.Reconstruction) -> LensGains:
     """How much better lenses of their own would explain the photos of `model`; nothing for less than four photos."""
     if model.num_reg_images() < FEWEST_PHOTOS:
         return LensGains(0.0, 0.0)
-    own = with_own_cameras(model, by_track_length(model)[:_TEST_POINTS])
+    own = with_own_cameras(model, enough_points(model, _TEST_POINTS_PER_PHOTO)[:_TEST_POINTS])
     as_is = adjust(own, focal=False, distortion=False, iterations=_TEST_ITERATIONS)
     with_focals = adjust(own, distortion=False, iterations=_TEST_ITERATIONS)
     with_centres = adjust(own, centre=True, distortion=False, iterations=_TEST_ITERATIONS)

@@ -67,6 +67,28 @@ def test_wrong_matches_weigh_little(
     assert largest_angle(bent, truth) == before  # the model given stays as it is
 
 
+def test_cameras_of_a_part_are_a_start(bent: pycolmap.Reconstruction, truth: pycolmap.Reconstruction):
+    """From there on few iterations end where many end without, and the points come along."""
+    part = with_points(bent, enough_points(bent, 100))
+    bundle.adjust(part, loss_scale=bundle.LAST_LOSS_SCALE)
+    alone, started = refine(bent, lenses=True), refine(bent, lenses=True, start=part)
+    assert largest_angle(started, alone) < 0.1 * largest_angle(bent, truth)
+    assert focal(started) == pytest.approx(focal(alone), rel=2e-4)
+    assert started.compute_mean_reprojection_error() == pytest.approx(alone.compute_mean_reprojection_error(), rel=0.01)
+
+
+def test_points_alone_settle_where_adjustment_puts_them(truth: pycolmap.Reconstruction):
+    model, random = pycolmap.Reconstruction(truth), numpy_random(2)
+    for point in model.points3D.values():
+        point.xyz = point.xyz + random.normal(scale=0.01, size=3)
+    before = {image_id: model.images[image_id].cam_from_world().matrix() for image_id in model.reg_image_ids()}
+    bundle.settle_points(model, bundle.LAST_LOSS_SCALE)
+    away = [np.linalg.norm(model.points3D[i].xyz - truth.points3D[i].xyz) for i in truth.points3D]
+    assert np.quantile(away, 0.95) < 1e-3
+    for image_id, pose in before.items():
+        np.testing.assert_array_equal(model.images[image_id].cam_from_world().matrix(), pose)
+
+
 def test_lenses_that_are_to_be_kept_are(bent: pycolmap.Reconstruction):
     assert list(refine(bent, lenses=False).cameras[1].params) == list(bent.cameras[1].params)
 
