@@ -49,6 +49,11 @@ class Progress:
 Listener: TypeAlias = Callable[[Progress], None]
 """Called in the thread that does the work, as a stage begins and a few times a second at most points within it."""
 
+
+def silent(event: Progress) -> None:
+    """A listener that does nothing."""
+
+
 TellPart: TypeAlias = Callable[[str, int, int], None]
 """What a long function may be given to call: with its part, how much of it is done, and of how much. `tell` is one."""
 

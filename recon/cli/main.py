@@ -29,6 +29,7 @@ from recon.cli.report import say
 from recon.cli.run import RUN
 from recon.cli.serve import SERVE
 from recon.cli.streams import guarded_streams
+from recon.cli.train import TRAIN
 from recon.cli.train_splats import TRAIN_SPLATS
 from recon.cli.view import VIEW
 from recon.errors import InputError, why
@@ -37,7 +38,7 @@ from recon.version import __version__
 
 COMMANDS: dict[str, Command] = {
     command.name: command
-    for command in (RUN, TRAIN_SPLATS, MONO, BATCH, DEMO, EVAL, MODELS, EXPORT, EXPORT_ONNX, VIEW, SERVE)
+    for command in (RUN, TRAIN_SPLATS, MONO, BATCH, DEMO, EVAL, MODELS, TRAIN, EXPORT, EXPORT_ONNX, VIEW, SERVE)
 }
 DESCRIPTION = f"recon {__version__}: photos to depth, cameras and point clouds with Depth Anything 3."
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
