@@ -433,7 +433,7 @@ class TestWrongInput:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ([], "run, train-splats, mono, batch, demo, eval, models, export, export-onnx, view"),
+            ([], "run, train-splats, mono, batch, demo, eval, models, train, export, export-onnx, view"),
             (["rnu"], "did you mean 'run'?"),
             (["run", "photos", "--modle", "x"], "--model"),
             (["run", "photos", "--process-res", "big"], "--process-res"),
