@@ -263,6 +263,7 @@ class DepthAnything3(nn.Module):
             invert_masks=invert_masks,
             convention=convention,
             mixed_sizes="crop",
+            window=0,
             device=self.device.type,  # type: ignore[arg-type]
             seed=self.seed,
         )

@@ -87,7 +87,7 @@ class WindowOptions(Options):
         None,
         help="Photos that follow each other in time, as the frames of a video: go through more than so many in "
         "overlapping windows of so many, each kept as soon as it is done and joined with the one before; 0: all at "
-        "once [all at once].",
+        "once [100 for networks that see several views, or as many as memory has room for].",
         least=2,
         or_zero=True,
         metavar="VIEWS",
@@ -98,6 +98,11 @@ class WindowOptions(Options):
     loops: bool = option(
         True,
         help="Look for places that windows show again long after, and bring what has drifted since then back to them.",
+    )
+    keep_windows: bool = option(
+        False,
+        help="Keep what each window gave, on as much disk again as the result takes, so that a run of more photos need "
+        "not look at these again.",
     )
 
 

@@ -38,6 +38,21 @@ class RunSettings(RunOptions, CommandOptions):
         metavar="FILE",
         local=True,
     )
+    watch: bool = option(
+        False,
+        help="Of a folder that photos arrive in, as from a camera that uploads: go on whenever another window is full, "
+        "so that the result grows, until Ctrl-C. Files that are still being written are waited for.",
+        in_files=False,
+        local=True,
+    )
+    watch_idle: float | None = option(
+        None,
+        help="With watch: end after so many seconds in which no photo arrives [never].",
+        above=0,
+        in_files=False,
+        metavar="SECONDS",
+        local=True,
+    )
     server: str | None = option(
         None,
         help="Address of a `recon serve` that does it: what is given is sent there, and what comes of it fetched. Its "
@@ -54,6 +69,13 @@ def run(settings: RunSettings) -> None:
 
         run_there(settings, _folder("run", settings, ""))
         return
+    if settings.watch:
+        from recon.cli.watching import watch
+
+        watch(settings, settings.watch_idle, lambda some, choose: carry_out("run", some, choose))
+        return
+    if settings.watch_idle is not None:
+        raise InputError("watch_idle is for watch: give that, too, or leave it out")
     from recon.estimate.choice import choose
 
     carry_out("run", settings, choose)

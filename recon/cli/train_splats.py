@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recon.choices import MVS, EstimatorOptions, ExportChoices, FormatsOption, SplatSource
 from recon.cli.command import Command
 from recon.cli.run import RunSettings, carry_out
+from recon.errors import InputError
 from recon.options import like, option
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def train_splats(settings: TrainSplatsSettings) -> None:
     from recon.messages import collect_warnings
     from recon.refine.splat_start import SplatStart
 
+    if settings.watch or settings.watch_idle is not None:
+        raise InputError("watch is for recon run, which looks at photos as they arrive; leave it out")
     with report_warnings(), collect_warnings() as said:
         start = SplatStart.of(settings.start_from)
 

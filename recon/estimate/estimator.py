@@ -121,6 +121,9 @@ class Profile:
     """The same where cameras were given, if they may be to blame."""
     output_kind: OutputKind = "depth"
     """What it gives by itself, at a scale and shift that may be unknown; depth made of disparity is its reciprocal."""
+    bytes_per_pixel: tuple[float, float] | None = None
+    """What each pixel of each view takes while all are looked at together, about, on the CPU and on CUDA; None: it is
+    not known, or each view is looked at alone."""
     word: str | None = None
     """What stands for it behind a `+` of `--model`; its name where that is None."""
 

@@ -75,6 +75,7 @@ def fused_profile(dense: Profile, sure: Sequence[Profile]) -> Profile:
     return Profile(
         name="+".join((dense.name, *(one.short_name for one in sure))),
         kind="fused",
+        bytes_per_pixel=dense.bytes_per_pixel,
         abilities=replace(dense.abilities, several_views=True, confidence=True, gaussians=False),
         needs=Needs(
             cameras=not dense.abilities.cameras and any(one.cameras for one in needs),

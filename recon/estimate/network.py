@@ -17,6 +17,7 @@ from recon.geometry.gaussians import move_with_intrinsics
 from recon.models.conventions import conventions_of
 from recon.models.presets import NestedConfig
 from recon.models.single_view import SKY_THRESHOLD
+from recon.models.view_memory import bytes_per_pixel
 from recon.progress import TellPart
 from recon.sources.fitting import Views, normalise
 from recon.types import FloatArray, Gaussians, MadeBy, Prediction, Units
@@ -50,7 +51,16 @@ def profile_of(preset: Preset) -> Profile:
             features=features,
             metres="always" if nested else "never",
         )
-        return Profile(preset.name, "network", abilities, needs, Fit(), frozenset({NETWORK, ANY_VIEW}), _FAILURES)
+        return Profile(
+            preset.name,
+            "network",
+            abilities,
+            needs,
+            Fit(),
+            frozenset({NETWORK, ANY_VIEW}),
+            _FAILURES,
+            bytes_per_pixel=bytes_per_pixel(preset.encoder.dim),
+        )
     conventions = conventions_of(preset)
     abilities = Abilities(sky=conventions.sky, features=features, metres=conventions.metres)
     fit = Fit(conventions.process_res, conventions.process_res_method)

@@ -246,6 +246,7 @@ def _select_in_pieces(prediction: Prediction, options: PointOptions) -> PointClo
             pixels = pixels[cubes.first_in_each(_positions(piece, pixels))]
             of_cubes.append(pixels)
         counts.append(len(pixels))
+        del piece, pixels  # before the next piece takes memory, too
     ends = np.cumsum(counts)
     share = min(options.num_max_points / max(int(ends[-1]), 1), 1.0)
     drawn = np.diff(np.rint(ends * share).astype(np.int64), prepend=0)
@@ -256,6 +257,7 @@ def _select_in_pieces(prediction: Prediction, options: PointOptions) -> PointClo
         points.append(_positions(piece, pixels))
         colors.append(np.take(piece.processed_images.reshape(-1, 3), pixels, axis=0))
         places.append(pixels + views.start * area)
+        del piece, pixels
     return PointCloud(np.concatenate(points), np.concatenate(colors), np.concatenate(places), threshold)
 
 

@@ -91,6 +91,7 @@ def clean(prediction: Prediction, choices: CleanChoices) -> Cleaning:
             kept[views] &= ~gone[own]
         release(kept)
         tolerances += [] if tolerance is None else [tolerance]
+        del piece, usable, left_out  # before the next piece takes memory, too
     return Cleaning(kept if removed else None, points, removed, float(np.median(tolerances)) if tolerances else None)
 
 

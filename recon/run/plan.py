@@ -177,9 +177,8 @@ def plan_run(
             "refined (give refine_cameras with it)"
         )
     check_known_depth(source, cameras, options)
-    windows = choose_windows(profile, source, options, formats, folder)
-    if windows is not None:
-        check_cameras_in_windows(cameras)
+    windows = None if start is not None else choose_windows(profile, source, options, formats, folder)
+    windows = check_cameras_in_windows(windows, cameras, asked=options.window is not None)
     splats_from = gaussian_source(profile, options, formats) if windows is None else None
     known = cameras_known(source, cameras)
     reason = why_not(options, profile, formats, len(source.names), known, start)

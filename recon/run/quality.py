@@ -73,6 +73,8 @@ class Quality:
                 differences.append(
                     depth_differences(piece.depth, usable, piece.intrinsics, piece.extrinsics, views, each)
                 )
+                del usable
+            del piece  # before the next one takes memory, too
         agreement = agreement_of(differences) if located and differences else None
         share = counts.share
         apart: tuple[str, ...] = ()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recon.choices import InferenceOptions
+from recon.cuda import cuda_device
 from recon.errors import InputError
 from recon.estimate.estimator import Profile
 from recon.export import EXPORTERS
+from recon.refine.optimisation.memory import free_bytes
 from recon.run.given_cameras import AUTO, GivenCameras
 from recon.sources.source import Source
 
@@ -19,6 +21,8 @@ each, so that more take longer for each view, and are of little use to each othe
 _SHARED = 8
 """One of so many views of a window is in the next one, too, where nobody says how many are."""
 _LEAST_SHARED = 2
+_SHARE_OF_FREE = 0.5
+"""Of the memory that is free, what a window takes where nobody says how long it is."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,17 @@ def choose_windows(
 ) -> WindowSizes | None:
     """The windows of a run; None where its views go through all at once.
 
+    Where nobody says, an input is divided that has more than `USUAL_SIZE` views, or than memory has room for, and of
+    which nothing is wanted that needs all views at once.
+
     Raises InputError for windows that cannot be: of photos in no order, or with what needs all views at once.
     """
     if options.overlap is not None and options.window is None:
         raise InputError("overlap is what windows have in common: give window, too, or leave it out")
+    if options.window is None:
+        return _usual_windows(profile, source, options, formats, folder)
     size = options.window
-    if size is None or size == 0:
+    if size == 0:
         return None
     if options.overlap is not None and options.overlap >= size:
         raise InputError(
@@ -65,36 +74,104 @@ def choose_windows(
             "window is for photos that follow each other in time, as the frames of a video do: say so with ordered, or "
             "leave it out"
         )
-    if len(source.names) <= size:
+    if len(source.names) <= size and not options.keep_windows:
         return None
     if folder is None:
         raise InputError("window keeps what is done on the disk: give a folder for the results")
-    _refuse_whole(options, formats)
-    overlap = usual_overlap(size) if options.overlap is None else options.overlap
-    return WindowSizes(size, overlap if profile.abilities.several_views else 0)
+    if (what := needs_all_at_once(options, formats)) is not None:
+        raise InputError(what)
+    _check_memory(profile, options, min(size, len(source.names)))
+    return _sizes(profile, options, size)
 
 
-def check_cameras_in_windows(cameras: GivenCameras) -> None:
-    """Raise InputError for cameras that no run in windows can take."""
-    if cameras.source == AUTO:
-        raise InputError(
-            "cameras 'auto' looks at all views at once; with window give cameras 'predicted' or 'sfm', or known ones"
-        )
+def usual_size(profile: Profile, options: InferenceOptions) -> int:
+    """Views of a window where nobody says how many."""
+    most = views_that_fit(profile, options, _SHARE_OF_FREE)
+    return USUAL_SIZE if most is None else max(min(USUAL_SIZE, most), 2)
 
 
-def _refuse_whole(options: InferenceOptions, formats: Sequence[str]) -> None:
-    """Raise InputError for what needs the whole of a long result in memory."""
+def views_that_fit(profile: Profile, options: InferenceOptions, share: float) -> int | None:
+    """Views that a `share` of the free memory has room for when they are looked at together; None: not known."""
+    on_cuda = profile.bytes_per_pixel is not None and cuda_device(options.device) is not None
+    free = _free_on_cuda() if on_cuda else free_bytes()
+    needed = bytes_per_view(profile, options, on_cuda=on_cuda)
+    return None if free is None or needed is None else int(free * share / needed)
+
+
+def bytes_per_view(profile: Profile, options: InferenceOptions, *, on_cuda: bool) -> int | None:
+    """About what one more view takes, at most: of a square photo; None: not known."""
+    if profile.bytes_per_pixel is None:
+        return None
+    side = profile.fit.process_res if options.process_res is None else options.process_res
+    return int(profile.bytes_per_pixel[on_cuda] * side * side)
+
+
+def needs_all_at_once(options: InferenceOptions, formats: Sequence[str]) -> str | None:
+    """What to say of a wish that no run in windows can meet; None without such a wish."""
     whole = [name for name in formats if not EXPORTERS[name].in_pieces]
     if whole:
         others = "-".join(name for name in formats if name not in whole) or "npz-glb"
-        raise InputError(
-            f"the format {' and '.join(whole)} needs the whole result in memory, and with window it is not: export "
-            f"{others}, or leave window out"
+        return (
+            f"the format {' and '.join(whole)} needs the whole result in memory, and in windows it is not: export "
+            f"{others}, or give window 0"
         )
     for name, asked in (
         ("infer_gs", options.infer_gs),
+        ("gaussians", options.gaussians != "auto"),
         ("export_feat_layers", bool(options.export_feat_layers)),
         ("known_distance", options.known_distance is not None),
     ):
         if asked:
-            raise InputError(f"{name} needs all views at once: leave it or window out")
+            return f"{name} needs all views at once: leave it out, or give window 0"
+    return None
+
+
+def check_cameras_in_windows(windows: WindowSizes | None, cameras: GivenCameras, asked: bool) -> WindowSizes | None:
+    """The windows, with cameras that can be had in windows; None where nobody `asked` for them and they cannot.
+
+    Raises InputError where somebody did.
+    """
+    if windows is None or cameras.source != AUTO:
+        return windows
+    if asked:
+        raise InputError(
+            "cameras 'auto' looks at all views at once; with window give cameras 'predicted' or 'sfm', or known ones"
+        )
+    return None
+
+
+def _usual_windows(
+    profile: Profile, source: Source, options: InferenceOptions, formats: Sequence[str], folder: Path | None
+) -> WindowSizes | None:
+    if profile.bytes_per_pixel is None or folder is None or not source.ordered:
+        return None
+    size, count = usual_size(profile, options), len(source.names)
+    if count <= size and not options.keep_windows:
+        return None
+    what = needs_all_at_once(options, formats)
+    if what is None:
+        return _sizes(profile, options, size)
+    most = views_that_fit(profile, options, 1.0)
+    if most is not None and count > most:
+        raise InputError(f"{count} views at once need more memory than is free, and {what}")
+    return None
+
+
+def _sizes(profile: Profile, options: InferenceOptions, size: int) -> WindowSizes:
+    overlap = usual_overlap(size) if options.overlap is None else options.overlap
+    return WindowSizes(size, overlap if profile.abilities.several_views else 0)
+
+
+def _check_memory(profile: Profile, options: InferenceOptions, size: int) -> None:
+    most = views_that_fit(profile, options, 1.0)
+    if most is not None and size > most:
+        raise InputError(
+            f"window {size} needs more memory than is free: there is room for about {most} views of "
+            f"process_res {options.process_res or profile.fit.process_res}; give a smaller window, or process_res"
+        )
+
+
+def _free_on_cuda() -> int:
+    import torch
+
+    return int(torch.cuda.mem_get_info()[0])

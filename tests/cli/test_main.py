@@ -199,7 +199,7 @@ class TestRun:
     ) -> None:
         of_videos = {"fps": None, "frames": None, "start": None, "end": None, "sharpest": True}
         apart = {"inputs", "images", "config", "fill", "onnx", "onnx_normalise", "output_kind", "provider", "threads"}
-        apart |= {"every", "server", *of_videos}
+        apart |= {"every", "server", "watch", "watch_idle", "keep_windows", *of_videos}
         assert set(GIVEN) | apart == {field.name for field in fields(RunSettings)}
         assert all(value != getattr(RunSettings, name) for name, (_, value) in GIVEN.items())
         save_photos(folder / "depths", 2)
@@ -218,7 +218,14 @@ class TestRun:
         expected = {name: value for name, (_, value) in together.items()}
         assert {name: run["settings"][name] for name in together} == expected
         options = {field.name: getattr(run["options"], field.name) for field in fields(InferenceOptions)}
-        expected_options = {**expected, "conf_drop_percent": None, "every": 1, "images": None, **of_videos}
+        expected_options = {
+            **expected,
+            "conf_drop_percent": None,
+            "every": 1,
+            "images": None,
+            "keep_windows": False,
+            **of_videos,
+        }
         assert options == {name: value for name, value in expected_options.items() if name in options}
         assert run["inputs"].paths == (Path("photos/0.png"), Path("photos/1.png"))
         assert (run["export_format"], run["cameras"]) == (expected["export"], expected["cameras"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from recon.choices import SourceOptions
+from recon.choices.sources import WindowOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator
 from recon.messages import warn
+from recon.options import options_of
 from recon.progress import tell
 from recon.run.decided_by import depth_decided_by
 from recon.run.depth_of_views import depth_of_views
@@ -28,8 +31,8 @@ from recon.sources.part import SourcePart
 
 _STAGE = "window"
 """Of the store, followed by a number."""
-_OF_THE_WHOLE = ("window", "overlap", "loops")
-"""Options that change nothing within a window."""
+_OF_THE_WHOLE = frozenset({*options_of(WindowOptions), *options_of(SourceOptions)})
+"""Options that change nothing within a window but which photos it has, of which the content counts."""
 PLACED = ("aligned", "metric")
 """Units of depth that was brought to the scale of known cameras."""
 
@@ -71,7 +74,8 @@ def depth_in_windows(
         return whole
 
     found = stages.kept_on_disk(plan.depth_stages, decided_by, make, lambda outcome: shown.pop()[1], reuse)
-    store.keep_only(_STAGE, ())
+    if not plan.options.keep_windows:
+        store.keep_only(_STAGE, ())
     return found
 
 
