@@ -95,6 +95,14 @@ class WindowOptions(Options):
     overlap: int | None = option(
         None, help="Views that neighbouring windows have in common [an eighth of the window].", least=1, metavar="VIEWS"
     )
+    keyframes: float | None = option(
+        None,
+        help="Of photos that follow each other in time: leave out those in which the picture has moved by less than "
+        "so many percent of its longer side since the last one taken; 0: none [0.3 with window, else 0].",
+        least=0,
+        most=100,
+        metavar="PERCENT",
+    )
     loops: bool = option(
         True,
         help="Look for places that windows show again long after, and bring what has drifted since then back to them.",

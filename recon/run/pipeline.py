@@ -38,6 +38,7 @@ from recon.run.find_cameras import FoundCameras, KnownCameras, kept_classes
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
 from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop
+from recon.run.keyframes import Keyframes, find_keyframes, keyframes_decided_by, with_keyframes
 from recon.run.known_cameras import cameras_before_depth
 from recon.run.known_distance import in_metres
 from recon.run.plan import Plan, plan_run
@@ -165,6 +166,14 @@ def reconstruct(
         store = _store(plan, fresh)
         stages = Stages(plan.stages, store, record)
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
+        if plan.least_motion:
+            keyframes = stages.kept(
+                ("keyframes",),
+                keyframes_decided_by(photos, plan.least_motion) if photos else None,
+                partial(stages.run, "keyframes", find_keyframes, plan.source, plan.least_motion),
+            )
+            plan = with_keyframes(plan, keyframes)
+            photos = photo_contents(plan.source) if photos else {}
         decided_by = partial(depth_decided_by, plan, photos, estimator=estimator, model=model) if reuse else None
         known, found = cameras_before_depth(plan, estimator, stages, photos, decided_by)
         by_sfm = None if found is None else known
@@ -278,6 +287,7 @@ KEPT_CLASSES = (
     WindowJoint,
     WindowLoop,
     WindowDepth,
+    Keyframes,
 )
 """What the outcomes of stages consist of, beside those of structure from motion."""
 

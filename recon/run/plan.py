@@ -23,7 +23,7 @@ from recon.run.known_depth import check_known_depth
 from recon.run.known_distance import check_marked_photos
 from recon.run.optimisation import why_not
 from recon.run.request import check_request
-from recon.run.window_choice import WindowSizes, check_cameras_in_windows, choose_windows
+from recon.run.window_choice import WindowSizes, check_cameras_in_windows, choose_windows, least_motion
 from recon.run.wishes import asks_for_gaussians, gaussian_source, wishes_of
 from recon.sources.open_source import PhotoSource
 from recon.sources.source import Source
@@ -71,6 +71,8 @@ class Plan:
     """What splats that are made to look like the photos begin from; None where nobody says: depth, or the head."""
     windows: WindowSizes | None = None
     """Of a long input; None where all views go through at once."""
+    least_motion: float = 0.0
+    """Share of its longer side by which the picture of a photo that is taken differs from the one before; 0: any."""
 
     @property
     def finds_cameras(self) -> bool:
@@ -117,7 +119,8 @@ class Plan:
     @property
     def stages(self) -> tuple[str, ...]:
         """Their names, in order."""
-        first: tuple[str, ...] = ("cameras",) if self.adjusts_cameras else ()
+        first: tuple[str, ...] = ("keyframes",) if self.least_motion else ()
+        first += ("cameras",) if self.adjusts_cameras else ()
         first += ("join",) if self.weighs_cameras else ()
         splat = ("splat",) if self.splats_from == "depth" else ()
         splat = ("optimise",) if self.optimises else splat
@@ -201,6 +204,7 @@ def plan_run(
         not_optimised=None if splats_from is None else reason,
         start=start,
         windows=windows,
+        least_motion=least_motion(options, source, cameras, windows is not None),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from recon.choices import InferenceOptions
@@ -23,6 +24,8 @@ _SHARED = 8
 _LEAST_SHARED = 2
 _SHARE_OF_FREE = 0.5
 """Of the memory that is free, what a window takes where nobody says how long it is."""
+_STANDING = 0.3
+"""Percent of its longer side by which the picture of a camera that stands still moves at most."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,21 @@ class WindowSizes:
     """Views in each window."""
     overlap: int
     """Views that it has in common with the next one; 0 where each view is looked at alone."""
+    cuts: tuple[str, ...] = ()
+    """Names of the photos at which the input goes on at another place."""
 
-    def spans(self, count: int) -> tuple[range, ...]:
-        """Which of `count` photos each window has. All have `size` of them, so the last two may share more."""
-        if count <= self.size:
-            return (range(count),)
-        starts = [*range(0, count - self.size, self.size - self.overlap), count - self.size]
-        return tuple(range(start, start + self.size) for start in starts)
+    def spans(self, count: int, cuts: Sequence[int] = ()) -> tuple[range, ...]:
+        """Which of `count` photos each window has; none goes over one of `cuts`, numbers of photos that begin anew.
+
+        All have `size` of them, so the last two before an end may share more; fewer where there are not so many.
+        """
+        borders = [0, *(cut for cut in cuts if 0 < cut < count), count]
+        spans: list[range] = []
+        for first, end in pairwise(borders):
+            last = end - self.size
+            starts = [first] if last <= first else [*range(first, last, self.size - self.overlap), last]
+            spans += [range(start, min(start + self.size, end)) for start in starts]
+        return tuple(spans)
 
 
 def usual_overlap(size: int) -> int:
@@ -88,6 +99,27 @@ def usual_size(profile: Profile, options: InferenceOptions) -> int:
     """Views of a window where nobody says how many."""
     most = views_that_fit(profile, options, _SHARE_OF_FREE)
     return USUAL_SIZE if most is None else max(min(USUAL_SIZE, most), 2)
+
+
+def least_motion(options: InferenceOptions, source: Source, cameras: GivenCameras, in_windows: bool) -> float:
+    """Share of its longer side that the picture has to move from one photo that is taken to the next; 0: any.
+
+    Raises InputError for keyframes of what has none.
+    """
+    asked = options.keyframes
+    counted = cameras.extrinsics is not None or (
+        cameras.intrinsics is not None and not isinstance(cameras.intrinsics, str)
+    )
+    if asked:
+        if not source.ordered:
+            raise InputError(
+                "keyframes is for photos that follow each other in time, as the frames of a video do: say so with "
+                "ordered, or leave it out"
+            )
+        if counted:
+            raise InputError("keyframes leaves photos out, and cameras are given as arrays for all: leave it out")
+    usual = _STANDING if in_windows and not (counted or options.keep_windows) else 0.0
+    return (usual if asked is None else asked) / 100
 
 
 def views_that_fit(profile: Profile, options: InferenceOptions, share: float) -> int | None:

@@ -96,6 +96,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "window": ("--window 3", 3),
     "overlap": ("--overlap 2", 2),
     "loops": ("--no-loops", False),
+    "keyframes": ("--keyframes 0", 0.0),
     "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
     "gps": ("--gps off", "off"),

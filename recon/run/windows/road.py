@@ -89,7 +89,8 @@ def all_windows(
     reuse: bool,
 ) -> list[Window]:
     """Every window of the input, those that are kept already and the others made."""
-    spans = sizes.spans(len(known.source.names))
+    names = known.source.names
+    spans = sizes.spans(len(names), [number for number, name in enumerate(names) if name in sizes.cuts])
     contents: dict[int, str] = {}
     windows = []
     for number, span in enumerate(spans):
