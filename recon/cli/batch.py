@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from recon.choices import RunOptions
+from recon.choices import Engine as NetworkEngine
+from recon.choices import EstimatorOptions, RunOptions
 from recon.cli.command import Command, CommandOptions
 from recon.cli.run import RunSettings
 from recon.errors import InputError
-from recon.options import like, option, part_of
+from recon.options import like, option, options_of
 
 if TYPE_CHECKING:
+    from recon.estimate.choice import Choice
     from recon.run.batch.board import Told
     from recon.run.batch.engine import Engine
     from recon.run.batch.place import Place
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN_SCENES = 100
 _FAILED = 1
+_OF_RAY = ("address", "cpus", "gpus", "memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +39,12 @@ class BatchSettings(RunOptions, CommandOptions):
         metavar="SCENES",
     )
     out: str = option(
-        help="Folder for the results: of each scene in a folder of its name, and batch.json. The same command again "
-        "goes on where it was, and tries again what failed.",
+        help="Folder for the results, or a URL such as s3://BUCKET/FOLDER (pip install 'recon[s3]'): of each scene in "
+        "a folder of its name, and batch.json. The same command again goes on where it was, and tries again what "
+        "failed.",
         metavar="FOLDER",
         local=True,
+        in_files=False,
         may_be_path=True,
     )
     config: str | None = like(RunSettings, "config")
@@ -46,20 +52,50 @@ class BatchSettings(RunOptions, CommandOptions):
         None,
         help="Scenes done at a time, sharing the cores [one for each 4 cores; one where there is a GPU].",
         least=1,
+        in_files=False,
         local=True,
     )
+    engine: Literal["local", "ray"] = option(  # type: ignore[assignment]  # the network's is `network_engine`
+        "local",
+        help="What does the scenes: processes of this machine, or a Ray cluster (pip install 'recon[ray]').",
+        in_files=False,
+        local=True,
+    )
+    address: str | None = option(
+        None,
+        help="Of a Ray cluster, HOST:PORT, or auto for that of this machine [RAY_ADDRESS of the environment, or one of "
+        "this machine alone].",
+        metavar="ADDRESS",
+        in_files=False,
+        local=True,
+    )
+    cpus: float | None = option(None, help="Cores of a scene, with Ray [4].", above=0, in_files=False, local=True)
+    gpus: float | None = option(
+        None,
+        help="GPUs of a scene, with Ray; 0.5 where two share one [1 where the cluster has some and depth is found on "
+        "them].",
+        least=0,
+        in_files=False,
+        local=True,
+    )
+    memory: float | None = option(
+        None, help="Gigabytes of RAM of a scene, with Ray [by the model].", above=0, in_files=False, local=True
+    )
+    network_engine: NetworkEngine = like(EstimatorOptions, "engine", in_files=False)
     retries: int = option(
         2,
         help="How often a scene is tried again whose process was killed, as when memory runs out, or that failed for "
         "another reason than what was given.",
         least=0,
+        in_files=False,
         local=True,
     )
-    force: bool = option(False, help="Do also the scenes again that are done.", local=True)
+    force: bool = option(False, help="Do also the scenes again that are done.", in_files=False, local=True)
     shard: str | None = option(
         None,
         help="Do every Nth scene from the Kth on: for a queue such as Slurm's that starts N of this command.",
         metavar="K/N",
+        in_files=False,
         local=True,
     )
 
@@ -69,14 +105,14 @@ def batch(settings: BatchSettings) -> int:
     from recon.cli.report import report_warnings
     from recon.estimate.choice import choose
     from recon.run.batch.listing import part_of_scenes, scenes_of
-    from recon.run.batch.place import open_place
+    from recon.run.batch.open_place import open_place
     from recon.run.batch.run_batch import run_batch
     from recon.run.from_settings import check_settings
 
     if not settings.inputs:
         raise InputError("no scenes given: recon batch FOLDER --out RESULTS, or a list or pattern instead of a folder")
-    common = part_of(settings, RunOptions)
-    check_settings(common, choose)
+    common = _common(settings)
+    chosen = check_settings(common, choose).chosen
     place = open_place(settings.out)
     with report_warnings(), _Shown() as shown:
         scenes = scenes_of(settings.inputs, common, settings.out, _read_line, settings.config)
@@ -84,7 +120,7 @@ def batch(settings: BatchSettings) -> int:
             scenes,
             part_of_scenes(scenes, settings.shard),
             place,
-            _engine(settings, place),
+            _engine(settings, place, chosen),
             retries=settings.retries,
             force=settings.force,
             tell=shown,
@@ -93,10 +129,28 @@ def batch(settings: BatchSettings) -> int:
     return _FAILED if any(one["state"] != "done" for one in _own(result)) else 0
 
 
-def _engine(settings: BatchSettings, place: Place) -> Engine:
-    from recon.run.batch.local_engine import LocalEngine, usual_workers
+def _common(settings: BatchSettings) -> RunOptions:
+    """What all scenes take."""
+    values = {name: getattr(settings, name) for name in options_of(RunOptions)}
+    return RunOptions(**{**values, "engine": settings.network_engine})
 
-    return LocalEngine(place, settings.workers or usual_workers(settings.device))
+
+def _engine(settings: BatchSettings, place: Place, chosen: Choice) -> Engine:
+    """What does the scenes. Raises InputError for options of the other one."""
+    if settings.engine == "local":
+        from recon.run.batch.local_engine import LocalEngine, usual_workers
+
+        in_vain = [name for name in _OF_RAY if getattr(settings, name) is not None]
+        if in_vain:
+            raise InputError(f"{in_vain[0]} is for a Ray cluster: add --engine ray, or leave it out")
+        return LocalEngine(place, settings.workers or usual_workers(settings.device))
+    from recon.run.batch.ray_engine import RayEngine, Wanted
+    from recon.run.batch.resources import usual_resources
+
+    wanted = Wanted(settings.cpus, settings.gpus, settings.memory)
+    return RayEngine(
+        place, settings.address, settings.workers, wanted, partial(usual_resources, chosen, settings.device)
+    )
 
 
 def _read_line(words: Sequence[str]) -> Mapping[str, Any]:

@@ -18,3 +18,6 @@ class Engine(Protocol):
 
         Whatever ends it sooner, nothing goes on when it returns. Raises InputError where outcomes cannot be kept.
         """
+
+    def close(self) -> None:
+        """Leave nothing behind, whether or not anything was done."""

@@ -40,6 +40,9 @@ class LocalEngine:
     def check(self) -> None:
         """Nothing is needed but this machine."""
 
+    def close(self) -> None:
+        """Nothing is left when `do` returns."""
+
     def do(self, board: Board) -> None:
         """See `Engine`."""
         share = environment_of_share(max(usable_cores() // self._workers, 1))

@@ -126,8 +126,3 @@ def _created(place: Path, content: bytes) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def open_place(address: str) -> Place:
-    """The folder, or what is at a URL such as `s3://bucket/folder`."""
-    return LocalPlace(Path(address).expanduser())

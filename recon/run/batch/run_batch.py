@@ -49,12 +49,15 @@ def run_batch(
         InputError: a place that cannot be written to, or what the engine refuses.
     """
     place.check()
-    engine.check()
-    with Leases(place) as leases:
-        board = Board(place, own, leases, retries=retries, force=force, tell=tell)
-        write_batch_file(place, scenes, board.outcomes, leases)
-        try:
-            engine.do(board)
-        finally:
-            content = write_batch_file(place, scenes, board.outcomes, leases)
+    try:
+        engine.check()
+        with Leases(place) as leases:
+            board = Board(place, own, leases, retries=retries, force=force, tell=tell)
+            write_batch_file(place, scenes, board.outcomes, leases)
+            try:
+                engine.do(board)
+            finally:
+                content = write_batch_file(place, scenes, board.outcomes, leases)
+    finally:
+        engine.close()
     return BatchResult(content, tuple(scene.name for scene in own))

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from recon.run.batch.do_scene import do_scene
-from recon.run.batch.place import open_place
+from recon.run.batch.open_place import open_place
 from recon.run.batch.scene import BatchScene
 from recon.run.kept_models import KeptModels
 from recon.run.worker import Cancelled, Worker, worker_streams
