@@ -28,6 +28,8 @@ class GeoPosition:
     altitude: float | None = None
     """Metres; None: not known. EXIF means above sea level, and many cameras write above the ellipsoid: the difference
     is the same everywhere in a scene."""
+    accuracy: float | None = None
+    """Metres that the position is said to be within; None: not said."""
 
     @property
     def text(self) -> str:

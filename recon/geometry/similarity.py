@@ -137,12 +137,16 @@ def _fit(target: _Cameras, source: _Cameras, tolerance: float) -> Similarity | N
     return umeyama(target.centres, source.centres)
 
 
-def umeyama(target: NDArray[np.float64], source: NDArray[np.float64]) -> Similarity:
-    """Least-squares similarity from points `source` (N, 3) to `target`, not on a line (Umeyama 1991, eq. 38 to 43)."""
-    target_mean, source_mean = target.mean(axis=0), source.mean(axis=0)
-    covariance = (target - target_mean).T @ (source - source_mean) / len(source)  # (3, 3)
+def umeyama(
+    target: NDArray[np.float64], source: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> Similarity:
+    """Least-squares similarity from points `source` (N, 3) to `target`, not on a line (Umeyama 1991, eq. 38 to 43);
+    squares count by their `weights` (N,)."""
+    shares = np.full(len(source), 1 / len(source)) if weights is None else weights / weights.sum()
+    target_mean, source_mean = shares @ target, shares @ source
+    covariance = (shares[:, None] * (target - target_mean)).T @ (source - source_mean)  # (3, 3)
     rotation, scaled = nearest_rotation(covariance)
-    scale = float(scaled / ((source - source_mean) ** 2).sum(axis=1).mean())
+    scale = float(scaled / (shares @ ((source - source_mean) ** 2).sum(axis=1)))
     return Similarity(scale, rotation, target_mean - scale * (rotation @ source_mean))
 
 

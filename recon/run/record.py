@@ -31,7 +31,7 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | origin (latitude, longitude, altitude), left_out (names of photos whose position does not go with the others), |
 | | residuals (for each photo with a position: name, metres from there to its camera, used), scale (metres to a |
 | | unit of before) and what is uncertain (standard deviations): scale_uncertainty (relative), north_uncertainty |
-| | and tilt_uncertainty (degrees) |
+| | and tilt_uncertainty (degrees); extent of the positions and accuracy that EXIF says of them (metres) |
 | known_distance | where one is given: points, metres, and scale (metres to a unit of before) |
 | quality | the fields of `recon.run.quality.Quality`: made_by (kind and name of what made the depth, and |
 | | of its parts); shares of the pixels: made_by_shares (of each part), valid, filled, sky and masked; how well |

@@ -44,6 +44,12 @@ class Georeference:
     """Degrees, likewise, of the turn about the vertical."""
     tilt_uncertainty: float | None = None
     """Degrees, likewise, of the vertical."""
+    extent: float | None = None
+    """Metres: root mean square of how far the positions are from their middle; None where no fit was tried."""
+    accuracy: float | None = None
+    """Metres that positions are said to be within, the median, or the usual where EXIF does not say; likewise."""
+    together: bool = False
+    """Whether all positions are within their error of one place, which says nothing of the scale."""
 
     @staticmethod
     def of(fit: PositionFit, names: tuple[str, ...], photos: int, origin: GeoPosition, altitudes: bool) -> Georeference:
@@ -62,6 +68,9 @@ class Georeference:
             scale_uncertainty=_finite(fit.scale_uncertainty),
             north_uncertainty=_finite(fit.north_uncertainty) if fit.turn_known else None,
             tilt_uncertainty=_finite(fit.tilt_uncertainty) if fit.turn_known else None,
+            extent=fit.extent,
+            accuracy=fit.accuracy,
+            together=fit.together,
         )
 
     @property
@@ -92,12 +101,19 @@ class Georeference:
             "scale_uncertainty": self.scale_uncertainty,
             "north_uncertainty": self.north_uncertainty,
             "tilt_uncertainty": self.tilt_uncertainty,
+            "extent": self.extent,
+            "accuracy": self.accuracy,
             "residuals": residuals,
         }
 
     @property
     def text(self) -> str:
-        """One line for the summary; empty where nothing came of it, which `warnings` says."""
+        """One line for the summary; empty where GPS ought to have told more, which `warnings` says."""
+        if self.frame == "free" and self.together:
+            return (
+                f"GPS leaves the unit of length free: its {len(self.names)} positions are within some "
+                f"{self.extent or 0:.2g} m of one place, and exact to some {self.accuracy or 0:.2g} m"
+            )
         if self.frame == "free" or self.used is None or self.residuals is None or self.origin is None:
             return ""
         axes = f"; x is east, y north, z up of {self.origin.text}" if self.frame == "east-north-up" else ""
@@ -124,10 +140,10 @@ class Georeference:
                 f"GPS does not tell the scale: {len(self.names)} of {self.photos} photos have a position, and it takes "
                 f"{FEWEST}; the unit of length stays free"
             )
-        elif self.frame == "free":
+        elif self.frame == "free" and not self.together:
             lines.append(
-                "GPS does not tell the scale: its positions scatter too much for how far apart the photos were taken, "
-                "or are all alike; the unit of length stays free"
+                "GPS does not tell the scale: its positions scatter too much for how far apart the photos were taken; "
+                "the unit of length stays free"
             )
         elif self.frame == "metres":
             lines.append(

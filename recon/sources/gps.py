@@ -11,6 +11,7 @@ from recon.geometry.geodesy import GeoPosition
 
 _GPS_IFD = 0x8825
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE, _ALTITUDE_REF, _ALTITUDE = range(1, 7)
+_POSITIONING_ERROR = 31
 _BELOW = (1, 3)
 """References that say an altitude is below the sea, or (since version 3 of the standard) below the ellipsoid."""
 _HIGHEST = 20_000.0
@@ -32,7 +33,8 @@ def gps_position(image: Image.Image) -> GeoPosition | None:
         return None
     if latitude == longitude == 0:
         return None
-    return GeoPosition(latitude, longitude, _altitude(entries.get(_ALTITUDE), entries.get(_ALTITUDE_REF)))
+    altitude = _altitude(entries.get(_ALTITUDE), entries.get(_ALTITUDE_REF))
+    return GeoPosition(latitude, longitude, altitude, _accuracy(entries.get(_POSITIONING_ERROR)))
 
 
 def _degrees(parts: Any, reference: Any, negative: str) -> float | None:
@@ -57,3 +59,11 @@ def _altitude(value: Any, reference: Any) -> float | None:
         return None
     number = reference[0] if isinstance(reference, bytes) and reference else reference
     return -metres if number in _BELOW else metres
+
+
+def _accuracy(value: Any) -> float | None:
+    try:
+        metres = float(value)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return metres if math.isfinite(metres) and metres > 0 else None

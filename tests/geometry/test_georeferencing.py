@@ -68,6 +68,22 @@ def test_forty_photos_with_three_metres_of_noise_give_metres_and_north(seed: int
     assert off.max() < 3
 
 
+def test_positions_count_by_how_exact_they_are_said_to_be() -> None:
+    """Ten photos with differential GPS among thirty of a phone's."""
+    random = numpy_random(8)
+    truth = ring(40, 50.0)
+    cameras, back = free(truth, random)
+    accuracies = np.where(np.arange(40) % 4 == 0, 0.05, 5.0)
+    positions = camera_centres(truth) + random.normal(size=(40, 3)) * accuracies[:, None]
+    told, untold = fit_to_positions(cameras, positions, accuracies=accuracies), fit_to_positions(cameras, positions)
+    assert told.similarity is not None
+    assert untold.similarity is not None
+    assert abs(told.similarity.scale / back.scale - 1) < 1e-3
+    assert abs(north_off(told.similarity, back)) < 0.1
+    assert told.scale_uncertainty < 1e-3 < untold.scale_uncertainty
+    assert told.used.all()
+
+
 def test_exact_positions_give_the_frame_exactly_with_four_photos_of_which_one_is_elsewhere() -> None:
     truth = ring(4, 80.0)
     cameras, back = free(truth, numpy_random(1))
@@ -86,7 +102,12 @@ def test_positions_that_scatter_more_than_the_photos_are_apart_say_nothing(radiu
     truth[:, :3, 3] += truth[:, :3, :3] @ [0.0, 0.0, 30.0]
     cameras, _ = free(truth, numpy_random(2))
     noise = numpy_random(3).normal(scale=3.0, size=(30, 3)) if radius else 0.0
-    assert fit_to_positions(cameras, radius * camera_centres(truth) + noise).similarity is None
+    fit = fit_to_positions(cameras, radius * camera_centres(truth) + noise)
+    assert fit.similarity is None
+    assert fit.together == (radius == 0)  # otherwise they are up to 15 m above and below
+    scattered = fit_to_positions(cameras, numpy_random(4).normal(scale=60.0, size=(30, 3)))
+    assert scattered.similarity is None
+    assert not scattered.together
 
 
 def test_photos_on_a_line_are_turned_by_how_they_were_held() -> None:

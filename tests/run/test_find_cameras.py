@@ -34,6 +34,7 @@ from recon.sources.photo import Photo
 from recon.stereo.multi_view import StereoDepth, StereoOptions
 from recon.types.cameras import Cameras
 from tests.fake_network import HEIGHT, PREDICTED_INTRINSICS, WIDTH, fake_model, photos, user_cameras
+from tests.seeds import numpy_random
 
 OPTIONS = InferenceOptions(process_res=WIDTH)
 ORIGINAL_INTRINSICS = np.diag([2.0, 2, 1]) @ PREDICTED_INTRINSICS
@@ -254,8 +255,10 @@ class TestGps:
 
     to_metres = Similarity(100.0, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), np.array([-1000.0, -800.0, 20.0]))
 
-    def photos(self, elsewhere: int | None = None, located: int = 6) -> list[Photo]:
-        places = self.to_metres.apply(camera_centres(user_cameras(6)))
+    def photos(self, elsewhere: int | None = None, located: int = 6, nearer: float = 1.0) -> list[Photo]:
+        places = self.to_metres.apply(camera_centres(user_cameras(6))) * nearer
+        if nearer < 1:
+            places += numpy_random(3).normal(scale=2.0, size=places.shape)
         degrees = places[:, 1::-1] / [111_268.0, 67_902.0] + [52.5, 13.4]  # metres to a degree at 52.5° north
         if elsewhere is not None:
             degrees[elsewhere, 1] += 1
@@ -296,6 +299,15 @@ class TestGps:
         assert "cameras" in kept.reused
         assert kept.georeference is not None
         assert kept.georeference.entry == again.georeference.entry
+
+    @pytest.mark.filterwarnings("error")
+    def test_photos_within_the_error_of_gps_are_said_to_be_without_a_warning(self, finds) -> None:
+        finds(list(range(6)))
+        result = reconstruct(fake_model(), self.photos(nearer=1e-3), cameras="sfm", options=OPTIONS)
+        assert result.prediction.units == "aligned"
+        assert result.georeference is not None
+        assert "GPS leaves the unit of length free: its 6 positions" in result.georeference.text
+        assert "exact to some 3 m" in result.georeference.text
 
     def test_two_positions_are_said_to_be_too_few(self, finds) -> None:
         finds(list(range(6)))

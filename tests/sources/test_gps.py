@@ -55,6 +55,11 @@ def test_a_position_without_a_believable_altitude_has_none(tmp_path: Path) -> No
         assert found.altitude is None
 
 
+@pytest.mark.parametrize(("entry", "metres"), [({31: 4.75}, 4.75), ({}, None), ({31: IFDRational(0, 0)}, None)])
+def test_how_exact_a_position_is(tmp_path: Path, entry: dict[int, Any], metres: float | None) -> None:
+    assert position(tmp_path, BERLIN | entry).accuracy == metres
+
+
 def test_a_photo_without_exif_has_no_position(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "plain.png")
     assert open_source(tmp_path / "plain.png").read(0).gps is None
