@@ -62,7 +62,7 @@ class MainOptions(Options):
 class OptimiserOptions(Options):
     """AdamW, the course of its rates, and the moving average."""
 
-    encoder_rate: float = option(5e-6, help="Learning rate of the encoder.", above=0)
+    encoder_rate: float = option(5e-6, help="Learning rate of the encoder, or of its low-rank changes.", above=0)
     decoder_rate: float = option(5e-5, help="Learning rate of all else.", above=0)
     weight_decay: float = option(0.01, help="Of matrices; vectors have none.", least=0)
     betas: tuple[float, float] = option((0.9, 0.999), help="Of AdamW's averages.", least=0, below=1)

@@ -56,8 +56,7 @@ def parameter_groups(network: nn.Module, options: OptimiserOptions) -> list[dict
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        is_new = name.rpartition(".")[2] in (DOWN, UP)
-        rate = options.encoder_rate if part_of_name(name) == ENCODER and not is_new else options.decoder_rate
+        rate = options.encoder_rate if part_of_name(name) == ENCODER else options.decoder_rate
         # Tokens and position embeddings are vectors, too, with axes of length 1 in front.
         decay = options.weight_decay if sum(size > 1 for size in parameter.shape) > 1 and _is_weight(name) else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
