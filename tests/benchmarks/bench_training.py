@@ -24,10 +24,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from recon.train.config import TrainConfig, config_of, read_config
-from recon.train.learner import Learner
-from recon.train.loop import score_line, train
-from recon.train.setup import set_up
 
 from recon.choices import EstimatorOptions
 from recon.estimate.choice import choose
@@ -37,7 +33,11 @@ from recon.files import scenes_folder
 from recon.run.load import load
 from recon.run.pipeline import reconstruct
 from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, normalise
+from recon.train.config import TrainConfig, config_of, read_config
 from recon.train.data.training_data import open_data
+from recon.train.learner import Learner
+from recon.train.loop import score_line, train
+from recon.train.setup import set_up
 from recon.types import Prediction
 
 from ..synthetic.training_scenes import main as render_scenes

@@ -282,3 +282,23 @@ def test_load_weights_of_the_export_is_strict(tmp_path: Path) -> None:
     model = train(config("tiny-monocular", steps=1), Rooms(rooms(1, 1, 1, SMALL)), tmp_path).model
     network = build_network(load_preset("tiny-monocular").network)
     load_weights(network, model / "model.safetensors")
+
+
+def test_events_for_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(config(steps=3, evaluate_every=2, tensorboard=True), FEW, tmp_path)
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert {"train/total", "train/camera", "evaluation/abs_rel"} <= set(events.Tags()["scalars"])
+    rows = table(tmp_path / "metrics.csv")
+    written = [event.value for event in events.Scalars("train/total")]
+    assert written == pytest.approx([float(row["total"]) for row in rows], rel=1e-4)
+    assert [event.step for event in events.Scalars("evaluation/abs_rel")] == [2, 3]
+
+
+def test_tensorboard_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match=re.escape("recon[train]")):
+        train(config(steps=3, tensorboard=True), FEW, tmp_path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from recon.train.config import config_names, read_config
-from recon.train.terms import weights_of
 
 from recon.files import configs_folder
 from recon.models.presets import load_preset
+from recon.train.config import config_names, read_config
 from recon.train.data.crops import sample_size
 from recon.train.data.settings import read_settings
+from recon.train.terms import weights_of
 
 
 def test_the_recipes_are_there() -> None:
