@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recon.export.exporter import Exported, Exporter, NoOptions
 from recon.export.pictures import write_jpeg, write_png16
 from recon.types import FloatArray, Prediction
+from recon.types.pieces import release_maps
 
 _ANCHORS = np.array(
     [
@@ -35,6 +36,8 @@ INVALID_COLOR = (0, 0, 0)
 CLIPPED_PERCENT = 2
 """Share of the pixels at each end of the disparities that share the end colours."""
 PNG_MAX = 65535
+_VIEWS_AT_ONCE = 16
+"""Of a long run, whose maps are on the disk: memory is given back after so many."""
 
 
 def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
@@ -50,6 +53,8 @@ def write(prediction: Prediction, folder: Path, options: NoOptions) -> Exported:
         area = view, *prediction.photo_area(view)
         values, scale = quantise_depth(prediction.depth[area], prediction.valid_or_filled[area])
         write_png16(depths[view], values)
+        if view % _VIEWS_AT_ONCE == 0:
+            release_maps(prediction)
         return scale
 
     with ThreadPoolExecutor() as pool:  # the encoders release the interpreter lock
@@ -99,4 +104,4 @@ def quantise_depth(depth: FloatArray, measured: NDArray[np.bool_]) -> tuple[NDAr
     return values, scale
 
 
-DEPTH_VIS = Exporter("depth_vis", NoOptions, write, ("depth_vis",))
+DEPTH_VIS = Exporter("depth_vis", NoOptions, write, ("depth_vis",), in_pieces=True)

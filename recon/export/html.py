@@ -56,4 +56,6 @@ def write(prediction: Prediction, folder: Path, options: HtmlOptions) -> Exporte
     return Exported((path,), details)
 
 
-HTML = Exporter("html", HtmlOptions, write, (FILE_NAME,), Needs(cameras=True), check, shows_gaussians=True)
+HTML = Exporter(
+    "html", HtmlOptions, write, (FILE_NAME,), Needs(cameras=True), check, in_pieces=True, shows_gaussians=True
+)

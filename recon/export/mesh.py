@@ -13,29 +13,25 @@ from recon.choices import Device, DeviceOption
 from recon.errors import InputError, MissingExtraError
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.glb import place_in_gltf
+from recon.export.mesh_depth import DepthToFuse, depth_to_fuse
 from recon.export.mesh_files import write_mtl, write_obj, write_ply, write_textured_obj
-from recon.export.mesh_fusion import Fusion, choose_fusion
+from recon.export.mesh_fusion import choose_fusion
 from recon.export.mesh_gltf import write_mesh_glb
 from recon.export.pictures import write_png
-from recon.export.points import PixelOptions, check_cloud, kept_pixels
+from recon.export.points import PixelOptions, check_cloud
 from recon.files import atomic_write
 from recon.geometry.located_depth import with_cameras
 from recon.geometry.marching_cubes import extract_surface
 from recon.geometry.mesh import Mesh, Texture, vertex_normals, without_small_parts, without_unused_vertices
-from recon.geometry.tsdf import Field, TooManyBlocks, blocks_that_fit, fuse
-from recon.geometry.view_agreement import depth_maps, typical_difference
+from recon.geometry.tsdf import Field, TooManyBlocks, blocks_that_fit
 from recon.messages import warn
 from recon.options import like, option
 from recon.types import Prediction
+from recon.types.mapped import is_mapped
 from recon.version import __version__
 
 MATERIALS, PICTURE = "mesh.mtl", "mesh.png"
 """Files beside a textured OBJ."""
-PIXELS, MOST_PIXELS = 2.0, 4.0
-"""Voxels are as large as the first of these pixels are wide at the depth that three quarters of all do not exceed, and
-at most as the second at the median depth: of a scene before a far background, what is near decides."""
-PRECISION = 2.0
-"""Voxels are at least as large as this many times what views differ by in the median, at that depth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +69,10 @@ class MeshOptions(PixelOptions):
 
 
 def check(prediction: Prediction, options: MeshOptions) -> None:
-    """Raise InputError where no pixel can be fused."""
+    """Raise InputError where no pixel can be fused, or the photos of a long run are wanted on the surface."""
     check_cloud(prediction, options)
+    if options.texture and is_mapped(prediction.depth):
+        raise InputError("mesh.texture needs all views at once, which a run in windows has not: leave it out")
 
 
 def check_options(options: MeshOptions) -> None:
@@ -124,10 +122,8 @@ def write(prediction: Prediction, folder: Path, options: MeshOptions) -> Exporte
 
 def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[str, Any]]:
     """The coloured surface of a prediction with cameras, and what the details say of it; errors as `write`."""
-    chosen, threshold = kept_pixels(prediction, options)
-    depth = np.where(chosen, prediction.depth, 0).astype(np.float32)
-    fusion = choose_fusion(options.device)
-    field, truncation = _fused(prediction, depth, chosen, options, fusion)
+    depth = depth_to_fuse(prediction, options, options.device)
+    field, truncation = _fused(depth, options)
     mesh = extract_surface(field)
     if not len(mesh.faces):
         raise InputError(f"mesh: no surface at voxels of {field.voxel:.3g}: give mesh.voxel, smaller than what is seen")
@@ -137,7 +133,7 @@ def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[
         "voxel": field.voxel,
         "truncation": truncation,
         "blocks": len(field.blocks),
-        "conf_threshold": threshold,
+        "conf_threshold": depth.threshold,
         "units": prediction.units,
         "triangles_in_small_parts": whole - len(mesh.faces),
     }
@@ -149,52 +145,19 @@ def make_mesh(prediction: Prediction, options: MeshOptions) -> tuple[Mesh, dict[
     if options.triangles is not None and len(mesh.faces) > options.triangles:
         mesh = _simplified(mesh, options.triangles)
     normals = vertex_normals(mesh)
-    assert prediction.extrinsics is not None
-    assert prediction.intrinsics is not None
-    colors = fusion.colors(
-        mesh.vertices, normals, prediction.processed_images, depth, prediction.intrinsics, prediction.extrinsics,
-        truncation,
-    )  # fmt: skip
+    colors = depth.colors(mesh.vertices, normals, truncation)
     details |= {"vertices": len(mesh.vertices), "triangles": len(mesh.faces)}
     return replace(mesh, colors=colors), details
 
 
-def voxel_size(prediction: Prediction, chosen: NDArray[np.bool_]) -> float:
-    """Side of a voxel for what the depth of the chosen pixels (N, H, W) can tell, in its units.
-
-    Two pixels' width at the upper quartile of depth, at most four at its median; more where views differ by more.
-    """
-    assert prediction.extrinsics is not None
-    assert prediction.intrinsics is not None
-    focal = np.sqrt(prediction.intrinsics[:, 0, 0].astype(np.float64) * prediction.intrinsics[:, 1, 1])
-    middle, upper = np.quantile(prediction.depth[chosen].astype(np.float64), [0.5, 0.75]).tolist()
-    far = min(upper, middle * MOST_PIXELS / PIXELS)
-    difference = None
-    if len(prediction.depth) > 1:
-        maps = depth_maps(prediction.depth, chosen, prediction.intrinsics, prediction.extrinsics)
-        difference = typical_difference(maps)
-    return far * max(PIXELS / float(np.median(focal)), PRECISION * (difference or 0.0))
-
-
-def _fused(
-    prediction: Prediction,
-    depth: NDArray[np.float32],
-    chosen: NDArray[np.bool_],
-    options: MeshOptions,
-    fusion: Fusion,
-) -> tuple[Field, float]:
+def _fused(depth: DepthToFuse, options: MeshOptions) -> tuple[Field, float]:
     """The field of the depth maps, and its truncation. Voxels that nobody asked for grow until the field fits."""
-    assert prediction.extrinsics is not None
-    assert prediction.intrinsics is not None
-    voxel = voxel_size(prediction, chosen) if options.voxel is None else options.voxel
+    voxel = depth.voxel if options.voxel is None else options.voxel
     room = blocks_that_fit()
     while True:
         try:
             truncation = options.truncation * voxel
-            field = fuse(
-                depth, prediction.intrinsics, prediction.extrinsics, voxel, truncation,
-                most_blocks=room, integrator=fusion,
-            )  # fmt: skip
+            field = depth.fuse(voxel, truncation, room)
         except TooManyBlocks as error:
             if options.voxel is not None:
                 fits = f"{error.voxel:.3g} fits"
@@ -266,4 +229,5 @@ MESH = Exporter(
     Needs(cameras=True),
     check,
     check_options,
+    in_pieces=True,
 )

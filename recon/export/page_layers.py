@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.errors import InputError
-from recon.export.mesh import MeshOptions, make_mesh, voxel_size
+from recon.export.mesh import MeshOptions, make_mesh
+from recon.export.mesh_depth import depth_to_fuse
 from recon.export.packing import Packed, quantise
 from recon.export.page_file import text_size
 from recon.export.pictures import encode_jpeg
-from recon.export.points import PixelOptions, kept_pixels
+from recon.export.points import PixelOptions
 from recon.geometry.mesh import Mesh
 from recon.geometry.sparse_points import SparsePoints
 from recon.types import Prediction
@@ -36,8 +37,7 @@ def page_mesh(prediction: Prediction, options: PixelOptions, room: int) -> dict[
     """
     chosen = {one.name: getattr(options, one.name) for one in fields(PixelOptions)}
     try:
-        pixels, _ = kept_pixels(prediction, options)
-        voxel = voxel_size(prediction, pixels) * MESH_COARSENESS
+        voxel = depth_to_fuse(prediction, options, "cpu").voxel * MESH_COARSENESS
         for _ in range(_MOST_TRIES):
             mesh, _ = make_mesh(prediction, MeshOptions(voxel=voxel, small_parts=100, **chosen))
             packed = pack_mesh(mesh)

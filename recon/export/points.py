@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -259,6 +259,28 @@ def _select_in_pieces(prediction: Prediction, options: PointOptions) -> PointClo
         places.append(pixels + views.start * area)
         del piece, pixels
     return PointCloud(np.concatenate(points), np.concatenate(colors), np.concatenate(places), threshold)
+
+
+@dataclass(frozen=True)
+class KeptPieces:
+    """The pixels of `kept_pixels`, some views at a time; of a prediction in memory all at once."""
+
+    prediction: Prediction
+    options: PixelOptions
+    threshold: float | None
+    """The confidence that each reaches; None where no threshold was set."""
+    applied: tuple[str, ...]
+
+    @staticmethod
+    def of(prediction: Prediction, options: PixelOptions) -> KeptPieces:
+        """Of a prediction; raises InputError as `check_cloud`."""
+        check_cloud(prediction, options)
+        applied = _exclusions_in_pieces(prediction, options)
+        return KeptPieces(prediction, options, _threshold_in_pieces(prediction, options, applied), applied)
+
+    def __iter__(self) -> Iterator[tuple[Prediction, NDArray[np.bool_]]]:
+        for _, _, piece in in_pieces(self.prediction):
+            yield piece, _kept_of(piece, self.options, self.applied, self.threshold)
 
 
 def _exclusions_in_pieces(prediction: Prediction, options: PixelOptions) -> tuple[str, ...]:

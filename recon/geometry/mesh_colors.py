@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.cores import usable_cores
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.types import FloatArray
 
@@ -37,27 +37,73 @@ def colors_from_photos(
         world_to_camera: (N, 3, 4) or (N, 4, 4).
         tolerance: how far before or behind a view's depth a point may lie and still be seen.
     """
+    colors = np.empty((len(points), 3), np.uint8)
+    _blend(points, normals, images, depth, intrinsics, world_to_camera, tolerance, colors, np.empty((0, 5)))
+    return colors
+
+
+class ColorSums:
+    """Colours of points from photos that come some at a time; the arguments are those of `colors_from_photos`."""
+
+    def __init__(self, points: NDArray[np.float32], normals: NDArray[np.float32]) -> None:
+        self._points, self._normals = points, normals
+        self._sums = np.zeros((len(points), 5))
+
+    def add(
+        self,
+        images: NDArray[np.uint8],
+        depth: FloatArray,
+        intrinsics: FloatArray,
+        world_to_camera: FloatArray,
+        tolerance: float,
+    ) -> None:
+        """Let these photos count."""
+        colors, sums = np.empty((len(self._points), 3), np.uint8), np.empty_like(self._sums)
+        _blend(self._points, self._normals, images, depth, intrinsics, world_to_camera, tolerance, colors, sums)
+        seen_before, seen = self._sums[:, 4] > 0, sums[:, 4] > 0
+        self._sums[seen & ~seen_before] = 0  # colours of views that do not see a point are for points that none sees
+        counts = seen | ~seen_before
+        self._sums[counts] += sums[counts]
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """(P, 3) sRGB."""
+        total = self._sums[:, 3:4]
+        mean = self._sums[:, :3] / np.where(total > 0, total, 1)
+        return np.where(total > 0, mean + 0.5, 128).astype(np.uint8)
+
+
+def _blend(
+    points: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    images: NDArray[np.uint8],
+    depth: FloatArray,
+    intrinsics: FloatArray,
+    world_to_camera: FloatArray,
+    tolerance: float,
+    colors: NDArray[np.uint8],
+    sums: NDArray[np.float64],
+) -> None:
+    """`colors` (P, 3), and `sums` (P, 5) where they have rows, are changed in place."""
     from recon.geometry.mesh_colors_kernel import blend
 
     depth = np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
     to_camera = to_4x4(np.asarray(world_to_camera, np.float64))
     projections = np.ascontiguousarray(np.asarray(intrinsics, np.float64) @ to_camera[:, :3])
     centres = np.ascontiguousarray(invert_rigid(to_camera)[:, :3, 3])
-    colors = np.empty((len(points), 3), np.uint8)
     least, most = depth_around(depth)
     images = np.ascontiguousarray(images)
     starts = range(0, len(points), _BATCH)
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(
             pool.map(
                 lambda first: blend(
                     first, min(first + _BATCH, len(points)), points, normals, images, depth, least, most,
-                    projections, centres, tolerance, colors,
+                    projections, centres, tolerance, colors, sums,
                 ),
                 starts,
             )
         )  # fmt: skip
-    return colors
 
 
 def depth_around(depth: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -28,8 +28,11 @@ def blend(
     centres: NDArray[np.float64],
     tolerance: float,
     colors: NDArray[np.uint8],
+    sums: NDArray[np.float64],
 ) -> Any:
     """Colours of points `first` to `last`, as of `recon.geometry.mesh_colors`; `colors` (P, 3) is changed in place.
+
+    `sums` (P, 5) gets the sums of red, green, blue and weights, and 1 where a view sees the point; or it has no rows.
 
     `least` and `most` (N, H, W) are of the depth of each pixel and the eight around it.
     """
@@ -78,6 +81,9 @@ def blend(
             green += a * image[j, i, 1] + b * image[j, i1, 1] + c * image[j1, i, 1] + d * image[j1, i1, 1]
             blue += a * image[j, i, 2] + b * image[j, i1, 2] + c * image[j1, i, 2] + d * image[j1, i1, 2]
             total += weight
+        if len(sums):
+            sums[point, 0], sums[point, 1], sums[point, 2], sums[point, 3] = red, green, blue, total
+            sums[point, 4] = 1.0 if seen else 0.0
         if total > 0:
             colors[point, 0] = np.uint8(red / total + 0.5)
             colors[point, 1] = np.uint8(green / total + 0.5)

@@ -120,13 +120,38 @@ class CpuIntegrator:
         smooth: bool,
     ) -> NDArray[np.float32]:
         """As `Integrator`."""
+        sums = np.empty((0, BLOCK, BLOCK, BLOCK), np.float32)
+        return self._integrated(blocks, inverse_depth, projections, voxel, truncation, smooth, sums)
+
+    def distance_and_weight(
+        self,
+        blocks: NDArray[np.int64],
+        inverse_depth: NDArray[np.float32],
+        projections: NDArray[np.float64],
+        voxel: float,
+        truncation: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(B, 8, 8, 8) each: as `mean_distance`, smooth, and what the views count for together."""
+        weights = np.empty((len(blocks), BLOCK, BLOCK, BLOCK), np.float32)
+        return self._integrated(blocks, inverse_depth, projections, voxel, truncation, True, weights), weights
+
+    def _integrated(
+        self,
+        blocks: NDArray[np.int64],
+        inverse_depth: NDArray[np.float32],
+        projections: NDArray[np.float64],
+        voxel: float,
+        truncation: float,
+        smooth: bool,
+        weights: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
         from recon.geometry.tsdf_kernel import integrate
 
         field = np.empty((len(blocks), BLOCK, BLOCK, BLOCK), np.float32)
         in_batches(
             len(blocks),
             lambda first, last: integrate(
-                first, last, blocks, inverse_depth, projections, voxel, truncation, smooth, field
+                first, last, blocks, inverse_depth, projections, voxel, truncation, smooth, field, weights
             ),
             self.threads,
         )
@@ -189,7 +214,7 @@ def fuse(
     np.divide(1, depth, out=inverse_depth, where=depth > 0)
     field = integrator.mean_distance(blocks, inverse_depth, projections, voxel, truncation, smooth)
     if smooth:
-        _fill_gaps(blocks, field)
+        fill_gaps(blocks, field)
     return Field(blocks, field, voxel)
 
 
@@ -272,7 +297,7 @@ def depth_too_far(voxel: float) -> InputError:
     return InputError(f"TSDF voxels of {voxel:g} are too small for depth this far away")
 
 
-def _fill_gaps(blocks: NDArray[np.int64], field: NDArray[np.float32]) -> None:
+def fill_gaps(blocks: NDArray[np.int64], field: NDArray[np.float32]) -> None:
     """Complete, in place, voxels just beside the surface that no view sees, as outlines leave them behind.
 
     Only from three or more neighbours on one side of the surface, so that none is made up.

@@ -126,6 +126,7 @@ def integrate(
     truncation: float,
     smooth: bool,
     field: NDArray[np.float32],
+    weight_sums: NDArray[np.float32],
 ) -> Any:
     """Mean signed distance, in units of the truncation, of the voxels of blocks `first` to `last`.
 
@@ -141,6 +142,8 @@ def integrate(
         smooth: depth is interpolated between pixels of one surface, and views count by the inverse square of depth, as
             the noise of stereo and networks grows; else it is that of the pixel, and all count alike.
         field: (B, 8, 8, 8) changed in place; NaN where no view sees the voxel.
+        weight_sums: (B, 8, 8, 8) changed in place: what the views count for together; or without blocks, for who does
+            not ask.
     """
     count, height, width = inverse_depth.shape
     radius = BLOCK * voxel * SPHERE
@@ -218,6 +221,8 @@ def integrate(
                                 continue
                         total[i, j, k] += weight * min(one, distance)
                         weights[i, j, k] += weight
+        if len(weight_sums):
+            weight_sums[block] = weights
         for i in range(BLOCK):
             for j in range(BLOCK):
                 for k in range(BLOCK):

@@ -13,7 +13,8 @@ import trimesh
 from recon.cli.main import main
 from recon.errors import InputError, MissingExtraError
 from recon.export import export
-from recon.export.mesh import MeshOptions, voxel_size
+from recon.export.mesh import MeshOptions
+from recon.export.mesh_depth import voxel_size
 from recon.export.npz import NoOptions, write_full
 from recon.messages import ReconWarning
 from recon.types import MadeBy, Prediction

@@ -10,19 +10,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from recon.choices import InferenceOptions
+from recon.choices import CleanChoices, InferenceOptions
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator
 from recon.eval.camera_metrics import trajectory_error
+from recon.export import export
+from recon.export.mesh import MeshOptions, make_mesh
+from recon.export.points import PointOptions, select_points
 from recon.geometry.cameras import camera_centres, to_4x4
 from recon.geometry.similarity import umeyama
+from recon.refine.clean import clean
 from recon.run.load import load
 from recon.run.pipeline import Reconstruction, reconstruct
+from recon.run.quality import Quality
 from recon.run.schema import check_record
 from recon.run.window_choice import WindowSizes, usual_overlap
 from recon.sources.fitting import Views
-from recon.types import Prediction
+from recon.types import Prediction, pieces
 from recon.types.mapped import is_mapped
 from tests.drifting_network import Drift, DriftingNetwork
 from tests.fake_network import fake_model, photos
@@ -186,3 +192,71 @@ class TestRefused:
         for wrong in ({"window": 1}, {"window": 8, "overlap": 0}):
             with pytest.raises(InputError):
                 InferenceOptions(**wrong)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Prediction:
+    folder = tmp_path_factory.mktemp("long")
+    run(DriftingNetwork(WALK, EXACT), WALK, folder, 16, "npz")
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(long: Prediction) -> Prediction:
+    return long.window(slice(0, len(long.depth)))
+
+
+class TestPieces:
+    """What is written of maps on the disk, some views at a time, beside what is written of the same in memory."""
+
+    @pytest.fixture(autouse=True)
+    def _few_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pieces, "_PIXELS_AT_ONCE", 20 * SIZE[0] * SIZE[1])
+
+    def test_an_npz_is_read_without_being_loaded(self, long: Prediction) -> None:
+        assert is_mapped(long.depth)
+        assert is_mapped(long.processed_images)
+        assert long.kept is not None
+
+    def test_points(self, long: Prediction, whole: Prediction) -> None:
+        every, same = (select_points(one, PointOptions(num_max_points=10**9)) for one in (long, whole))
+        np.testing.assert_array_equal(every.pixels, same.pixels)
+        np.testing.assert_array_equal(every.points, same.points)
+        np.testing.assert_array_equal(every.colors, same.colors)
+        assert every.conf_threshold == same.conf_threshold
+        few = select_points(long, PointOptions(num_max_points=1000))
+        assert len(few.points) == 1000
+        assert (np.diff(few.pixels) > 0).all()
+        assert len(np.unique(few.pixels // (SIZE[0] * SIZE[1]))) > 50
+
+    def test_one_point_for_each_cube(self, long: Prediction) -> None:
+        points = select_points(long, PointOptions(voxel=0.3)).points.astype(np.float64)
+        assert len(np.unique(np.floor(points / 0.3), axis=0)) == len(points)
+
+    def test_a_mesh(self, long: Prediction, whole: Prediction) -> None:
+        options = MeshOptions(voxel=0.2 * float(np.median(whole.depth)) / 3, small_parts=0)
+        (in_pieces, of_long), (at_once, of_whole) = (make_mesh(one, options) for one in (long, whole))
+        assert of_long["blocks"] == of_whole["blocks"]
+        assert abs(len(in_pieces.faces) / len(at_once.faces) - 1) < 0.01
+        assert cKDTree(at_once.vertices).query(in_pieces.vertices)[0].max() < 0.2 * options.voxel
+        near, place = cKDTree(at_once.vertices).query(in_pieces.vertices)
+        close = near < 1e-3 * options.voxel
+        assert close.mean() > 0.9
+        off = np.abs(in_pieces.colors[close].astype(int) - at_once.colors[place[close]])
+        assert np.percentile(off, 95) <= 1
+
+    def test_cleaning_and_quality(self, long: Prediction, whole: Prediction) -> None:
+        choices = CleanChoices(clean_edges=0.02)
+        some, every = clean(long, choices), clean(whole, choices)
+        assert some.points == every.points
+        assert some.removed["edges"] == every.removed["edges"]
+        assert (np.asarray(some.kept) == every.kept).mean() > 0.98
+        of_long, of_whole = Quality.of(long), Quality.of(whole)
+        assert of_long.valid == of_whole.valid
+        assert of_long.depth_difference == pytest.approx(of_whole.depth_difference, abs=2e-3)
+
+    def test_a_page_and_pictures(self, long: Prediction, tmp_path: Path) -> None:
+        written = export(long, "html-depth_vis", tmp_path, {"html": {"max_mb": 3}})
+        assert written["html"].details["points"] > 1000
+        assert written["html"].details["mesh"] > 0
+        assert len(written["depth_vis"].files) == 120
