@@ -45,6 +45,10 @@ class PageView:
     """What gives RGB (H, W, 3), by name: `photo`, and `depth` in colours; those there are."""
     depths: Callable[[int], tuple[Packed, dict[str, Any]]] | None = None
     """Depth of every so many pixels, as `recon.export.page_layers.pack_depth` has it; None where there is none."""
+    certainty: str = ""
+    """How sure the camera is, in words; empty where nothing says so."""
+    weak: bool = False
+    """Whether the camera is not to be relied on: it is drawn in another colour."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,10 @@ class PageContent:
 def describe(content: PageContent) -> dict[str, Any]:
     """The page's own description, before its data.
 
-    Views, each with `world_to_camera` (3×4, row by row), `intrinsics` (fx, fy, cx, cy) in pixels of `size`, and the
-    median depth there; `up`, `centre` and `size` of the scene in its world; `start`, where the page begins: at
-    the first of the views where that is None. `frustum`: how far a photo stands in front of its camera.
+    Views, each with `world_to_camera` (3×4, row by row), `intrinsics` (fx, fy, cx, cy) in pixels of `size`, the median
+    depth there, and how sure the camera is (`certainty` in words, `weak`); `up`, `centre` and `size` of the scene in
+    its world; `start`, where the page begins: at the first of the views where that is None. `frustum`: how far a photo
+    stands in front of its camera.
     """
     low, centre, high = _extent(content)
     size = float(np.linalg.norm(high - low)) or 1.0
@@ -193,6 +198,8 @@ def _described(view: PageView) -> dict[str, Any]:
         "intrinsics": list(view.intrinsics),
         "size": list(view.size),
         "distance": view.distance,
+        "certainty": view.certainty,
+        "weak": view.weak,
         "photo": None,
         "depth": None,
         "depths": None,

@@ -16,7 +16,7 @@ The script `facts-json` of the page is JSON:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from recon.choices.words import CLEANING_FILTERS
 from recon.errors import InputError
@@ -53,6 +53,28 @@ def facts_of(prediction: Prediction, splats: Gaussians | None) -> dict[str, Any]
         "warnings": [str(message) for message in _list(run, "warnings")],
         "version": __version__,
     }
+
+
+class CameraCertainty(NamedTuple):
+    """How sure a camera is."""
+
+    text: str
+    """Standard deviations of turn and centre; empty where they are not known."""
+    weak: bool
+    """Whether it is not to be relied on."""
+
+
+def camera_certainty(run: Mapping[str, Any], unit: str) -> dict[str, CameraCertainty]:
+    """Of each camera that structure from motion found, by the name of its photo; lengths are in `unit`."""
+    weak = {str(name) for name in _list(_mapping(run, "quality"), "weak_cameras")}
+    found = {name: CameraCertainty("", True) for name in weak}
+    for one in _list(_mapping(_mapping(run, "cameras"), "sfm"), "certainty"):
+        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
+            continue
+        name, degrees, distance = one["name"], one.get("degrees"), one.get("distance")
+        text = f"sure to {degrees:.2g}°, {distance:.2g} {unit}" if _is_number(degrees) and _is_number(distance) else ""
+        found[name] = CameraCertainty(text, name in weak)
+    return found
 
 
 def in_words(facts: Mapping[str, Any], points: int | None, conf_threshold: float | None) -> list[tuple[str, str]]:
@@ -92,7 +114,7 @@ def _of_quality(quality: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Cameras are sure to", f"{quality['camera_degrees']:.2g}° (median)"
     weak = quality.get("weak_cameras")
     if isinstance(weak, list) and weak:
-        yield "Cameras that are not sure", ", ".join(map(str, weak))
+        yield "Cameras that are not sure (red)", ", ".join(map(str, weak))
     apart = quality.get("views_apart")
     if isinstance(apart, list) and apart:
         yield "Apart from the rest", ", ".join(map(str, apart))

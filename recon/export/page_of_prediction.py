@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.export.depth_vis import CLIPPED_PERCENT, SKY_COLOR, color_depth
 from recon.export.page_content import PageContent, PageLayer, PagePoints, PageView
-from recon.export.page_facts import facts_of, in_words
+from recon.export.page_facts import CameraCertainty, camera_certainty, facts_of, in_words
 from recon.export.page_layers import pack_depth, page_mesh, page_sparse
 from recon.export.points import PointCloud, PointOptions, select_points
 from recon.export.splats import SplatOptions, select_splats
@@ -57,12 +57,14 @@ def content_of(
         layers["sparse"] = PageLayer(partial(page_sparse, prediction), "position", SPARSE_SHARE, "no sparse points.")
     views = len(prediction.depth)
     with_photos = any_in(prediction.processed_images)
+    unit = UNITS[prediction.units]
+    certainty = camera_certainty(prediction.run, unit)
     return PageContent(
         title=f"recon: {views} {'photo' if views == 1 else 'photos'}",
-        unit=UNITS[prediction.units],
+        unit=unit,
         facts=facts,
         words=tuple(in_words(facts, count, None if cloud is None else cloud.conf_threshold)),
-        views=tuple(_view(prediction, view, with_photos) for view in range(views)),
+        views=tuple(_view(prediction, view, with_photos, certainty) for view in range(views)),
         points=None if cloud is None else _points(prediction, cloud),
         splats=gaussians,
         layers=layers,
@@ -139,20 +141,24 @@ def _splat_focal(prediction: Prediction) -> float | None:
     return float(np.median(focal))
 
 
-def _view(prediction: Prediction, view: int, with_photos: bool) -> PageView:
+def _view(prediction: Prediction, view: int, with_photos: bool, certainty: Mapping[str, CameraCertainty]) -> PageView:
     assert prediction.extrinsics is not None
     assert prediction.intrinsics is not None
     rows, columns = prediction.photo_area(view)
     k = prediction.intrinsics[view].astype(float)
     depth = prediction.depth[view][prediction.valid_or_filled[view]]
+    name = prediction.image_names[view] if prediction.image_names else f"view {view}"
+    sure = certainty.get(name, CameraCertainty("", False))
     return PageView(
-        name=prediction.image_names[view] if prediction.image_names else f"view {view}",
+        name=name,
         world_to_camera=prediction.extrinsics[view],
         intrinsics=(k[0, 0], k[1, 1], k[0, 2] - columns.start, k[1, 2] - rows.start),
         size=(columns.stop - columns.start, rows.stop - rows.start),
         distance=float(np.median(depth)) if len(depth) else 1.0,
         pictures=_pictures(prediction, view, with_photos),
         depths=partial(pack_depth, prediction, view),
+        certainty=sure.text,
+        weak=sure.weak,
     )
 
 

@@ -166,6 +166,22 @@ def test_what_a_run_says_of_itself_is_shown(make_prediction, tmp_path):
         assert facts[name] == run[name]
 
 
+def test_how_sure_cameras_are_is_in_the_page(make_prediction, tmp_path):
+    certainty = [
+        {"name": "a.jpg", "degrees": 0.0123, "distance": 0.00456, "points": 900},
+        {"name": "b.jpg", "degrees": 1.2, "distance": 0.3, "points": 9},
+        {"name": "c.jpg", "degrees": None, "distance": None, "points": 0},
+    ]
+    run = {"cameras": {"sfm": {"certainty": certainty}}, "quality": {"weak_cameras": ["b.jpg", "c.jpg"]}}
+    prediction = make_prediction(run=run, image_names=("a.jpg", "b.jpg", "c.jpg"))
+    scene = read_page(html.write(prediction, tmp_path, WHOLE).files[0])[0]
+    assert [(view["certainty"], view["weak"]) for view in scene["views"]] == [
+        ("sure to 0.012°, 0.0046 units", False),
+        ("sure to 1.2°, 0.3 units", True),
+        ("", True),
+    ]
+
+
 def test_facts_of_a_record_of_another_version(make_prediction, tmp_path):
     run = {"quality": None, "seconds": "15", "cleaning": [], "warnings": None, "optimised": {"before": 3}, "model": "a"}
     path = html.write(make_prediction(run=run), tmp_path, WHOLE).files[0]

@@ -124,7 +124,8 @@ function setUpView() {
   viewer.on("view", () => {
     const view = scene.views[viewer.atView];
     byId("photo").value = view ? viewer.atView : "";
-    say(view ? `${view.name}: photo ${viewer.atView + 1} of ${scene.views.length}` : "");
+    const sure = view?.certainty ? `, camera ${view.certainty}${view.weak ? ": not to be relied on" : ""}` : "";
+    say(view ? `${view.name}: photo ${viewer.atView + 1} of ${scene.views.length}${sure}` : "");
   });
   for (const [id, use] of [["home", moves.home], ["screenshot", screenshot], ["full-screen", fullScreen]]) {
     byId(id).addEventListener("click", use);

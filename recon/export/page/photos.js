@@ -22,6 +22,7 @@ out vec4 result;
 void main() { result = vec4(textured ? texture(picture, at).rgb : plain, 1); }`;
 
 const EDGES = [0, 1, 0, 2, 0, 3, 0, 4, 1, 2, 2, 3, 3, 4, 4, 1]; // 0: the centre
+const SURE = [0.2, 0.55, 0.95], WEAK = [0.9, 0.1, 0.15]; // of cameras that are not to be relied on
 const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 1]];
 
 export class Photos {
@@ -106,7 +107,7 @@ export class Photos {
         gl.drawArrays(gl.TRIANGLES, i * each, 6);
       }
       gl.uniform1i(at.textured, 0);
-      gl.uniform3f(at.plain, ...(this.highlighted.has(i) ? [1, 0.6, 0] : [0.2, 0.55, 0.95]));
+      gl.uniform3f(at.plain, ...(this.highlighted.has(i) ? [1, 0.6, 0] : this.views[i].weak ? WEAK : SURE));
       gl.drawArrays(gl.LINES, i * each + 6, EDGES.length);
     }
   }
