@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROFILE = Profile(
     name="multi-view stereo",
     kind="stereo",
-    abilities=Abilities(several_views=True, confidence=True),
+    abilities=Abilities(several_views=True, confidence=True, sky=True),
     needs=Needs(cameras=True, exact_cameras=True, least_views=2),
     fit=Fit(own_size=True),
     parts=frozenset({STEREO}),
@@ -52,7 +52,10 @@ def _depth(views: Views, options: StereoOptions, progress: TellPart | None) -> S
     masks = None if views.masks is None else to_corner(views.masks, boxes)
     found = find(to_corner(views.pixels, boxes), cameras, masks)
     return StereoDepth(
-        from_corner(found.depth, boxes, 0), from_corner(found.conf, boxes, 1), from_corner(found.filled, boxes, 0)
+        *(
+            from_corner(part, boxes, around)
+            for part, around in zip((found.depth, found.conf, found.filled, found.sky), (0, 1, 0, 0), strict=True)
+        )
     )
 
 
@@ -83,7 +86,7 @@ class StereoEstimator:
         """
         found = _depth(views, self.options, progress)
         prediction = with_given_cameras(views, found.depth, MadeBy("stereo", self.profile.name))
-        return replace(prediction, conf=found.conf, filled=found.filled if self.options.fill else None)
+        return replace(prediction, conf=found.conf, sky=found.sky, filled=found.filled if self.options.fill else None)
 
     def describe(self) -> dict[str, Any]:
         """For `run.json`."""

@@ -29,6 +29,7 @@ from recon.stereo.images import warp_back, warp_between
 from recon.stereo.matchers import CpuMatcher, Matcher, TorchMatcher
 from recon.stereo.photos import Photos, take_photos
 from recon.stereo.rough_points import rough_points
+from recon.stereo.sky import find_sky
 from recon.stereo.stereo_options import StereoOptions
 from recon.stereo.view_selection import ViewPlan, plan_view
 from recon.types.cameras import Cameras
@@ -58,6 +59,8 @@ class StereoDepth:
     at most 1 per view; 1 where the depth is filled in or missing."""
     filled: NDArray[np.bool_]
     """(N, H, W) True where the depth was completed from the pixels around."""
+    sky: NDArray[np.bool_]
+    """(N, H, W) True where the views show the sky: no depth is found or filled in there."""
 
 
 def multi_view_depth(
@@ -120,15 +123,17 @@ def multi_view_depth(
             tell("agreement", view + 1, count)
         _bridge(photos, kept, conf, maps, cameras, plans, options, pool)
         del maps, inverse_depth, slopes
+        sky = find_sky(photos, kept, cameras, plans)
+        conf[sky] = 1
         filled = np.zeros((count, height, width), bool)
         for view in range(count) if options.fill else ():
             own = photos.own(view)
             whole = fill(kept[own], images[own])
-            whole = whole if photos.masks is None else whole * photos.masks[own]
+            whole = np.where(sky[own], 0, whole if photos.masks is None else whole * photos.masks[own])
             filled[own] = (whole > 0) & (kept[own] == 0)
             kept[own] = whole
         np.divide(1, kept, out=kept, where=kept > 0)
-    return StereoDepth(kept, conf, filled)
+    return StereoDepth(kept, conf, filled, sky)
 
 
 def _check(images: NDArray[np.uint8], cameras: Cameras, sparse: SparsePoints | None) -> None:

@@ -149,7 +149,7 @@ class TestStereo:
             assert names == ("0000", "0001")
             progress("depth", 1, 2)
             depth = np.ones(images.shape[:3], np.float32)
-            return StereoDepth(depth, depth, depth > 2)
+            return StereoDepth(depth, depth, depth > 2, depth > 3)
 
         monkeypatch.setattr(recon.stereo.multi_view, "multi_view_depth", fake)
         told: list[str] = []
@@ -167,7 +167,7 @@ class TestStereo:
     def test_a_world_too_far_for_float32_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fake(images, *_):
             depth = np.ones(images.shape[:3], np.float32)
-            return StereoDepth(depth, depth, depth > 2)
+            return StereoDepth(depth, depth, depth > 2, depth > 3)
 
         monkeypatch.setattr(recon.stereo.multi_view, "multi_view_depth", fake)
         far = Similarity(1.0, np.eye(3), np.array([4.5e5, 5.4e6, 100])).apply_to_extrinsics(user_cameras(2))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import recon.stereo.multi_view
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.multi_view import StereoDepth, StereoOptions, multi_view_depth
@@ -221,3 +222,21 @@ def test_progress_is_told_view_by_view():
     told: list[tuple[str, int, int]] = []
     multi_view_depth(views.images, views.cameras, sparse_points(views), OPTIONS, lambda *step: told.append(step))
     assert told == [(stage, view, 3) for stage, view in itertools.product(("depth", "agreement"), (1, 2, 3))]
+
+
+def test_sky_gets_no_depth_even_where_the_rest_is_completed(monkeypatch):
+    views = see([BACKGROUND, card(1, (0.2, 0, 4.0), 1.6)], row(3))
+    sky = np.zeros(views.depth.shape, bool)
+    sky[:, :10, 40:90] = True
+
+    def find_here(photos, inverse_depth, cameras, plans):
+        assert inverse_depth.max() == pytest.approx(1 / 4, rel=0.1)
+        inverse_depth[sky] = 0
+        return sky
+
+    monkeypatch.setattr(recon.stereo.multi_view, "find_sky", find_here)
+    found = find(views, replace(OPTIONS, fill=True))
+    np.testing.assert_array_equal(found.depth == 0, sky)
+    np.testing.assert_array_equal(found.sky, sky)
+    assert (found.conf[sky] == 1).all()
+    assert not found.filled[sky].any()
