@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
 from recon.stereo.images import to_grey
-from recon.stereo.multi_view import Device, StereoOptions, multi_view_depth
+from recon.stereo.multi_view import StereoOptions, multi_view_depth
+from recon.stereo.stereo_options import Device
 from recon.stereo.view_selection import plan_view
 from recon.types.cameras import Cameras
 from tests.benchmarks.torch_sweep import sweep_with_torch

@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recon.geometry.cameras import invert_rigid
-from recon.geometry.sparse_points import SparsePoints
-from recon.stereo.consistency import DepthMaps, agreement, extend, remove_speckles
+from recon.stereo.consistency import DepthMaps, agreement, extend, read_slopes, remove_speckles, store_slopes
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
 from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
 from recon.stereo.rough_points import rough_points
-from recon.stereo.view_selection import FEWEST_POINTS, plan_view
-from recon.types.cameras import Cameras
 from tests.seeds import numpy_random
 
-from ..sfm.cards import shifted, turned
+from ..sfm.cards import turned
 from .planes import INTRINSICS, SIZE, Views, card, row, see
 
 
@@ -111,6 +107,49 @@ def test_agreement_counts_the_views_that_have_a_point_in_their_image(pool):
     assert (within[10:] == expected[10:]).mean() > 0.98  # but for the rims
     assert (within[:10] == 0).all()
     assert set(np.unique(within)) == {0, 1, 2, 3}
+
+
+def test_steep_surfaces_agree_along_their_planes(pool):
+    """A wall at a slant, on which every pixel is about 1 % farther than the one beside it, of which views find half."""
+    views = see([card(0, (0, 0, 6.0), 60.0, 1.2)], row(3, 0.6))
+    assert (views.depth > 0).all()
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    sources = np.array([1, 2])
+    there, back = warp_between(views.cameras, 0, sources), warp_back(views.cameras, 0, sources)
+    planes = np.stack([inverse_depth, *np.gradient(inverse_depth, axis=(2, 1))], axis=1)
+    slopes = np.stack([store_slopes(view) for view in planes])
+    np.testing.assert_allclose(read_slopes(slopes[0]) * planes[0, 0], planes[0, 1:], atol=2e-5 * planes[0, 0].max())
+    inverse_depth[1:, :, ::2] = 0
+    level, along = (
+        agreement(inverse_depth[0], maps, sources, there, back, 0.01, 1.0, pool)
+        for maps in (DepthMaps(inverse_depth), DepthMaps(inverse_depth, slopes))
+    )
+    inside = np.zeros(SIZE, bool)
+    inside[30:66, 40:90] = True
+    seen = inside & (along.within == 2)
+    assert seen.sum() > 500
+    assert np.median(along.with_each[:, seen]) > 0.97
+    assert np.median(along.with_each[:, seen]) > np.median(level.with_each[:, seen]) + 0.1
+
+
+@pytest.mark.parametrize(("baseline", "agrees"), [(0.05, True), (0.5, False)])
+def test_the_tolerance_is_a_fraction_of_a_pixel_between_views_near_to_each_other(pool, baseline, agrees):
+    views = see([card(0, (0, 0, 6.0), 30.0)], row(2, baseline))
+    inverse_depth = (1 / views.depth).astype(np.float32)
+    inverse_depth[0] *= 1.02
+    agreed = agree(views, inverse_depth, pool)[0, 40:56, 55:73]
+    assert (agreed > 0).all() == agrees
+    assert agreed.max() < 0.34  # less than what agrees within the tolerance may
+
+
+def test_gaps_that_a_surface_surrounds_are_closed_and_its_border_stays():
+    depth = np.full((20, 40), 0.2, np.float32)
+    kept = np.zeros_like(depth)
+    kept[5:15, 10:30] = 0.2
+    closed = kept.copy()
+    kept[8, 15] = kept[10:12, 20:22] = 0
+    extend(kept, depth, FLAT, 0.01, 5)
+    np.testing.assert_array_equal(kept, closed)
 
 
 FLAT = np.zeros((2, 20, 40), np.float32)
@@ -222,81 +261,6 @@ def test_filling_changes_nothing_where_all_or_nothing_is_known(value):
     filled = fill(whole, np.zeros((9, 7, 3), np.uint8))
     np.testing.assert_array_equal(filled, whole)
     assert filled is not whole
-
-
-def cloud(cameras: NDArray[np.float64], count: int = 60) -> tuple[Cameras, SparsePoints]:
-    """Cameras with points in front of the first of them at depths 4 to 8, that all of them see."""
-    generator = numpy_random(3)
-    points = generator.uniform((-0.8, -0.6, 4), (0.8, 0.6, 8), (count, 3)) @ cameras[0, :3, :3]
-    points = points + invert_rigid(cameras)[0, :3, 3]
-    every = Cameras(cameras, np.tile(INTRINSICS, (len(cameras), 1, 1)))
-    return every, SparsePoints(points, tuple(np.arange(count) for _ in cameras))
-
-
-def arc_around(angles: list[float]) -> NDArray[np.float64]:
-    """Cameras on a circle around a place 6 in front of the first, by degrees."""
-    return np.stack(
-        [shifted(np.array([0, 0, 6.0])) @ turned(np.radians(a)) @ shifted(np.array([0, 0, -6.0])) for a in angles]
-    )
-
-
-def test_views_at_a_good_angle_come_first_and_those_at_one_place_not_at_all():
-    cameras, sparse = cloud(arc_around([0, 0, 1, 10, 60]))
-    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6)
-    assert plan is not None
-    assert plan.sources.tolist() == [3, 2, 4] or plan.sources.tolist() == [3, 4, 2]
-    assert plan.sources.tolist() == plan.checking_views.tolist()
-
-
-def test_views_that_look_elsewhere_are_no_sources():
-    extrinsics = arc_around([0, 8, 8, -8])
-    extrinsics[2] = turned(np.pi) @ extrinsics[2]
-    cameras, sparse = cloud(extrinsics)
-    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6)
-    assert plan is not None
-    assert sorted(plan.sources.tolist()) == [1, 3]
-
-
-def test_views_that_were_found_to_share_points_are_preferred():
-    cameras, sparse = cloud(arc_around([0, 8, -8]))
-    half = SparsePoints(sparse.points, (sparse.observed[0], sparse.observed[1][:5], sparse.observed[2]))
-    plan = plan_view(0, cameras, half, np.array(SIZE[::-1]), 1, 2)
-    assert plan is not None
-    assert plan.sources.tolist() == [2]
-    assert plan.checking_views.tolist() == [2, 1]
-
-
-def test_the_depth_range_holds_the_points_with_room_to_spare():
-    cameras, sparse = cloud(arc_around([0, 8]))
-    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6)
-    assert plan is not None
-    depth = sparse.depths(0, cameras.world_to_camera)
-    low, high = plan.inverse_depths
-    assert 0.5 / depth.max() < low < 1 / depth.max()
-    assert 1 / depth.min() < high < 2 / depth.min()
-
-
-def test_a_view_with_few_points_has_no_plan():
-    cameras, sparse = cloud(arc_around([0, 8]), FEWEST_POINTS - 1)
-    assert plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 4, 6) is None
-
-
-def test_the_plan_does_not_depend_on_the_scale_or_the_place_of_the_world():
-    cameras, sparse = cloud(arc_around([0, 3, 8, 20, -15]))
-    plan = plan_view(0, cameras, sparse, np.array(SIZE[::-1]), 3, 4)
-    world = turned(0.4, 1.0, -0.3)
-    world[:3, 3] = 3, 4, 5
-    extrinsics = cameras.world_to_camera @ invert_rigid(world)
-    extrinsics[:, :3, 3] *= 10
-    points = 10 * (sparse.points @ world[:3, :3].T + world[:3, 3])
-    moved = plan_view(
-        0, Cameras(extrinsics, cameras.intrinsics), SparsePoints(points, sparse.observed), np.array(SIZE[::-1]), 3, 4
-    )
-    assert plan is not None
-    assert moved is not None
-    assert moved.sources.tolist() == plan.sources.tolist()
-    assert moved.checking_views.tolist() == plan.checking_views.tolist()
-    np.testing.assert_allclose(np.multiply(moved.inverse_depths, 10), plan.inverse_depths, rtol=1e-9)
 
 
 def test_rough_points_lie_on_the_surfaces_and_tell_who_sees_them(pool):
