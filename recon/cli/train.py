@@ -30,6 +30,7 @@ class TrainSettings(CommandOptions):
         help="Replace or add a value of the file, as in optimiser.decoder_rate=1e-4. May be given several times.",
         metavar="KEY=VALUE",
     )
+    keys: bool = option(False, help="Show what a CONFIG may say, with defaults, and end.")
     dry_run: bool = option(False, help="Take two steps, and say what memory and time all of them would take.")
     fresh: bool = option(False, help="Begin anew where the folder holds a training that could go on.")
 
@@ -41,8 +42,16 @@ def train_network(settings: TrainSettings) -> None:
     from recon.progress import listen, silent, stage
     from recon.train.config import config_names, read_config
 
+    if settings.keys:
+        from recon.train.keys import key_lines
+
+        print("\n".join(key_lines()))
+        return
     if len(settings.recipe) != 1:
-        raise InputError(f"recon train takes one CONFIG: a YAML file, or one of {', '.join(config_names())}")
+        raise InputError(
+            f"recon train takes one CONFIG: a YAML file, or one of {', '.join(config_names())}; --keys shows what it "
+            "may say"
+        )
     config = read_config(settings.recipe[0], settings.set)
 
     from recon.train.data.training_data import open_data

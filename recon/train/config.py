@@ -44,7 +44,7 @@ class MainOptions(Options):
         0, help="Of everything random: made-up weights, samples, augmentation, mixing.", least=0, most=2**63 - 1
     )
     device: Device = option("auto", help="Where it is trained. auto: cuda, else mps, else cpu.")
-    precision: Literal["fp32", "bf16"] = option("fp32", help="Of matrix products; weights and losses stay float32.")
+    precision: Literal["fp32", "bf16"] = option("fp32", help="Of the encoder's products; the rest stays float32.")
     recompute: bool = option(
         False, help="Compute activations of the encoder's blocks again for gradients: less memory, a third more time."
     )

@@ -23,7 +23,7 @@ class LearningOptions(Options):
     )
     teacher_from: float = option(
         1.0,
-        help="Share of the training from which on a teacher's depth, aligned to the truth, takes its place.",
+        help="Share of the training after which a teacher's depth, aligned to the truth, replaces it; 1 for never.",
         least=0,
         most=1,
     )

@@ -96,6 +96,8 @@ class Term:
     """(B,) for each scene, or (B, N) for each view; None for a batch that says nothing about it"""
     usual: Mapping[Family, float]
     """Families of networks it is for, with its weight where the configuration names none"""
+    help: str
+    """What it compares, for users"""
     unlabeled: bool = False
     """Whether it is learned from photos without labels, not from those with"""
 
@@ -187,26 +189,46 @@ RAY_TERMS = ("rays", "points")
 
 TERMS: Mapping[str, Term] = MappingProxyType(
     {
-        "depth": Term(_depth, {"any-view": 1.0}),
-        "gradient": Term(_gradient, {"any-view": 1.0}),
-        "rays": Term(_rays, {"any-view": 1.0}),
-        "points": Term(_points, {"any-view": 1.0}),
-        "camera": Term(_camera, {"any-view": 1.0}),
-        "normals": Term(_normals, {"any-view": 0.0, "single-view": 0.0, "metric": 0.0}),
+        "depth": Term(_depth, {"any-view": 1.0}, "Depth, by how sure the network is of it."),
+        "gradient": Term(_gradient, {"any-view": 1.0}, "Slopes of depth."),
+        "rays": Term(_rays, {"any-view": 1.0}, "Rays of the pixels, by how sure the network is of them."),
+        "points": Term(_points, {"any-view": 1.0}, "Points that depth and rays make."),
+        "camera": Term(_camera, {"any-view": 1.0}, "Translation, rotation and field of view of the cameras."),
+        "normals": Term(
+            _normals, {"any-view": 0.0, "single-view": 0.0, "metric": 0.0}, "Normals; of sets with exact depth."
+        ),
         "affine_invariant": Term(
-            _of_maps(affine_invariant_loss), {"single-view": 1.0, "disparity": 1.0, "any-view": 0.0, "metric": 0.0}
+            _of_maps(affine_invariant_loss),
+            {"single-view": 1.0, "disparity": 1.0, "any-view": 0.0, "metric": 0.0},
+            "Depth or disparity of each view, whatever its scale and shift.",
         ),
-        "trimmed": Term(_trimmed, {"single-view": 0.0, "disparity": 0.0, "any-view": 0.0, "metric": 0.0}),
+        "trimmed": Term(
+            _trimmed,
+            {"single-view": 0.0, "disparity": 0.0, "any-view": 0.0, "metric": 0.0},
+            "The same without the largest errors.",
+        ),
         "gradient_matching": Term(
-            _gradient_matching, {"single-view": 0.5, "disparity": 0.5, "any-view": 0.0, "metric": 0.0}
+            _gradient_matching,
+            {"single-view": 0.5, "disparity": 0.5, "any-view": 0.0, "metric": 0.0},
+            "Slopes at several scales, whatever scale and shift.",
         ),
-        "log": Term(_log, {"metric": 1.0, "single-view": 0.0}),
-        "sky": Term(_sky, {"single-view": 1.0}),
+        "log": Term(
+            _log,
+            {"metric": 1.0, "single-view": 0.0},
+            "Depth in metres; of sets in metres.",
+        ),
+        "sky": Term(_sky, {"single-view": 1.0}, "Where the sky is; of sets that know."),
         "pseudo_label": Term(
-            _pseudo_label, {"single-view": 1.0, "disparity": 1.0, "any-view": 1.0, "metric": 0.0}, unlabeled=True
+            _pseudo_label,
+            {"single-view": 1.0, "disparity": 1.0, "any-view": 1.0, "metric": 0.0},
+            "A teacher's map of photos without labels, with CutMix where views are single.",
+            unlabeled=True,
         ),
         FEATURE_ALIGNMENT: Term(
-            _feature_alignment, {"single-view": 0.0, "disparity": 0.0, "any-view": 0.0, "metric": 0.0}, unlabeled=True
+            _feature_alignment,
+            {"single-view": 0.0, "disparity": 0.0, "any-view": 0.0, "metric": 0.0},
+            "Features of photos without labels, kept near those that the encoder began with.",
+            unlabeled=True,
         ),
     }
 )

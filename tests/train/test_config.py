@@ -12,7 +12,9 @@ import yaml
 from recon.cli.main import main
 from recon.errors import InputError
 from recon.models.presets import load_preset
-from recon.train.config import config_of, read_config
+from recon.options import options_of
+from recon.train.config import SECTIONS, MainOptions, config_of, read_config
+from recon.train.data.settings import DataOptions, SetOptions
 from recon.train.learning_options import LearningOptions
 from recon.train.parts import encoder_of, freeze, parameter_groups, part_of_name
 from recon.train.prior import MeanDepthMap, best_constant
@@ -122,6 +124,15 @@ class TestFiles:
         assert named in last
         assert "error:" in last
         assert not list((tmp_path).glob("outputs/train/*/model"))
+
+
+def test_every_key_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--keys"]) == 0
+    shown = capsys.readouterr().out
+    keys = set(re.findall(r"^ *(\w+):", shown, re.MULTILINE))
+    classes = (MainOptions, *SECTIONS.values(), SetOptions, DataOptions)
+    assert keys >= {*TERMS, *SECTIONS, *(name for cls in classes for name in options_of(cls))}
+    assert "decoder_rate: 5e-05" in shown
 
 
 class TestTerms:
