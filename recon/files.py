@@ -72,6 +72,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one that is being written, or was when its process was killed."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 @contextlib.contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Make `folder`, and let no other process write results into it at the same time, as far as this system can tell.
@@ -134,7 +139,7 @@ def remove_abandoned(folder: Path, deep: bool = False) -> None:
         if entry.is_dir():
             if deep and not entry.name.startswith("."):
                 remove_abandoned(Path(entry.path), deep=True)
-        elif _TEMPORARY.fullmatch(entry.name) and not _is_in_use(Path(entry.path)):
+        elif is_temporary(entry.name) and not _is_in_use(Path(entry.path)):
             with contextlib.suppress(OSError):
                 os.unlink(entry.path)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from recon.errors import InputError
 from recon.export import EXPORTERS
+from recon.files import is_temporary
 from recon.run.record import JOURNAL_NAME, listed_files, read_record
 from recon.sources.images import check_folders_apart
 
@@ -27,7 +28,7 @@ def check_outputs(folder: Path, formats: Sequence[str], photo_folders: Iterable[
     """
     photo_folders = tuple(photo_folders)
     outputs = {output: name for name in formats for output in EXPORTERS[name].outputs}
-    found = [output for output in outputs if (folder / output).exists()]
+    found = [output for output in outputs if _holds_something(folder / output)]
     own = _own(folder) if found else set()
     for output in found:
         path = folder / output
@@ -38,6 +39,13 @@ def check_outputs(folder: Path, formats: Sequence[str], photo_folders: Iterable[
                 f"{path} is there already, and no run of recon wrote it: the format {outputs[output]} would replace "
                 "it; choose another folder"
             )
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether there is a file, or a folder with more in it than what a run left that was killed as it began to write."""
+    if path.is_dir() and not path.is_symlink():
+        return any(not one.is_dir() and not is_temporary(one.name) for one in path.rglob("*"))
+    return path.exists()
 
 
 def _own(folder: Path) -> set[str]:
