@@ -42,7 +42,7 @@ def check_outputs(folder: Path, formats: Sequence[str], photo_folders: Iterable[
 
 
 def _holds_something(path: Path) -> bool:
-    """Whether there is a file, or a folder with more in it than what a run left that was killed as it began to write."""
+    """Whether there is a file, or a folder with more than what a run left that was killed as it began to write."""
     if path.is_dir() and not path.is_symlink():
         return any(not one.is_dir() and not is_temporary(one.name) for one in path.rglob("*"))
     return path.exists()
