@@ -181,7 +181,7 @@ def _why(error: Exception) -> str:
         return "the process that did it was ended, for its machine had no memory left"
     if "node" in said and ("died" in said or "dead" in said or "terminated" in said or "preempted" in said):
         return "the machine that did it was lost"
-    return "the process that did it was killed, as when memory runs out"
+    return "the process that did it was killed, as when memory runs out, or its machine was lost"
 
 
 def _last_line(error: Exception) -> str:
