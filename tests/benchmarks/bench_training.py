@@ -43,7 +43,7 @@ from recon.types import Prediction
 from ..synthetic.training_scenes import main as render_scenes
 
 SCENES = Path("outputs") / "training_scenes"
-SINGLE_VIEW_STEPS, ANY_VIEW_STEPS, FINETUNE_STEPS = 4000, 2000, 500
+SINGLE_VIEW_STEPS, ANY_VIEW_STEPS, FINETUNE_STEPS = 5000, 2000, 500
 
 
 def rendered(scenes: int) -> None:
@@ -172,7 +172,7 @@ def finetune(model: Path, out: Path, steps: int) -> None:
     """A network adapted to the courtyard by its stereo depth; errors in metres' share where stereo found none."""
     stereo = stereo_of_courtyard(out / "stereo")
     changes = [
-        "network=tiny-single-view",
+        "network=tiny-monocular",
         f"weights={model}",
         f"steps={steps}",
         f"data.sets.0.paths=[{out / 'stereo'}]",

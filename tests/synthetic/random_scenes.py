@@ -87,7 +87,7 @@ def _yard(build: SceneBuilder) -> Scene:
     build.box("ground", (-40, -40, -0.4), (40, 40, 0), build.material(ground, 0.3 if ground == "leaves" else 0.6))
     stage = Stage(
         (_number(build, -1, 1), _number(build, -1, 1), _number(build, 0.6, 1.6)),
-        _number(build, 2.5, 6.5),
+        _number(build, 2.5, 5.5),
         _number(build, 1.2, 2.2),
         _number(build, -180, 180),
         _number(build, 20, 60),
@@ -95,9 +95,10 @@ def _yard(build: SceneBuilder) -> Scene:
         _number(build, 50, 75),
     )
     centres = _centres(build, stage)
-    for _ in range(int(build.random.integers(2, 7))):
-        angle, distance = _number(build, 0, 2 * np.pi), _number(build, 7.5, 22)
-        along, deep, high = _number(build, 3, 12), _number(build, 0.5, 5), _number(build, 1.5, 8)
+    _walls_around(build)
+    for _ in range(int(build.random.integers(1, 5))):
+        angle, distance = _number(build, 0, 2 * np.pi), _number(build, 6, 11)
+        along, deep, high = _number(build, 1, 5), _number(build, 0.5, 3), _number(build, 1.5, 6)
         wall = _choice(build, _OUTER_WALLS)
         texture = build.material(wall, 0.3 if "brick" in wall else 1.2)
         middle = distance * np.array([np.cos(angle), np.sin(angle)])
@@ -112,6 +113,17 @@ def _yard(build: SceneBuilder) -> Scene:
     sun = Lamp((np.cos(angle), np.sin(angle), _number(build, 0.5, 1.5)), 0.03, (1.3, 1.16, 0.94))
     sky = replace(DAYLIGHT, clouds=_number(build, 0, 1))
     return build.finish(sun, sky, stage, light_spacing=_LIGHT_SPACING)
+
+
+def _walls_around(build: SceneBuilder) -> None:
+    """Four walls of their own height each: ground that goes on for ever has no depth to speak of."""
+    far = [_number(build, 8, 15) for _ in range(4)]
+    for index, (x, y) in enumerate(((1, 0), (-1, 0), (0, 1), (0, -1))):
+        wall, high = _choice(build, _OUTER_WALLS), _number(build, 1.0, 6.0)
+        middle = np.array([x, y]) * (far[index] + 0.25)
+        half = np.where(np.array([x, y]) == 0, 16.0, 0.25)
+        texture = build.material(wall, 0.3 if "brick" in wall else 1.2)
+        build.box("walls", (*(middle - half), 0.0), (*(middle + half), high), texture)
 
 
 def _centres(build: SceneBuilder, stage: Stage) -> NDArray[np.float64]:
