@@ -26,6 +26,8 @@ class SourcePart:
     photos: Source
     chosen: Sequence[int]
     """M indices into `photos`."""
+    in_order: bool = False
+    """Whether the photos follow each other in time, even if the other source does not know."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -35,8 +37,8 @@ class SourcePart:
 
     @property
     def ordered(self) -> bool:
-        """As the photos are."""
-        return self.photos.ordered
+        """As told, else as the photos are."""
+        return self.in_order or self.photos.ordered
 
     @cached_property
     def cameras(self) -> Cameras | None:
