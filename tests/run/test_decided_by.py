@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 from recon.choices import ExportChoices, InferenceOptions, SourceOptions, SplatOptimisation
+from recon.choices.sources import WindowOptions
 from recon.digests import digest, with_contents
 from recon.options import options_of
 from recon.run.decided_by import cameras_decided_by, depth_decided_by, photo_contents
 from recon.run.given_cameras import GivenCameras
 from recon.run.plan import Plan, plan_run
 from recon.sources.open_source import open_source
+from recon.sources.part import SourcePart
 from tests.fake_network import fake_model, photos, save_photos, user_cameras
 
 CHANGED: dict[str, Any] = {
@@ -55,6 +57,7 @@ def test_every_option_counts_but_those_of_the_files() -> None:
         set(options_of(InferenceOptions))
         - of_files
         - of_photos
+        - {*options_of(WindowOptions)}
         - {"depth_prior", "depth_prior_unit", "refine_intrinsics", "known_distance"}
     ):
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
@@ -66,6 +69,20 @@ def test_every_option_counts_but_those_of_the_files() -> None:
         "gs_iterations": 9,
     }.items():
         assert depth_key(plan(source, **{name: value})) == first, name
+
+
+def test_windows_count() -> None:
+    source = SourcePart(open_source(photos(2)), range(2), in_order=True)
+    options: list[dict[str, Any]] = [
+        {},
+        {"window": 5},
+        {"window": 6},
+        {"window": 5, "overlap": 3},
+        {"keyframes": 2.0},
+        {"loops": False},
+    ]
+    keys = [depth_key(plan(source, **one)) for one in options]
+    assert len(set(keys)) == len(keys)
 
 
 def test_cameras_and_weights_count(tmp_path: Path) -> None:
