@@ -1,9 +1,10 @@
 """What a batch gains by several workers, and what Ray adds to a scene.
 
     python -m tests.benchmarks.bench_batch [--scenes 50] [--photos 5] [--workers 2] [--engines local,ray]
-                                           [--process-res 252]
+                                           [--model mvs --process-res 252 …]
 
-Small scenes (photos of a sample scene, with their cameras) go through multi-view stereo in a batch of one worker, then
+Small scenes (photos of a sample scene, with their cameras) go through multi-view stereo, or as options of `recon run`
+say, in a batch of one worker, then
 in one of `--workers`: seconds by the clock, start included, and their ratio. Then through Ray, one scene at a time on
 as many cores: what is beyond the seconds of the runs themselves, for each scene, and as a share of a scene of a
 minute, beside the same of the local batch; the start of cluster and workers is told apart. Bars: a ratio of 1.7 for two
@@ -58,7 +59,7 @@ def make_scenes(folder: Path, count: int, photos: int) -> Path:
 def batch(scenes: Path, out: Path, *options: str) -> Timed:
     """Do all scenes, none of which may fail."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "recon", "batch", str(scenes), "--out", str(out), "--model", "mvs", *options]
+    command = [sys.executable, "-m", "recon", "batch", str(scenes), "--out", str(out), *options]
     done = subprocess.run([*command, "--export", "mini_npz"], capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(done.stderr + done.stdout)
@@ -76,18 +77,17 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--engines", default="local,ray")
-    parser.add_argument("--process-res", type=int, default=252)
-    settings = parser.parse_args()
-    size = ("--process-res", str(settings.process_res))
+    settings, further = parser.parse_known_args()
+    how = further or ["--model", "mvs", "--process-res", "252"]
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         scenes = make_scenes(base / "in", settings.scenes, settings.photos)
-        batch(make_scenes(base / "first", 1, settings.photos), base / "compiled", *size)  # compiles what is not yet
-        print(f"{settings.scenes} scenes of {settings.photos} photos at {settings.process_res} pixels by stereo")
+        batch(make_scenes(base / "first", 1, settings.photos), base / "compiled", *how)  # compiles what is not yet
+        print(f"{settings.scenes} scenes of {settings.photos} photos, {' '.join(how)}")
         print(f"{'batch':24}{'seconds':>9}{'of runs':>9}{'start, end':>12}{'between, a scene':>24}{'of a minute':>13}")
 
         def measured(name: str, *options: str) -> Timed:
-            return batch(scenes, base / name.replace(" ", "-"), *size, *options)
+            return batch(scenes, base / name.replace(" ", "-"), *how, *options)
 
         one = measured("local 1 worker", "--workers", "1")
         _print("local, 1 worker", one, settings.scenes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,8 +13,12 @@ from typing import Any
 
 import pytest
 
+from recon.choices import RunOptions
 from recon.cli import main as main_module
+from recon.files import atomic_write
 from recon.run.batch.do_scene import do_scene
+from recon.run.batch.place import LocalPlace
+from recon.run.batch.scene import BatchScene
 from recon.run.worker_process import WorkerProcess
 from tests.run.batch.small_scenes import OPTIONS, make_bad_scenes, make_scenes
 
@@ -136,9 +141,6 @@ def test_what_is_wrong_for_all_is_said_at_once(
 
 def test_a_failure_of_the_program_is_tried_again(tmp_path: Path) -> None:
     """And says what it is: an error of the machine may pass."""
-    from recon.choices import RunOptions
-    from recon.run.batch.place import LocalPlace
-    from recon.run.batch.scene import BatchScene
 
     def choose(settings: RunOptions) -> Any:
         raise MemoryError("4 GB")
@@ -146,4 +148,16 @@ def test_a_failure_of_the_program_is_tried_again(tmp_path: Path) -> None:
     scene = BatchScene("a", RunOptions(inputs=(tmp_path,)))
     ended = do_scene(scene, LocalPlace(tmp_path), choose, lambda: None)  # type: ignore[arg-type,return-value]
     assert ended.may_be_tried_again
+    assert not ended.stops_batch
     assert ended.outcome.error == "MemoryError: 4 GB"
+
+
+def test_a_full_disk_is_told_from_other_failures(tmp_path: Path) -> None:
+    def choose(settings: RunOptions) -> Any:
+        with atomic_write(tmp_path / "a" / "x"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    scene = BatchScene("a", RunOptions(inputs=(tmp_path,)))
+    ended = do_scene(scene, LocalPlace(tmp_path), choose, lambda: None)  # type: ignore[arg-type,return-value]
+    assert ended.stops_batch
+    assert "No space left" in str(ended.outcome.error)

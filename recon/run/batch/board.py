@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from recon.errors import InputError
 from recon.run.batch.leases import Leases
 from recon.run.batch.outcome import DONE, FILE_NAME, Ended, Outcome
 from recon.run.batch.place import Place
@@ -97,9 +98,14 @@ class Board:
     def ended(self, scene: BatchScene, ended: Ended) -> bool:
         """Note how an attempt at a scene ended; returns whether the scene is over.
 
-        Raises InputError where the outcome cannot be written; then it is to be done again another time.
+        Raises InputError where the outcome cannot be written, or others would end as badly until the user does
+        something; then it is to be done again another time.
         """
         name = scene.name
+        if ended.stops_batch:
+            self._leases.give_back(name)
+            self.close()
+            raise InputError(f"{name}: {ended.outcome.error}; free some, and give the same command again")
         with self._changed:
             self._attempts[name] += 1
             attempts = self._attempts[name]

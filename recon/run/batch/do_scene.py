@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import sys
 import time
@@ -36,8 +37,9 @@ def do_scene(
     try:
         with place.results(scene.name) as folder:
             return _done_in(folder, scene, choose, report)
-    except InputError as error:
-        return Ended(Outcome(FAILED, why(error), round(time.perf_counter() - start, 3), wanted=scene.wanted))
+    except InputError as error:  # on the way to a store
+        seconds = round(time.perf_counter() - start, 3)
+        return Ended(Outcome(FAILED, why(error), seconds, wanted=scene.wanted), may_be_tried_again=True)
 
 
 def _done_in(
@@ -57,7 +59,7 @@ def _done_in(
         said = why(error) if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: {why(error)}"
         note_failure(scene, folder, said)
         outcome = _outcome(scene, folder, time.perf_counter() - start, FAILED, said)
-        return Ended(outcome, may_be_tried_again=not isinstance(error, InputError))
+        return Ended(outcome, not isinstance(error, InputError), _is_of_full_disk(error))
     count = len(result.prediction.depth)
     outcome = _outcome(
         scene,
@@ -81,6 +83,14 @@ def _outcome(
     record = folder / FILE_NAME
     size = record.stat().st_size if record.is_file() else None
     return Outcome(state, error, round(seconds, 3), wanted=scene.wanted, record_bytes=size, **facts)
+
+
+def _is_of_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 def note_death(scene: BatchScene, place: Place, said: str) -> None:

@@ -84,7 +84,7 @@ class LocalEngine:
 
     def _of(self, scene: BatchScene, said: Mapping[str, Any], seconds: float) -> Ended:
         if said["end"] == ENDED:
-            return Ended(Outcome(**said["outcome"]), said["may_be_tried_again"])
+            return Ended.of_message(said)
         return Ended(Outcome(FAILED, said["error"], round(seconds, 3), wanted=scene.wanted), may_be_tried_again=True)
 
 

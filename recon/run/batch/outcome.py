@@ -66,3 +66,10 @@ class Ended:
     outcome: Outcome
     may_be_tried_again: bool = False
     """Whether it may end otherwise the next time: its process was killed, its machine lost, its memory gone."""
+    stops_batch: bool = False
+    """Whether all others would end as it did, until the user does something: the disk for the results is full."""
+
+    @classmethod
+    def of_message(cls, message: Mapping[str, Any]) -> Ended:
+        """As `asdict` gives it, beside whatever else."""
+        return cls(Outcome(**message["outcome"]), message["may_be_tried_again"], message["stops_batch"])

@@ -34,8 +34,7 @@ class SceneActor:
         from recon.run.batch.do_scene import do_scene
         from recon.run.batch.scene import BatchScene
 
-        ended = do_scene(BatchScene.of_message(message), self._place, self._models.choose, _unheard)
-        return {"outcome": asdict(ended.outcome), "may_be_tried_again": ended.may_be_tried_again}
+        return asdict(do_scene(BatchScene.of_message(message), self._place, self._models.choose, _unheard))
 
 
 class _Nobody:

@@ -161,7 +161,7 @@ class RayEngine:
         busy = self._busy.pop(ref)
         try:
             said: Mapping[str, Any] = self._ray.get(ref)
-            ended = Ended(Outcome(**said["outcome"]), said["may_be_tried_again"])
+            ended = Ended.of_message(said)
             self._idle.append(busy.actor)
         except self._ray.exceptions.RayError as error:
             seconds = round(time.perf_counter() - busy.begun, 3)

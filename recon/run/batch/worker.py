@@ -1,7 +1,7 @@
 """The process that does scenes on this machine: `python -m recon.run.batch.worker`; see `recon.run.worker`.
 
-It is told `{"job": SCENE, "out": ADDRESS}`, and tells how that ended: `{"end": "ended", "outcome": {…},
-"may_be_tried_again": BOOL}` or `{"end": "cancelled"}`.
+It is told `{"job": SCENE, "out": ADDRESS}`, and tells how that ended: `{"end": "ended", …}` with what
+`recon.run.batch.outcome.Ended` holds, or `{"end": "cancelled"}`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
             ended = do_scene(scene, place, models.choose, worker.report)
         except Cancelled:
             return {"end": "cancelled"}
-        return {"end": ENDED, "outcome": asdict(ended.outcome), "may_be_tried_again": ended.may_be_tried_again}
+        return {"end": ENDED, **asdict(ended)}
 
     worker.work(do)
 

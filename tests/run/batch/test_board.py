@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from recon.choices import RunOptions
+from recon.errors import InputError
 from recon.run.batch.batch_file import write_batch_file
 from recon.run.batch.board import Board, Told
 from recon.run.batch.leases import Leases
@@ -120,6 +121,17 @@ def test_a_scene_that_may_end_otherwise_is_tried_again(batch: Any) -> None:
     assert one.board.is_over
     assert (one.board.outcomes["a"].attempts, one.board.outcomes["b"].attempts) == (3, 1)
     assert [told.error for told in one.told if told.what == "again"] == ["why", "why"]
+
+
+def test_a_full_disk_ends_the_batch_and_the_same_command_goes_on(batch: Any) -> None:
+    one = batch("abc")
+    one.end(one.board.next())
+    b = one.board.next()
+    full = Outcome(FAILED, "cannot write x: No space left on device", wanted=b.wanted)
+    with pytest.raises(InputError, match=r"b: .*No space left.*same command"):
+        one.board.ended(b, Ended(full, stops_batch=True))
+    assert one.board.next() is None
+    assert batch("abc").do_all() == "bc"
 
 
 def test_batch_json_says_how_all_scenes_are(batch: Any, tmp_path: Path) -> None:
