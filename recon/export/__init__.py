@@ -28,6 +28,7 @@ from recon.export import (
     npz,
     ply,
     spz,
+    trajectory,
 )
 from recon.export.exporter import Exported, Exporter, Needs
 from recon.export.notebook import show
@@ -71,6 +72,7 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         gs_video.GS_VIDEO,
         colmap.COLMAP,
         nerfstudio.NERFSTUDIO,
+        trajectory.TRAJECTORY_FORMAT,
         html.HTML,
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,6 +39,14 @@ class Keyframes:
     """Numbers of the photos that show something new."""
     cuts: tuple[int, ...]
     """Those of them that begin at another place than the one before ends."""
+
+    def entry(self, names: Sequence[str]) -> dict[str, Any]:
+        """What `run.json` says; `names` of all photos."""
+        return {
+            "frames": list(names),
+            "left_out": len(names) - len(self.chosen),
+            "cuts": [names[photo] for photo in self.cuts],
+        }
 
 
 def with_keyframes(plan: Plan, keyframes: Keyframes) -> Plan:

@@ -166,12 +166,14 @@ def reconstruct(
         store = _store(plan, fresh)
         stages = Stages(plan.stages, store, record)
         photos = photo_contents(plan.source) if plan.folder is not None and (reuse or plan.adjusts_cameras) else {}
+        of_keyframes: dict[str, Any] = {}
         if plan.least_motion:
             keyframes = stages.kept(
                 ("keyframes",),
                 keyframes_decided_by(photos, plan.least_motion) if photos else None,
                 partial(stages.run, "keyframes", find_keyframes, plan.source, plan.least_motion),
             )
+            of_keyframes = {"keyframes": keyframes.entry(plan.source.names)}
             plan = with_keyframes(plan, keyframes)
             photos = photo_contents(plan.source) if photos else {}
         decided_by = partial(depth_decided_by, plan, photos, estimator=estimator, model=model) if reuse else None
@@ -214,6 +216,7 @@ def reconstruct(
             entries = {
                 **describe_result(with_photos, by_sfm, quality),
                 **({} if scaled.entry is None else {"known_distance": scaled.entry}),
+                **of_keyframes,
                 **({} if depth.windows is None else {"windows": depth.windows.entry}),
                 "cleaning": cleaning.entry,
                 "optimised": None if optimised is None else {"start": plan.started_from, **optimised.entry},

@@ -127,6 +127,7 @@ class RunFacts(TypedDict):
     gaussians: GaussiansFacts | None
     quality: QualityFacts
     cameras: CamerasFacts
+    keyframes: NotRequired[dict[str, Any]]
     windows: NotRequired[dict[str, Any]]
     cleaning: CleaningFacts
     images: list[ImageFacts]

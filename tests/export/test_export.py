@@ -36,6 +36,7 @@ FILES = {
         *(f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D", "rigs", "frames")),
         *(f"images/wand_{i}_äöü.jpg" for i in range(3)),
     },
+    "trajectory": {"trajectory.json"},
     "html": {"view.html"},
     "nerfstudio": {"transforms.json", "points.ply", *(f"images/wand_{i}_äöü.jpg" for i in range(3))},
 }
@@ -180,7 +181,7 @@ def test_a_full_disk_leaves_no_half_file(name, make_prediction, tmp_path):
     resource = pytest.importorskip("resource")
     prediction = make_prediction(views=1, height=140, width=140, layers=(3,), gaussians=True, ref_view=None)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # every write beyond 1000 bytes of a file now fails
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # every write beyond 300 bytes of a file now fails
     try:
         with pytest.raises(InputError, match=f"cannot write {tmp_path}"):
             export(prediction, name, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +45,10 @@ def walk_of(shown: Sequence[int]) -> Walk:
 
 def run(walk: Walk, folder: Path, **options: object) -> Reconstruction:
     chosen = InferenceOptions(process_res=max(SIZE), loops=False, **options)
-    return reconstruct(DriftingNetwork(walk), walk.source(), options=chosen, export_dir=folder, reuse=True)
+    return reconstruct(
+        DriftingNetwork(walk), walk.source(), options=chosen, export_dir=folder,
+        export_format="mini_npz-trajectory", reuse=True,
+    )  # fmt: skip
 
 
 def small(walk: Walk, frame: int) -> SmallFrame:
@@ -93,6 +97,9 @@ class TestStanding:
         (said,) = (line for line in result.warnings if "left out" in line)
         assert "39 of 59" in said
         assert "keyframes 0" in said
+        frames = json.loads((tmp_path / "trajectory.json").read_text())["frames"]
+        assert [frame["image"] for frame in frames] == [walk.name(frame) for frame in range(59)]
+        assert frames[10]["world_to_camera"] != frames[9]["world_to_camera"]
         again = run(walk, tmp_path, window=20)
         assert {"keyframes", "predict"} <= set(again.reused)
 

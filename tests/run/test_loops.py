@@ -20,6 +20,7 @@ from recon.run.load import load
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.types import Prediction
 from tests.drifting_network import Drift, DriftingNetwork
+from tests.synthetic.camera_paths import look_at
 from tests.synthetic.walk import Walk
 
 SIZE = (126, 168)
@@ -137,7 +138,7 @@ def test_views_beside_a_joint_of_windows_meet_without_a_step(closed: tuple[Recon
 
 def test_places_that_only_look_alike_are_not_brought_together(tmp_path: Path) -> None:
     twins = TwinPlaces(150, size=SIZE, shaded=False)
-    result = run(twins, tmp_path)
+    result = run(twins, tmp_path, keyframes=0)  # which would see the jump to the other place
     false = [loop for loop in result.windows.loops if 60 <= WALK.frames(loop.names)[1] < 75]
     assert len(false) >= 2
     assert not any(loop.holds for loop in false)
@@ -149,3 +150,29 @@ def test_what_is_never_seen_again_has_no_loops(tmp_path: Path) -> None:
     half = FirstPart(70, size=SIZE, shaded=False)
     result = run(half, tmp_path, window=24)
     assert not any(loop.holds and np.diff(half.frames(loop.names))[0] > 45 for loop in result.windows.loops)
+
+
+class Turning(Walk):
+    """A camera on a tripod."""
+
+    @cached_property
+    def world_to_camera(self) -> NDArray[np.float64]:
+        centre, angle = np.tile([[0.3, -3.5, 1.6]], (self.count, 1)), np.linspace(0, 2.5, self.count)
+        ahead = np.stack([np.cos(angle), np.sin(angle), -0.1 + 0 * angle], axis=1)
+        return look_at(centre, centre + ahead)
+
+
+@pytest.mark.filterwarnings("ignore::recon.messages.ReconWarning")
+def test_a_camera_that_only_turns_is_said_and_its_depth_kept(tmp_path: Path) -> None:
+    turning = Turning(30, size=(42, 56), shaded=False)
+    network = DriftingNetwork(turning)
+    options = InferenceOptions(process_res=56, window=12)
+    result = reconstruct(network, turning.source(), options=options, export_dir=tmp_path)
+    assert len(result.prediction.depth) == 30
+    (said,) = (line for line in result.warnings if "only turns" in line)
+    assert "one place" in said
+    walking = reconstruct(
+        DriftingNetwork(Walk(30, size=(42, 56), shaded=False)), Walk(30, size=(42, 56), shaded=False).source(),
+        options=options, export_dir=tmp_path / "walking",
+    )  # fmt: skip
+    assert not any("only turns" in line for line in walking.warnings)

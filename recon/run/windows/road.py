@@ -26,6 +26,7 @@ from recon.run.windows.closing import Closed, close, unclosed
 from recon.run.windows.joints import WindowEdge, neighbour_edges
 from recon.run.windows.loops import find_loops
 from recon.run.windows.placing import SAME, Placement, owners, place
+from recon.run.windows.turning import turns_on_the_spot
 from recon.run.windows.window import Window, WindowDepth
 from recon.sources.part import SourcePart
 
@@ -183,6 +184,9 @@ def join_windows(
     whole, streams = assemble(shares, joined)
     if not whole.prediction.depth.size:
         raise InputError("no window holds a view that can be used")
+    turning = turns_on_the_spot(whole.prediction.extrinsics, shares)
+    if turning is not None:
+        warn(turning)
     return whole, streams
 
 
