@@ -10,6 +10,7 @@ from PIL import Image
 
 from recon.files import scenes_folder
 from tests.benchmarks.kill_runs import Killed, Moment, kill_in_a_row, undisturbed
+from tests.benchmarks.kill_windows import windowed_run
 from tests.seeds import numpy_random
 
 pytestmark = [
@@ -43,3 +44,14 @@ def test_killed_runs_end_with_the_same_files(arguments: list[str], tmp_path: Pat
     for one in kills:  # what was done before the stage that was killed need not be done again
         assert "align" not in one.done or "cameras" in one.reused
         assert "optimise" not in one.done or "align" in one.reused
+
+
+def test_windows_that_were_killed_end_with_the_same_files(tmp_path: Path) -> None:
+    arguments = windowed_run(tmp_path / "frames", 20, 8)
+    whole = tmp_path / "whole"
+    seconds = undisturbed(arguments, whole)
+    chance = numpy_random(1)
+    moments = [Moment(0.0, stage=2), Moment(chance.uniform(0, seconds)), Moment(0.0, stage=3)]
+    killed = kill_in_a_row(arguments, tmp_path / "killed", moments, whole)
+    assert killed.differences == ()
+    assert killed.kills

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
-from dataclasses import replace
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ import pytest
 from scipy.spatial import cKDTree
 
 from recon.choices import CleanChoices, InferenceOptions
+from recon.digests import digest
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator
+from recon.estimate.network import NetworkEstimator
 from recon.eval.camera_metrics import trajectory_error
 from recon.export import export
 from recon.export.mesh import MeshOptions, make_mesh
 from recon.export.points import PointOptions, select_points
 from recon.geometry.cameras import camera_centres, to_4x4
 from recon.geometry.similarity import umeyama
+from recon.models.ready import ready_model
 from recon.refine.clean import clean
+from recon.run import store
 from recon.run.load import load
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.quality import Quality
@@ -115,13 +120,18 @@ class TestJoined:
         assert {joint.rotation_from for joint in result.windows.joints} == {"given"}
 
 
+@pytest.mark.filterwarnings("ignore:random weights")
 def test_a_network_whose_input_fits_one_window_gives_the_same_bits(tmp_path: Path) -> None:
-    options = InferenceOptions(process_res=70, ordered=True)
-    whole = reconstruct(fake_model(), photos(4), options=options, export_dir=tmp_path / "whole").prediction
-    one = replace(options, window=4)
-    windowed = reconstruct(fake_model(), photos(4), options=one, export_dir=tmp_path / "windowed").prediction
-    np.testing.assert_array_equal(whole.depth, windowed.depth)
-    np.testing.assert_array_equal(whole.extrinsics, windowed.extrinsics)
+    network = NetworkEstimator(ready_model("da3-small", weights=None))
+    few = Walk(4, size=SIZE, shaded=False)
+    whole = run(network, few, tmp_path / "whole", 0, "npz").prediction
+    fits = run(network, few, tmp_path / "fits", 4, "npz")
+    kept = run(network, few, tmp_path / "kept", 4, "npz", keep_windows=True)
+    assert fits.windows is None
+    assert kept.windows is not None
+    assert kept.windows.count == 1
+    for one in (fits.prediction, kept.prediction):
+        assert digest(one) == digest(whole)
 
 
 class _Stopping:
@@ -157,6 +167,30 @@ class TestResume:
         done = _Stopping(DriftingNetwork(WALK))
         assert "predict" in run(done, WALK, tmp_path / "cut", 16, "mini_npz-glb").reused
         assert done.calls == 0
+
+    def test_a_full_disk_is_one_line_and_what_was_done_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        undisturbed = run(DriftingNetwork(WALK), WALK, tmp_path / "whole", 16).prediction
+        real, writes = store.write_npz, []
+
+        def until_full(file: Any, arrays: Any) -> None:
+            writes.append(file)
+            if len(writes) == 3:
+                file.write(b"half of it")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(file, arrays)
+
+        monkeypatch.setattr(store, "write_npz", until_full)
+        with pytest.raises(InputError, match="No space left") as refusal:
+            run(DriftingNetwork(WALK), WALK, tmp_path / "full", 16)
+        assert "\n" not in str(refusal.value)
+        assert not [path for path in (tmp_path / "full").rglob(".*") if path.is_file()]
+        monkeypatch.setattr(store, "write_npz", real)
+        again = _Stopping(DriftingNetwork(WALK))
+        prediction = run(again, WALK, tmp_path / "full", 16).prediction
+        assert again.calls == 3
+        np.testing.assert_array_equal(prediction.depth, undisturbed.depth)
 
     def test_the_result_is_read_from_the_disk(self, tmp_path: Path) -> None:
         prediction = run(DriftingNetwork(WALK), WALK, tmp_path, 16, "glb").prediction

@@ -84,6 +84,7 @@ def assemble(shares: Sequence[Share], joined: JoinedWindows) -> tuple[FoundDepth
         photo_boxes=_photo_boxes(predictions),
         lenses=_cameras([one.lenses for one in predictions]),
         extrinsics_origin=first.extrinsics_origin,
+        ref_view=first.ref_view if len(predictions) == 1 else None,
         extrinsics_origins=tuple(origin for one in predictions for origin in one.extrinsics_origins),
     )
     dropped = dict.fromkeys(entry for share in shares for entry in share.window.open().depth.dropped)
@@ -121,7 +122,7 @@ def _without_maps(share: Share) -> FoundDepth:
         extrinsics_origins=tuple(np.array(prediction.extrinsics_origins)[chosen].tolist())
         if prediction.extrinsics_origins
         else (),
-        ref_view=None,
+        ref_view=chosen.index(prediction.ref_view) if prediction.ref_view in chosen else None,
         features={},
         sparse=None,
     )
