@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recon.geometry.cameras import normalise_extrinsics
 from recon.models.conventions import conventions_of
-from recon.models.networks import AnyViewNetwork, Network
+from recon.models.networks import AnyViewNetwork, Network, encode
 from recon.models.presets import Preset
 from recon.models.single_view import CANONICAL_FOCAL
 from recon.train.batches import Batch
@@ -144,7 +144,7 @@ class Learner(nn.Module):
         for encoder in self._frozen:
             last = len(encoder.blocks) - 1
             with torch.no_grad():
-                frozen = encoder(images, None, (last,), "first").features[last]
+                frozen = encode(encoder, images, None, (last,), "first", self.encoder_dtype).features[last]
         return Compared(predicted, batch, self.options, None, target, valid, mixed, frozen)
 
     def _of_teacher(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,9 @@ _MEANWHILE = ("device", "evaluate_every", "save_every", "report_every", "tensorb
 """Settings that may be others when a training goes on: none changes what is learned."""
 _IDLE_SECONDS = 0.005
 """A batch that is there within this was not waited for."""
+_FEW_STEPS = 20
+_OFTEN = 0.25
+"""With fewer steps nothing is said of waiting; nor where fewer than this share had to."""
 
 
 @dataclass
@@ -150,6 +153,7 @@ class _Run:
             batches.close()
         if self.ranks.first:
             self.events.close()
+            self._judge_waiting()
         return Outcome(self.out / MODEL_FOLDER, self.progress, resumed_from)
 
     def _step(self, step: int, batches: Batches) -> None:
@@ -169,12 +173,12 @@ class _Run:
             batch = batch.to(self.device)
             self._note_depth(batch)
             number = step * options.accumulate + part
-            with self._gradients_at_the_end(part + 1 == options.accumulate):
-                terms = self.module(batch, number, main.steps * options.accumulate)
-                total = terms[TOTAL] / options.accumulate
-                if not total.requires_grad:
-                    raise InputError("freeze: what is left to train has no part in what the network predicts")
-                total.backward()
+            terms = self.module(batch, number, main.steps * options.accumulate)
+            total = terms[TOTAL] / options.accumulate
+            if not total.requires_grad:
+                raise InputError("freeze: what is left to train has no part in what the network predicts")
+            # Processes share the gradients of every batch: one that the last batch has none for would be missed.
+            total.backward()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.detach() / options.accumulate
         parameters = list(self.trained.parameters().values())
@@ -197,11 +201,14 @@ class _Run:
             self.metrics.add(step + 1, reported | speed)
             self.events.add(step + 1, "train", reported | speed)
 
-    def _gradients_at_the_end(self, at_the_end: bool) -> contextlib.AbstractContextManager[Any]:
-        """Processes share gradients with the last of several batches only."""
-        if isinstance(self.module, DistributedDataParallel) and not at_the_end:
-            return self.module.no_sync()
-        return contextlib.nullcontext()
+    def _judge_waiting(self) -> None:
+        """Warn where the data was what took the time."""
+        done = self.progress
+        if done.taken >= _FEW_STEPS and done.waited > _OFTEN * done.taken:
+            warn(
+                f"{done.waited} of {done.taken} steps had to wait for their batch: more data.workers prepare them "
+                "sooner, and a larger data.memory saves reading photos again"
+            )
 
     def _note_depth(self, batch: Batch) -> None:
         if batch.depth is not None and batch.valid is not None:

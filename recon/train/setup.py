@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recon.models.build import random_network
+from recon.models.networks import MonocularNetwork
 from recon.models.precision import resolve_precision
 from recon.models.presets import Preset, load_preset
 from recon.models.ready import ready_model
@@ -23,6 +24,8 @@ from recon.train.terms import weights_of
 
 RANDOM = "none"
 """The `weights` that stand for random ones."""
+_OPEN = 4.0
+"""Standard deviations of random disparity that lie above 0 at first."""
 
 
 @dataclass
@@ -92,6 +95,16 @@ class Trained:
                 self.average[name].copy_(kept)
 
 
+@torch.no_grad()
+def _open_last_relu(network: nn.Module) -> None:
+    """Let the disparity of a network with random weights begin well above 0.
+
+    Its last activation is a ReLU, and where that is 0 there is no gradient to come back from.
+    """
+    if isinstance(network, MonocularNetwork) and network.max_depth is None:
+        network.depth_head.scratch.get_parameter("output_conv2.2.bias").fill_(_OPEN)
+
+
 def set_up(config: TrainConfig, device: torch.device) -> Trained:
     """The network of a configuration on `device`, ready for the first step.
 
@@ -102,6 +115,7 @@ def set_up(config: TrainConfig, device: torch.device) -> Trained:
     weights = weights_of(preset, config.losses)
     if main.weights == RANDOM:
         network: Any = random_network(preset.network, main.seed)
+        _open_last_relu(network)
     else:
         network = ready_model(preset.name, weights=main.weights).network
     network.train()
