@@ -166,10 +166,20 @@ def scene_of_source(path: Path, cache: ReadCache) -> Scene:
         str(path),
         source.names,
         partial(_read_picture, source, as_taken, cache),
-        source.content,
+        partial(_content, source, as_taken),
         cameras if cameras.intrinsics is not None and cameras.sizes is not None else None,
         read_labels,
         metric=cameras.scale == "metric",
+    )
+
+
+def _content(source: Source, cameras: Cameras, index: int) -> str:
+    """Of a photo as it is read: undistorted by its camera, where that bends."""
+    content = source.content(index)
+    return (
+        content
+        if cameras.distortion is None
+        else digest(content, cameras[[index]].intrinsics, cameras.distortion[index])
     )
 
 

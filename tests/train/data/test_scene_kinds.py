@@ -13,6 +13,7 @@ from recon.errors import InputError
 from recon.export.exporter import NoOptions
 from recon.export.npz import write_full
 from recon.geometry.unprojection import unproject_depth
+from recon.sources.cameras_file import write_cameras
 from recon.train.data.crops import sample_size
 from recon.train.data.read_cache import ReadCache
 from recon.train.data.sampling import Changes, Contents, make_sample
@@ -26,11 +27,14 @@ from tests.eval.layout_folders import (
     NORMAL,
     OFFSET,
     WIDTH,
+    blendedmvs,
     cameras,
     colmap,
     perfect_prediction,
     sample,
+    write_photo,
 )
+from tests.known_cameras import cameras_of
 from tests.seeds import numpy_random
 from tests.sources.captures_written import WALL, stray_scanner, truth, written
 
@@ -136,9 +140,20 @@ def test_photos_alone_have_no_labels(tmp_path: Path) -> None:
         open_scene(tmp_path / "gone", ReadCache(1))
 
 
-def test_a_photo_of_another_size_than_its_camera_is_named(tmp_path: Path) -> None:
-    from tests.eval.layout_folders import blendedmvs, write_photo
+def test_photos_that_are_undistorted_in_two_ways_are_two_photos(tmp_path: Path) -> None:
+    """Or a teacher's map of one would be taken for that of the other."""
+    contents = []
+    for bend in (0.0, 0.1, 0.2):
+        folder = tmp_path / str(bend)
+        write_photo(folder / "images" / "0.png")
+        cameras_there = cameras_of([(WIDTH, HEIGHT)], cameras(1), INTRINSICS[None])
+        distortion = np.array([[bend, 0, 0, 0, 0, 0, 0, 0]]) if bend else None
+        write_cameras(folder / "cameras.json", ["0.png"], replace(cameras_there, distortion=distortion))
+        contents.append(open_scene(folder, ReadCache(1 << 20)).content(0))
+    assert len(set(contents)) == 3
 
+
+def test_a_photo_of_another_size_than_its_camera_is_named(tmp_path: Path) -> None:
     folder = blendedmvs(tmp_path)
     scene = open_scene(folder, ReadCache(1 << 20))
     write_photo(folder / "blended_images" / "00000002.jpg", 40, 30)
