@@ -227,12 +227,14 @@ def find_cameras(
             photos of another size.
     """
     from recon.sfm.georeferenced import georeferenced
+    from recon.sfm.picture_file import PictureFile
     from recon.sfm.structure_from_motion import SfmOptions, prepare_photo, structure_from_motion
 
     strict = options.strict
     if lenses is None and options.refine_intrinsics:
         raise InputError("refine_intrinsics refines intrinsics that are known: give --intrinsics, or leave it out")
-    loaded = load_each(source, prepare_photo, strict)
+    pictures = PictureFile()
+    loaded = load_each(source, lambda photo: pictures.keep(prepare_photo(photo)), strict)
     photos = loaded.photos if lenses is None else _with_lenses(loaded.photos, lenses[loaded.kept])
     result = structure_from_motion(
         photos,
@@ -283,6 +285,7 @@ def adjusted(source: Source, options: InferenceOptions, progress: TellPart | Non
     """As `refine_given`, without a word."""
     from recon.sfm.options import SfmOptions
     from recon.sfm.photos import prepare_photo
+    from recon.sfm.picture_file import PictureFile
     from recon.sfm.refine_cameras import refine_cameras
 
     given = source.cameras
@@ -291,7 +294,8 @@ def adjusted(source: Source, options: InferenceOptions, progress: TellPart | Non
             "refine_cameras refines cameras that are known: give them as arrays or by cameras, or leave it out; "
             "cameras 'sfm' finds them in the photos"
         )
-    loaded = load_each(source, prepare_photo, options.strict)
+    pictures = PictureFile()
+    loaded = load_each(source, lambda photo: pictures.keep(prepare_photo(photo)), options.strict)
     chosen = given[loaded.kept]
     assert chosen.world_to_camera is not None
     photos = loaded.photos if chosen.intrinsics is None else _with_lenses(loaded.photos, chosen)
