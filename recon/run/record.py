@@ -24,9 +24,10 @@ The file is written as a run begins and replaced as a whole, after each stage, u
 | | hold it; changes: of cameras that were given and refined, how far each was turned and moved; and |
 | | lenses: for each, the names of its images, its |
 | | COLMAP model, its principal_point (`estimated`, `middle` of the photo, or `given`), lens (`estimated`, |
-| | `held` as it is known, or `refined` from that), and what was tried: |
+| | `focal length by EXIF` where the photos do not tell it, `held` as it is known, or `refined` from that), and |
+| | what was tried: |
 | | freedom, gain (share of the robust cost of photos left out that goes with it), certainty (the gain in |
-| | standard errors), uncertainty (of the principal point, in pixels), taken, why; and georeference (null without |
+| | standard errors), uncertainty (in pixels), taken, why; and georeference (null without |
 | | GPS): frame (`east-north-up`: x east, y north, z up of origin, in metres; `metres`, turned freely; or `free`), |
 | | origin (latitude, longitude, altitude), left_out (names of photos whose position does not go with the others), |
 | | residuals (for each photo with a position: name, metres from there to its camera, used), scale (metres to a |

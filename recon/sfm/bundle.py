@@ -88,6 +88,7 @@ def refine(
     *,
     lenses: bool,
     start: pycolmap.Reconstruction | None = None,
+    focal: bool = True,
     centre: Collection[int] = (),
     constant: Collection[int] = (),
     threads: int = 1,
@@ -102,6 +103,7 @@ def refine(
         model: what mapping found.
         lenses: refine these too, or keep them.
         start: a part of `model` whose cameras are adjusted, to start from.
+        focal: refine focal lengths, where lenses are refined.
         centre: ids of cameras whose principal points are refined too; others then keep their lenses.
         constant: ids of cameras whose lenses are known.
         threads: of the CPU.
@@ -115,7 +117,7 @@ def refine(
     def finish(of: pycolmap.Reconstruction, iterations: int = 50) -> None:
         adjust(
             of,
-            focal=lenses,
+            focal=lenses and focal,
             centre=centre if lenses else (),
             constant=constant,
             distortion=lenses,

@@ -61,13 +61,14 @@ class LensTrial:
     """One freedom that was tried with the lens of some photos."""
 
     freedom: str
-    """`principal point`, the name of a camera model with more coefficients, or both."""
+    """`focal length`, `principal point`, the name of a camera model with more coefficients, or both of these."""
     gain: float
     """Share of the robust cost that goes: of photos left out, or of all, where that is so small already."""
     certainty: float | None
     """The gain in units of its standard error; None where it was not tested on photos left out."""
     uncertainty: float | None
-    """Standard deviation of the principal point, in pixels of the originals; None where that was not tested."""
+    """Standard deviation of the focal length or the principal point, in pixels of the originals; None where that was
+    not tested."""
     taken: bool
     why: str
     """In words."""
@@ -88,7 +89,8 @@ class LensChoice:
     principal_point: str
     """`estimated`, `middle` of the photo, or `given`."""
     lens: str
-    """`estimated`; `held` as it is known; or `refined` from that."""
+    """`estimated`; `focal length by EXIF`, for the photos do not tell it, and the rest estimated; `held` as it is
+    known; or `refined` from that."""
     tried: tuple[LensTrial, ...] = ()
 
     @property

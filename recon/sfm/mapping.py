@@ -24,6 +24,7 @@ from recon.sfm.lens_choice import ChosenLenses, LensTrial, choose_lenses
 from recon.sfm.merit import Merit, explains_more, leave_out_contradicted, makes_sense, merit_of
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.separate_lenses import has_own_centres, lens_gains, off_middle, with_own_centres, with_shared_centres
+from recon.sfm.weak_focals import hold_weak_focals
 
 if TYPE_CHECKING:
     import pycolmap
@@ -55,6 +56,8 @@ class Mapped(NamedTuple):
     """Cameras of the best whose principal points are estimated."""
     trials: Mapping[int, Sequence[LensTrial]] = {}
     """What was freed of the lenses of the best, or was not, by id of the camera."""
+    held: frozenset[int] = frozenset()
+    """Cameras of the best whose focal lengths are as EXIF says, for the photos do not tell them."""
 
 
 class _Attempt(NamedTuple):
@@ -123,6 +126,8 @@ def build_models(
         candidates.add(_map(database_path, folder, count, seed + number, threads, attempt, report))
         if not candidates.models:
             continue
+        if count >= LENS_FROM and not known:
+            candidates.hold_weak_focals(exif, _threads(count, threads))
         best = candidates.models[0]
         if count >= LENS_FROM and not known and _is_against_exif(best, exif):
             exif.clear()
@@ -147,19 +152,25 @@ def build_models(
     if not models:
         return Mapped([])
     leave_out_contradicted(models[0], overlaps)
+    weak = candidates.weak_focals(models[0])
     if not known and has_own_centres(models[0]):
         return Mapped(models, frozenset(models[0].cameras))
     chosen = None
-    if free_lenses and lenses != "held" and count >= LENS_FROM:
+    if free_lenses and lenses != "held" and count >= LENS_FROM and not weak:
         chosen = run_cancellable(
             lambda token: choose_lenses(models[0], _threads(count, threads), () if known else off_middle(models[0])),
             lambda: report(count),
         )
     refine_lenses = lenses != "held" and count >= LENS_FROM
-    refined = _refined(models[0], chosen, refine_lenses, overlaps, _threads(count, threads), lambda: report(count))
+    refined = _refined(
+        models[0], chosen, refine_lenses, not weak, overlaps, _threads(count, threads), lambda: report(count)
+    )
+    if refined is not None:
+        models[0] = refined
+    if weak:
+        return Mapped(models, trials=weak, held=frozenset(weak))
     if refined is None:
         return Mapped(models)
-    models[0] = refined
     return Mapped(models) if chosen is None else Mapped(models, frozenset(chosen.centres), chosen.tried)
 
 
@@ -167,6 +178,7 @@ def _refined(
     model: pycolmap.Reconstruction,
     chosen: ChosenLenses | None,
     refine_lenses: bool,
+    refine_focals: bool,
     overlaps: Overlaps,
     threads: int,
     watch: Callable[[], None],
@@ -176,6 +188,7 @@ def _refined(
         lambda token: refine(
             model,
             lenses=refine_lenses,
+            focal=refine_focals,
             start=None if chosen is None else chosen.part,
             centre=() if chosen is None else chosen.centres,
             threads=threads,
@@ -197,6 +210,7 @@ class _Candidates:
         self.models: list[pycolmap.Reconstruction] = []
         self._overlaps = overlaps
         self._merits: dict[int, Merit] = {}
+        self._weak: dict[int, dict[int, list[LensTrial]]] = {}
 
     def add(self, models: Sequence[pycolmap.Reconstruction]) -> None:
         for model in models:
@@ -204,6 +218,26 @@ class _Candidates:
                 self.models.append(model)
                 self._merits[id(model)] = merit_of(model, self._overlaps)
         self.models.sort(key=lambda model: self._merits[id(model)], reverse=True)
+
+    def hold_weak_focals(self, exif: Mapping[int, float], threads: int) -> None:
+        """Put the focal lengths of `exif` into the best model where photos do not tell them, if it makes sense then."""
+        best = self.models[0]
+        if id(best) in self._weak:
+            return
+        held = hold_weak_focals(best, exif, threads)
+        if held is None or not makes_sense(held.model, self._overlaps):
+            self._weak[id(best)] = {}
+            return
+        self.models[0] = held.model
+        self._merits[id(held.model)] = merit_of(held.model, self._overlaps)
+        self._weak[id(held.model)] = {
+            camera_id: [LensTrial("focal length", 0.0, None, deviation, False, "these photos do not determine it")]
+            for camera_id, deviation in held.deviations.items()
+        }
+
+    def weak_focals(self, model: pycolmap.Reconstruction) -> dict[int, list[LensTrial]]:
+        """What is said of each lens of `model` whose focal length is as EXIF says, by id of the camera."""
+        return self._weak.get(id(model), {})
 
     def is_good(self, count: int, first_attempt: bool) -> bool:
         """Whether no further attempt is needed for `count` photos; the first has to be better, for it leaves out more.

@@ -111,7 +111,9 @@ def _lens_choices(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre)
                     tuple(photos[index].name for index in own),
                     camera.model_name,
                     "estimated" if camera_id in mapped.centres else of_start,
-                    {"unknown": "estimated", "start": "refined", "held": "held"}[lenses],
+                    "focal length by EXIF"
+                    if camera_id in mapped.held
+                    else {"unknown": "estimated", "start": "refined", "held": "held"}[lenses],
                     tuple(one.magnified(1 / photos[own[0]].scale) for one in mapped.trials.get(camera_id, ())),
                 )
             )
@@ -137,7 +139,7 @@ def result_of(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre, sti
         assumed_lens=len(photos) < LENS_FROM and not any(photo.focal_is_known for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in groups_apart(mapped.models)),
         lens_choices=_lens_choices(photos, mapped, lenses),
-        certainty=certainty_of(best, mapped.centres, set(known)),
+        certainty=certainty_of(best, mapped.centres, {*known, *mapped.held}),
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
 
