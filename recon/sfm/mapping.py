@@ -118,6 +118,7 @@ def build_models(
     elif count < LENS_FROM:
         correct_exif_of_pair(database_path, seed)
     exif = exif_focals(database_path)
+    said = dict(exif)  # it is forgotten for a while where the photos speak against it
     for number, attempt in enumerate(attempts):
         if attempt.focal is not None:
             start_from(database_path, attempt.focal)
@@ -126,8 +127,6 @@ def build_models(
         candidates.add(_map(database_path, folder, count, seed + number, threads, attempt, report))
         if not candidates.models:
             continue
-        if count >= LENS_FROM and not known:
-            candidates.hold_weak_focals(exif, _threads(count, threads))
         best = candidates.models[0]
         if count >= LENS_FROM and not known and _is_against_exif(best, exif):
             exif.clear()
@@ -144,6 +143,7 @@ def build_models(
             other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, best, good, seed, report)
             if other_lenses is not None:
                 candidates.models.insert(0, other_lenses)
+                said.clear()  # its cameras are others
                 break
         if good:
             break
@@ -152,7 +152,9 @@ def build_models(
     if not models:
         return Mapped([])
     leave_out_contradicted(models[0], overlaps)
-    weak = candidates.weak_focals(models[0])
+    weak = {}
+    if said and not known and count >= LENS_FROM:
+        weak = _hold_weak_focals(models, said, overlaps, _threads(count, threads))
     if not known and has_own_centres(models[0]):
         return Mapped(models, frozenset(models[0].cameras))
     chosen = None
@@ -172,6 +174,23 @@ def build_models(
     if refined is None:
         return Mapped(models)
     return Mapped(models) if chosen is None else Mapped(models, frozenset(chosen.centres), chosen.tried)
+
+
+def _hold_weak_focals(
+    models: list[pycolmap.Reconstruction], exif: Mapping[int, float], overlaps: Overlaps, threads: int
+) -> dict[int, list[LensTrial]]:
+    """Put a model with the focal lengths of `exif` in the place of the first where its photos do not tell them.
+
+    Returns what is to be said of each such lens, by id of the camera.
+    """
+    held = hold_weak_focals(models[0], exif, threads)
+    if held is None or not makes_sense(held.model, overlaps):
+        return {}
+    models[0] = held.model
+    return {
+        camera_id: [LensTrial("focal length", 0.0, None, deviation, False, "these photos do not determine it")]
+        for camera_id, deviation in held.deviations.items()
+    }
 
 
 def _refined(
@@ -210,7 +229,6 @@ class _Candidates:
         self.models: list[pycolmap.Reconstruction] = []
         self._overlaps = overlaps
         self._merits: dict[int, Merit] = {}
-        self._weak: dict[int, dict[int, list[LensTrial]]] = {}
 
     def add(self, models: Sequence[pycolmap.Reconstruction]) -> None:
         for model in models:
@@ -218,26 +236,6 @@ class _Candidates:
                 self.models.append(model)
                 self._merits[id(model)] = merit_of(model, self._overlaps)
         self.models.sort(key=lambda model: self._merits[id(model)], reverse=True)
-
-    def hold_weak_focals(self, exif: Mapping[int, float], threads: int) -> None:
-        """Put the focal lengths of `exif` into the best model where photos do not tell them, if it makes sense then."""
-        best = self.models[0]
-        if id(best) in self._weak:
-            return
-        held = hold_weak_focals(best, exif, threads)
-        if held is None or not makes_sense(held.model, self._overlaps):
-            self._weak[id(best)] = {}
-            return
-        self.models[0] = held.model
-        self._merits[id(held.model)] = merit_of(held.model, self._overlaps)
-        self._weak[id(held.model)] = {
-            camera_id: [LensTrial("focal length", 0.0, None, deviation, False, "these photos do not determine it")]
-            for camera_id, deviation in held.deviations.items()
-        }
-
-    def weak_focals(self, model: pycolmap.Reconstruction) -> dict[int, list[LensTrial]]:
-        """What is said of each lens of `model` whose focal length is as EXIF says, by id of the camera."""
-        return self._weak.get(id(model), {})
 
     def is_good(self, count: int, first_attempt: bool) -> bool:
         """Whether no further attempt is needed for `count` photos; the first has to be better, for it leaves out more.

@@ -23,6 +23,8 @@ _LARGEST_UNCERTAINTY = 0.02
 _POINTS = (100, 1000)
 """Of each photo, that decide: few are enough where the focal length is sure, and more are asked where it is not."""
 _ITERATIONS = 100
+_LARGEST_LOSS = 1.05
+"""Factor on the mean error, from which on the photos speak against EXIF."""
 
 
 class HeldFocals(NamedTuple):
@@ -35,7 +37,8 @@ class HeldFocals(NamedTuple):
 
 def hold_weak_focals(model: pycolmap.Reconstruction, exif: Mapping[int, float], threads: int = 1) -> HeldFocals | None:
     """A copy of `model` with the focal lengths of `exif` (pixels, by id of the camera) where the photos tell them less
-    exactly; the others stay as they are. None where all are told better, or EXIF is silent."""
+    exactly; the others stay as they are. None where all are told better, EXIF is silent, or the photos speak against
+    it."""
     import pycolmap
 
     used = {model.images[image_id].camera_id for image_id in model.reg_image_ids()}
@@ -61,7 +64,8 @@ def hold_weak_focals(model: pycolmap.Reconstruction, exif: Mapping[int, float], 
         camera.params = parameters.tolist()
     _stretch(held, float(np.median(ratios)))
     adjust(held, focal=False, iterations=_ITERATIONS, loss_scale=LAST_LOSS_SCALE, threads=threads)
-    return HeldFocals(held, weak)
+    worse = held.compute_mean_reprojection_error() > _LARGEST_LOSS * model.compute_mean_reprojection_error()
+    return None if worse else HeldFocals(held, weak)
 
 
 def _deviations(model: pycolmap.Reconstruction) -> dict[int, float]:
