@@ -133,13 +133,15 @@ def pack_quads(grey: NDArray[np.uint8]) -> NDArray[np.uint32]:
     Returns:
         (S, H · W), the pixel itself in the lowest byte, then right, below, and below right.
     """
-    padded = np.pad(grey, ((0, 0), (0, 1), (0, 1)), mode="edge").astype(np.uint32)
-    quads: NDArray[np.uint32] = np.bitwise_or(
-        padded[:, :-1, :-1] | padded[:, :-1, 1:] << 8,
-        padded[:, 1:, :-1] << 16 | padded[:, 1:, 1:] << 24,
-        dtype=np.uint32,
-    )
-    return quads.reshape(len(grey), -1)
+    count, height, width = grey.shape
+    quads = np.empty((count, height, width), np.uint32)
+    for image, words in zip(grey, quads, strict=True):  # one at a time: of large photos these are what fills memory
+        padded = np.pad(image, ((0, 1), (0, 1)), mode="edge").astype(np.uint32)
+        words[:] = padded[1:, 1:]
+        for part in (padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]):
+            words <<= 8
+            words |= part
+    return quads.reshape(count, -1)
 
 
 def pack_pixels(colours: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDArray[np.uint32]:

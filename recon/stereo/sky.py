@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon.geometry.unprojection import pixel_centres
 from recon.stereo.images import warp_between
 from recon.stereo.photos import Photos
 from recon.stereo.view_selection import ViewPlan
@@ -22,6 +21,8 @@ from recon.types.cameras import Cameras
 
 Mask = NDArray[np.bool_]
 
+_SIDE = 1008
+"""Pixels of the longest side of a view as it is looked at: larger ones are made smaller."""
 _BLUR = 1.0
 """Standard deviation in pixels of the blur before colours are compared."""
 _STEP = 24
@@ -57,6 +58,8 @@ _GROWN = 3
 """Pixels from smooth sky to its edge."""
 _ENCLOSED = 0.02
 """Most of the picture that something in the sky may cover and be sky, too, such as a cloud that was matched."""
+_DARKER = 20
+"""Levels by which such a thing may be darker than the sky around it; clouds seldom are."""
 _CHECKED, _UNKNOWN_SHARE = 4, 0.5
 """Every so many pixels of the sky are looked for in other views; most that may be neither sky nor surface there."""
 
@@ -79,9 +82,23 @@ def find_sky(
         own = photos.own(view)
         if plan is None or not (inverse_depth[own] <= 0).any():
             continue
-        elevation = _elevation(cameras, view, up, inverse_depth[own].shape)
-        hit = _hits(view, photos, inverse_depth, cameras, plan)
-        sky[own] = _in_view(photos.images[own], inverse_depth[own], photos.wanted(view), elevation, hit)
+        smaller = max(1, -(-int(photos.sizes[view].max()) // _SIDE))
+        rows, columns = (
+            np.minimum(np.arange(-(-side // smaller)) * smaller + smaller // 2, side - 1)
+            for side in photos.sizes[view].tolist()[::-1]
+        )
+        grid = np.ix_(rows, columns)
+        image, wanted = np.ascontiguousarray(photos.images[own]), photos.wanted(view)
+        if smaller > 1:
+            image = cv2.resize(image, (len(columns), len(rows)), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        seen = _in_view(
+            image,
+            inverse_depth[own][grid],
+            None if wanted is None else wanted[grid],
+            _elevation(cameras, view, up, rows, columns),
+            _hits(view, photos, inverse_depth, cameras, plan, smaller),
+        )
+        sky[own] = seen if smaller == 1 else _enlarged(seen, smaller, inverse_depth[own])
     found = sky.copy()
     for view, plan in enumerate(plans):
         if (
@@ -100,32 +117,46 @@ def _up(world_to_camera: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(up / max(float(np.linalg.norm(up)), 1e-12))
 
 
-def _elevation(cameras: Cameras, view: int, up: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Degrees (h, w) of the pixels' rays above the horizon."""
+def _enlarged(sky: Mask, factor: int, inverse_depth: NDArray[np.float32]) -> Mask:
+    """Sky of a view made smaller, for the view (h, w) itself; at its edges only where there is no depth."""
+    height, width = inverse_depth.shape
+    inner = cv2.erode(sky.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1)
+    sure = 2 * np.repeat(np.repeat(inner, factor, axis=0), factor, axis=1)[:height, :width]
+    whole = np.repeat(np.repeat(sky, factor, axis=0), factor, axis=1)[:height, :width]
+    return np.asarray((sure > 0) | (whole & (inverse_depth <= 0)))
+
+
+def _elevation(
+    cameras: Cameras, view: int, up: NDArray[np.float64], rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Degrees (h, w) above the horizon of the rays of pixels at these rows and columns."""
     assert cameras.world_to_camera is not None
     assert cameras.intrinsics is not None
     to_up = cameras.world_to_camera[view, :3, :3] @ up  # in the camera's frame
     inverse = np.linalg.inv(cameras.intrinsics[view])
-    pixels = pixel_centres(size[0], size[1])  # (h, w, 2)
-    rays = [pixels @ inverse[k, :2] + inverse[k, 2] for k in range(3)]
+    x, y = columns + 0.5, (rows + 0.5)[:, None]
+    rays = [inverse[k, 0] * x + inverse[k, 1] * y + inverse[k, 2] for k in range(3)]
     length = np.sqrt(rays[0] ** 2 + rays[1] ** 2 + rays[2] ** 2)
     along = (rays[0] * to_up[0] + rays[1] * to_up[1] + rays[2] * to_up[2]) / length
     return np.degrees(np.arcsin(np.clip(along, -1, 1))).astype(np.float32)
 
 
-def _hits(view: int, photos: Photos, inverse_depth: NDArray[np.float32], cameras: Cameras, plan: ViewPlan) -> Mask:
-    """Pixels (h, w) of a view where surfaces lie that its checking views have found."""
+def _hits(
+    view: int, photos: Photos, inverse_depth: NDArray[np.float32], cameras: Cameras, plan: ViewPlan, smaller: int
+) -> Mask:
+    """Pixels (h, w) of a view made `smaller` where surfaces lie that its checking views have found."""
     width, height = photos.sizes[view].tolist()
-    hit = np.zeros((height, width), np.bool_)
+    hit = np.zeros((-(-height // smaller), -(-width // smaller)), np.bool_)
+    step = _SAMPLED * smaller
     for other in plan.checking_views.tolist():
-        rows, columns = (_SAMPLED * part for part in np.nonzero(inverse_depth[other, ::_SAMPLED, ::_SAMPLED] > 0))
+        rows, columns = (step * part for part in np.nonzero(inverse_depth[other, ::step, ::step] > 0))
         to_view = warp_between(cameras, other, np.array([view]))
         pixels = np.stack([columns, rows, np.ones_like(rows)]).astype(np.float64)
         u, v, z = to_view.matrix[0] @ pixels + to_view.shift[0][:, None] * inverse_depth[other, rows, columns]
         ahead = z > 0
         u, v = u[ahead] / z[ahead], v[ahead] / z[ahead]
         inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
-        hit[v[inside].astype(np.intp), u[inside].astype(np.intp)] = True
+        hit[(v[inside] / smaller).astype(np.intp), (u[inside] / smaller).astype(np.intp)] = True
     return _grown(hit, _SAMPLED // 2)
 
 
@@ -222,9 +253,11 @@ def _whole(sky: Mask, open_: Mask, known: Mask, like_sky: Mask, blurred: NDArray
         at_border = left == 0 or top == 0 or left + wide == width or top + high == height
         if at_border or area > _ENCLOSED * height * width:
             continue
-        box = (slice(top, top + high), slice(left, left + wide))
+        box = (slice(top - 1, top + high + 1), slice(left - 1, left + wide + 1))
         part = labels[box] == label
-        if like_sky[box][part].mean() > 0.8:
+        rim = _grown(part, 1) & ~part
+        off = blurred[box][part].mean(axis=0) - blurred[box][rim].mean(axis=0)
+        if like_sky[box][part].mean() > 0.8 and off.min() > -_DARKER:
             sky[box] |= part
     return sky
 

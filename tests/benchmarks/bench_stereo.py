@@ -1,12 +1,13 @@
 """Multi-view stereo on two threads: seconds a view beside a plane sweep in eager torch, and memory by number of views.
 
     python -m tests.benchmarks.bench_stereo [--views 12] [--compared 2] [--without-memory] [--device cuda]
+    python -m tests.benchmarks.bench_stereo --megapixels 12 [--views 6]
 
 The scene is rendered, so that both sides are also held against its true depth. Torch scores the same planes with the
 same sources at every pixel, and no more; with windows averaged in one go, and once more along one axis after the other,
 which is faster. Recon sweeps at half size, refines slanted planes and keeps what other views confirm.
 Memory is measured on Linux alone. With `--device cuda`, the same depth found on a GPU is held against that of the CPU,
-and nothing else is measured.
+and nothing else is measured. With `--megapixels`, only the memory that so many enlarged photos take.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
+from recon.stereo.compile_ahead import compile_ahead
 from recon.stereo.images import to_grey
 from recon.stereo.multi_view import StereoOptions, multi_view_depth
 from recon.stereo.stereo_options import Device
@@ -145,14 +149,15 @@ def measure_memory(file: Path) -> None:
     images, cameras = data["images"], Cameras(data["extrinsics"], data["intrinsics"])
     sparse = SparsePoints(data["points"], tuple(np.flatnonzero(row) for row in data["seen"]))
     options = replace(OPTIONS, planes=8, refinements=1)  # which take time, but no memory
-    multi_view_depth(images[:2], _first(cameras, 2), sparse.select_views([0, 1]), options)  # compiles
+    compile_ahead(options)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = _resident("VmRSS")
     found = multi_view_depth(images, cameras, sparse, options)
-    result = (found.depth.nbytes + found.conf.nbytes + found.filled.nbytes) / 2**20
+    result = sum(part.nbytes for part in (found.depth, found.conf, found.filled, found.sky)) / 2**20
     held = (1 + 4) * images[..., 0].nbytes / 2**20  # grey levels and inverse depth
     print(
-        f"{len(images):3} views: peak {_resident('VmHWM') - before:4.0f} MiB over the start, of which the result "
+        f"{len(images):3} views of {images.shape[2]}x{images.shape[1]}: peak {_resident('VmHWM'):4.0f} MiB, "
+        f"{_resident('VmHWM') - before:4.0f} MiB over the start, of which the result "
         f"{result:.0f} MiB and every view's grey levels and inverse depth {held:.0f} MiB",
         flush=True,
     )
@@ -164,20 +169,27 @@ def _resident(which: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(which)) / 1024
 
 
-def compare_memory() -> None:
-    views = photograph(36, 1)
+def compare_memory(counts: Sequence[int], megapixels: float | None = None) -> None:
+    """Print what so many views take, each of so many megapixels; None: as rendered."""
+    views = photograph(max(counts), 1)
     sparse = surface_points(views)
     assert views.cameras.world_to_camera is not None
     assert views.cameras.intrinsics is not None
-    seen = np.zeros((36, len(sparse)), bool)
+    seen = np.zeros((max(counts), len(sparse)), bool)
     for view, indices in enumerate(sparse.observed):
         seen[view, indices] = True
+    images, intrinsics = views.images, views.cameras.intrinsics.copy()
+    if megapixels is not None:
+        scale = (megapixels * 1e6 / (SIZE[0] * SIZE[1])) ** 0.5
+        size = (round(SIZE[1] * scale), round(SIZE[0] * scale))
+        images = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in images])
+        intrinsics[:, :2] *= np.array(size)[:, None] / np.array(SIZE[::-1])[:, None]
     with tempfile.TemporaryDirectory() as folder:
-        for count in (12, 36):
+        for count in counts:
             file = Path(folder) / f"{count}.npz"
             np.savez(
-                file, images=views.images[:count], extrinsics=views.cameras.world_to_camera[:count],
-                intrinsics=views.cameras.intrinsics[:count], points=sparse.points, seen=seen[:count],
+                file, images=images[:count], extrinsics=views.cameras.world_to_camera[:count],
+                intrinsics=intrinsics[:count], points=sparse.points, seen=seen[:count],
             )  # fmt: skip
             command = [sys.executable, "-m", "tests.benchmarks.bench_stereo", "--measure", str(file)]
             subprocess.run(command, check=True)
@@ -187,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--views", type=int, default=12)
     parser.add_argument("--compared", type=int, default=2, help="views that torch does")
+    parser.add_argument("--megapixels", type=float, help="of each photo: measures the memory they take, and no more")
     parser.add_argument("--without-memory", action="store_true")
     parser.add_argument("--device", default="cpu", choices=get_args(Device))
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
@@ -194,12 +207,15 @@ def main() -> None:
     if arguments.measure is not None:
         measure_memory(arguments.measure)
         return
+    if arguments.megapixels is not None:
+        compare_memory((arguments.views,), arguments.megapixels)
+        return
     if arguments.device != "cpu":
         compare_devices(arguments.views, arguments.device)
         return
     compare(arguments.views, arguments.compared)
     if sys.platform == "linux" and not arguments.without_memory:
-        compare_memory()
+        compare_memory((12, 36))
 
 
 if __name__ == "__main__":

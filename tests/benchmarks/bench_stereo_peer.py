@@ -170,6 +170,12 @@ def compare(pictures: Pictures, alone: bool) -> None:
     start, start_cpu = time.perf_counter(), time.process_time()
     found = multi_view_depth(pictures.images, pictures.cameras, pictures.sparse, OPTIONS)
     report(pictures, "recon", found.depth, time.perf_counter() - start, time.process_time() - start_cpu)
+    sky = ~pictures.countable
+    print(
+        f"{'':33} marked as sky: {found.sky[sky].mean() if sky.any() else 0:.1%} of the sky, "
+        f"{found.sky[pictures.countable].mean():.2%} of the rest",
+        flush=True,
+    )
     if alone:
         return
     start, start_cpu = time.perf_counter(), time.process_time()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import recon.stereo.sky
 from recon.stereo.photos import take_photos
 from recon.stereo.sky import find_sky
 from recon.stereo.view_selection import ViewPlan
@@ -68,6 +69,16 @@ def test_blue_sky_with_clouds_is_found_up_to_the_roofs(street):
     assert street.sky.mean() > 0.1
     assert sky[street.sky].mean() > 0.9
     assert sky[~street.sky].mean() < 0.002
+
+
+def test_large_photos_are_looked_at_smaller(street, monkeypatch):
+    """As they are for speed and memory; roofs that have depth keep it."""
+    monkeypatch.setattr(recon.stereo.sky, "_SIDE", 80)
+    found = find(street, street.images)
+    assert found.sky[street.sky].mean() > 0.8
+    assert found.sky[~street.sky].mean() < 0.01
+    textured_roofs = (street.depth > 0) & textured(street.images)
+    assert (found.inverse_depth[textured_roofs] > 0).mean() > 0.995
 
 
 def test_overcast_sky_is_found_as_well(street):
