@@ -37,8 +37,10 @@ class Estimate:
 
     def lines(self) -> list[str]:
         """For a person."""
-        hours = self.seconds_per_step * self.steps / 3600
-        taken = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+        seconds = self.seconds_per_step * self.steps
+        units = {"hours": 3600, "minutes": 60, "seconds": 1}
+        unit = next((name for name, length in units.items() if seconds >= 1.5 * length), "seconds")
+        taken = f"{seconds / units[unit]:.1f} {unit}"
         where = "of the GPU" if self.device.startswith("cuda") else "of this process"
         return [
             f"trains {self.trained_parameters:,} of {self.parameters:,} parameters on {self.device}",
