@@ -27,6 +27,8 @@ _STEP = 10
 """Photos from one node of a window to the next, at most."""
 _TURN, _PLACE, _SCALE = 2e-3, 5e-3, 3e-3
 """Deviations of a step within a window, and of a joint: radians, share of the distance to what is seen, logarithm."""
+_USUAL_RESIDUAL = 0.01
+"""Of the depth, by which what neighbours share differs where those deviations are right."""
 _LEAST_TURN, _LEAST_PLACE, _LEAST_SCALE = 2e-3, 3e-3, 3e-3
 """Deviations that a loop has at least, for those that it tells are of its matches alone; as above."""
 _BELIEVED = 0.5
@@ -87,7 +89,7 @@ def close(
     loops = _connecting(loops, placements)
     nodes = _nodes(windows, edges, loops)
     start = [placements[window].similarity.compose(nodes.camera[n]) for (window, _), n in nodes.number.items()]
-    certain = [*_within(nodes), *_joints(nodes, edges)]
+    certain = [*_within(nodes, _looseness(edges)), *_joints(nodes, edges)]
     placed = optimise_pose_graph(len(start), [*certain, *_closing(nodes, loops)], start, free_scale=not keep_scale)
     holds = (placed.believed[len(certain) :] >= _BELIEVED).tolist()
     held = [loop for loop, true in zip(loops, holds, strict=True) if true]
@@ -154,12 +156,18 @@ def _usual_depth(view: Prediction) -> float:
     return float(np.median(seen)) if len(seen) else 1.0
 
 
-def _within(nodes: _Nodes) -> list[Edge]:
+def _looseness(edges: Sequence[WindowEdge]) -> float:
+    """How many times worse windows fit each other than those that the deviations above are meant for; at least 1."""
+    known = [edge.joint.residual for edge in edges if edge.joint.residual is not None]
+    return max(1.0, float(np.median(known)) / _USUAL_RESIDUAL) if known else 1.0
+
+
+def _within(nodes: _Nodes, looseness: float) -> list[Edge]:
     """From each node of a window to the next: as its cameras have it, but for how far a network drifts."""
     edges = []
     for (window, photo), (after, next_photo) in zip(nodes.number, list(nodes.number)[1:], strict=False):
         if window == after:
-            steps = np.sqrt(max(next_photo - photo, 1) / _STEP)
+            steps = looseness * np.sqrt(max(next_photo - photo, 1) / _STEP)
             first, second = nodes.number[window, photo], nodes.number[after, next_photo]
             edges.append(_edge(nodes, first, second, Similarity(1.0, np.eye(3), np.zeros(3)), float(steps)))
     return edges
@@ -173,6 +181,7 @@ def _joints(nodes: _Nodes, edges: Sequence[WindowEdge]) -> list[Edge]:
             nodes.number[edge.first, met_at(edge.shared)],
             nodes.number[edge.second, met_at(edge.shared)],
             edge.joint.similarity,
+            _looseness([edge]),
         )
         for edge in edges
     ]
