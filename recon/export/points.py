@@ -24,7 +24,7 @@ WHITE_FROM = 240
 """A pixel is white background where all three channels reach this."""
 _REACH = 2**20
 """Cubes from the origin, along each axis, that are told apart."""
-_MOST_SAMPLED = 4_000_000
+_MOST_SAMPLED = 1_000_000
 """Of a long run, about so many values of the confidence decide its threshold."""
 DEFAULT_PERCENTILE = 40.0
 DEFAULT_LEAST_CONFIDENCE = 1.05

@@ -73,10 +73,12 @@ def depth_differences(
     world_to_camera: FloatArray,
     views: Sequence[int],
     each: int | None = None,
+    most: int | None = None,
 ) -> DepthDifferences:
     """Compare some `views` of N depth maps with all of them; other arguments as of `depth_agreement`.
 
-    `each`: pixels of a view that are compared [as many as make a fair sample of N views].
+    `each`: pixels of a view that are compared [as many as make a fair sample of N views]. `most`: differences that are
+    kept of each view [all].
     """
     count = len(depth)
     each = max(_SAMPLES // (count * max(count - 1, 1)), 50) if each is None else each
@@ -87,7 +89,10 @@ def depth_differences(
         says = np.isfinite(differences)
         least = np.where(says, np.abs(differences), np.inf).min(axis=0, initial=np.inf)  # (P,)
         seen, confirmed = seen + int(says.any(axis=0).sum()), confirmed + int((least <= WITHIN).sum())
-        of_view.append(np.abs(differences[says]))
+        found = np.abs(differences[says])
+        if most is not None and len(found) > most:
+            found = found[np.linspace(0, len(found) - 1, most).astype(np.intp)]
+        of_view.append(found)
     return DepthDifferences(tuple(of_view), tuple(bool(usable[view].any()) for view in views), seen, confirmed)
 
 

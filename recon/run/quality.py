@@ -16,8 +16,8 @@ from recon.types.pieces import in_pieces
 
 _NEIGHBOURS = 8
 """Views of a long run before and after those that are looked at, which these are compared with, too."""
-_COMPARED = 10
-"""Pixels of each view of a long run that are."""
+_COMPARED, _KEPT = 10, 200
+"""Pixels of each view of a long run that are, and differences to other views that count."""
 _SHOWN = 3
 """Names that the summary lists."""
 
@@ -69,10 +69,9 @@ class Quality:
             counts.add(piece, own)
             if len(prediction.depth) > 1 and piece.extrinsics is not None and piece.intrinsics is not None:
                 usable = piece.pixels_with_depth(cleaned=True)
-                views, each = range(len(usable))[own], None if whole else _COMPARED
-                differences.append(
-                    depth_differences(piece.depth, usable, piece.intrinsics, piece.extrinsics, views, each)
-                )
+                some = () if whole else (_COMPARED, _KEPT)
+                maps = (piece.depth, usable, piece.intrinsics, piece.extrinsics)
+                differences.append(depth_differences(*maps, range(len(usable))[own], *some))
                 del usable
             del piece  # before the next one takes memory, too
         agreement = agreement_of(differences) if located and differences else None

@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw
+
 from recon.choices import InferenceOptions
 from recon.estimate.estimator import Estimator
 from recon.run.pipeline import reconstruct
@@ -84,6 +86,29 @@ def measure(count: int, window: int, size: tuple[int, int], network: bool) -> di
     }
 
 
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Memory in all over the share of the time that is over, a line for each length, darker for longer ones."""
+    width, height, margin = 900, 400, 50
+    picture = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(picture)
+    top = 1.1 * max(row["peak_mb"] for row in rows)
+    for step in range(0, int(top), 100):
+        y = height - margin - (height - 2 * margin) * step / top
+        pen.line([(margin, y), (width - margin, y)], "#dddddd")
+        pen.text((5, y - 6), f"{step} MB", "black")
+    for number, row in enumerate(rows):
+        shade = round(200 * (1 - (number + 1) / len(rows)))
+        end = row["memory"][-1][0]
+        line = [
+            (margin + (width - 2 * margin) * t / end, height - margin - (height - 2 * margin) * whole / top)
+            for t, _, whole in row["memory"]
+        ]
+        pen.line(line, (shade, shade, 255), 2)
+        pen.text((width - 3 * margin, 10 + 14 * number), f"{row['frames']} frames", (shade, shade, 255))
+    pen.text((width // 2 - 60, height - 20), "share of the run", "black")
+    picture.save(path)
+
+
 def in_a_process(count: int, settings: argparse.Namespace) -> dict[str, Any]:
     """`measure` in a process of its own."""
     arguments = ["--one", str(count), "--window", str(settings.window), "--size", *map(str, settings.size)]
@@ -102,6 +127,7 @@ def main() -> None:
     parser.add_argument("--network", action="store_true")
     parser.add_argument("--one", type=int)
     parser.add_argument("--keep", type=Path, help="file for what was measured, memory over time included")
+    parser.add_argument("--picture", type=Path, help="PNG of the memory over time")
     settings = parser.parse_args()
     if settings.one is not None:
         print(json.dumps(measure(settings.one, settings.window, tuple(settings.size), settings.network)))
@@ -120,6 +146,8 @@ def main() -> None:
             f"{row['peak_mb']:.0f} MB in all ({row['peak_mb'] / first['peak_mb']:.2f}×)",
             flush=True,
         )
+    if settings.picture is not None:
+        draw(rows, settings.picture)
     if settings.keep is not None:
         settings.keep.write_text(json.dumps(rows))
 
