@@ -95,6 +95,11 @@ class KnownCameras:
             "lenses": [choice.entry for choice in result.lens_choices],
             "georeference": None if result.georeference is None else result.georeference.entry,
             "pairs": None if result.pairing is None else asdict(result.pairing),
+            "mapping": [asdict(attempt) for attempt in result.attempts],
+            "joins": [
+                {**asdict(join), "photos": [result.image_names[index] for index in join.photos]}
+                for join in result.joins
+            ],
         }
 
 
@@ -157,14 +162,17 @@ def kept_classes() -> tuple[type, ...]:
     from recon.geometry.sparse_points import SparsePoints
     from recon.sfm.certainty import Certainty
     from recon.sfm.georeference import Georeference
+    from recon.sfm.joining import Join
     from recon.sfm.lens_choice import LensChoice, LensTrial
     from recon.sfm.lenses import Lenses
+    from recon.sfm.mapping_trials import MappingTrial
     from recon.sfm.pairs import Pairing
     from recon.sfm.result import CameraChanges, SfmResult
 
     of_lenses = (Lenses, LensChoice, LensTrial)
-    of_cameras = (CameraChanges, Certainty, Georeference, GeoPosition, Pairing, SparsePoints, Cameras)
-    return FoundCameras, SfmResult, *of_lenses, *of_cameras
+    of_cameras = (CameraChanges, Certainty, Georeference, GeoPosition, SparsePoints, Cameras)
+    of_mapping = (Join, MappingTrial, Pairing)
+    return FoundCameras, SfmResult, *of_lenses, *of_cameras, *of_mapping
 
 
 def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:

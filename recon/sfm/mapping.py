@@ -20,7 +20,9 @@ from recon.sfm.focal import (
     start_from,
 )
 from recon.sfm.global_mapping import global_models, with_all_points
+from recon.sfm.joining import Join, join_models
 from recon.sfm.lens_choice import ChosenLenses, LensTrial, choose_lenses
+from recon.sfm.mapping_trials import FIRST, MappingTrial, trial
 from recon.sfm.merit import Merit, explains_more, leave_out_contradicted, makes_sense, merit_of
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.separate_lenses import has_own_centres, lens_gains, off_middle, with_own_centres, with_shared_centres
@@ -58,6 +60,10 @@ class Mapped(NamedTuple):
     """What was freed of the lenses of the best, or was not, by id of the camera."""
     held: frozenset[int] = frozenset()
     """Cameras of the best whose focal lengths are as EXIF says, for the photos do not tell them."""
+    attempts: Sequence[MappingTrial] = ()
+    """In the order in which they were made."""
+    joins: Sequence[Join] = ()
+    """Groups of photos apart from the best model, joined to it or not."""
 
 
 class _Attempt(NamedTuple):
@@ -110,6 +116,8 @@ def build_models(
     they are in the database; those to start from are held while photos are placed.
     """
     candidates = _Candidates(overlaps)
+    attempts_made: list[MappingTrial] = []
+    joins: list[Join] = []
     lenses_tried = False
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     known = lenses != "unknown"
@@ -124,9 +132,26 @@ def build_models(
             start_from(database_path, attempt.focal)
         elif count >= LENS_FROM and not attempt.all_at_once:
             estimate_focals(database_path, folder, seed)
-        candidates.add(_map(database_path, folder, count, seed + number, threads, attempt, report))
+        found = _map(database_path, folder, count, seed + number, threads, attempt, report)
+        candidates.add(found)
+        why = attempts_made[-1].doubt if attempts_made else FIRST
         if not candidates.models:
+            attempts_made.append(trial(found, attempt.all_at_once, why, "no model makes sense"))
             continue
+        if count >= LENS_FROM:
+            whole, tried = join_models(
+                candidates.models,
+                database_path,
+                folder,
+                overlaps,
+                seed,
+                _threads(count, threads),
+                lambda: report(count),
+                joins,
+            )
+            joins += tried
+            if whole is not candidates.models[0]:
+                candidates.add([whole])
         best = candidates.models[0]
         if count >= LENS_FROM and not known and _is_against_exif(best, exif):
             exif.clear()
@@ -134,10 +159,12 @@ def build_models(
             estimate_focals(database_path, folder, seed)
             for again in _ATTEMPTS[:2]:
                 candidates.add(_map(database_path, folder, count, seed, threads, again, report))
-                if candidates.is_good(count, first_attempt=True):
+                if not candidates.doubt(count, first_attempt=True):
                     break
             best = candidates.models[0]
-        good = candidates.is_good(count, first_attempt=number == 0)
+        doubt = candidates.doubt(count, first_attempt=number == 0)
+        attempts_made.append(trial(found, attempt.all_at_once, why, doubt))
+        good = not doubt
         if count <= _PATIENCE and not known and (good or not lenses_tried):
             lenses_tried = True
             other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, best, good, seed, report)
@@ -156,7 +183,7 @@ def build_models(
     if said and not known and count >= LENS_FROM:
         weak = _hold_weak_focals(models, said, overlaps, _threads(count, threads))
     if not known and has_own_centres(models[0]):
-        return Mapped(models, frozenset(models[0].cameras))
+        return Mapped(models, frozenset(models[0].cameras), attempts=attempts_made, joins=joins)
     chosen = None
     if free_lenses and lenses != "held" and count >= LENS_FROM and not weak:
         chosen = run_cancellable(
@@ -170,10 +197,12 @@ def build_models(
     if refined is not None:
         models[0] = refined
     if weak:
-        return Mapped(models, trials=weak, held=frozenset(weak))
+        return Mapped(models, trials=weak, held=frozenset(weak), attempts=attempts_made, joins=joins)
     if refined is None:
-        return Mapped(models)
-    return Mapped(models) if chosen is None else Mapped(models, frozenset(chosen.centres), chosen.tried)
+        return Mapped(models, attempts=attempts_made, joins=joins)
+    if chosen is None:
+        return Mapped(models, attempts=attempts_made, joins=joins)
+    return Mapped(models, frozenset(chosen.centres), chosen.tried, attempts=attempts_made, joins=joins)
 
 
 def _hold_weak_focals(
@@ -237,18 +266,24 @@ class _Candidates:
                 self._merits[id(model)] = merit_of(model, self._overlaps)
         self.models.sort(key=lambda model: self._merits[id(model)], reverse=True)
 
-    def is_good(self, count: int, first_attempt: bool) -> bool:
-        """Whether no further attempt is needed for `count` photos; the first has to be better, for it leaves out more.
+    def doubt(self, count: int, first_attempt: bool) -> str:
+        """Why a further attempt is needed for `count` photos; empty where none is.
 
-        A small error alone is no proof: it is that of the points that were kept.
+        The first has to be better, for it leaves out more. A small error alone is no proof: it is that of the points
+        that were kept.
         """
         merit, placed = self._merits[id(self.models[0])], self.models[0].num_reg_images()
         demanding = first_attempt and count <= _PATIENCE
-        if not merit.supported or placed < (count if demanding else count / 2):
-            return False
-        if placed - merit.confirmed > (0 if demanding else _UNCONFIRMED * placed):
-            return False
-        return count > _PATIENCE or -merit.negative_error <= _SMALL_ERROR
+        unconfirmed = placed - merit.confirmed
+        if not merit.supported:
+            return "few points support the cameras"
+        if placed < (count if demanding else count / 2):
+            return f"{placed} of {count} photos are placed"
+        if unconfirmed > (0 if demanding else _UNCONFIRMED * placed):
+            return f"{unconfirmed} of {placed} photos are not confirmed by their matches"
+        if count <= _PATIENCE and -merit.negative_error > _SMALL_ERROR:
+            return f"points are off by {-merit.negative_error:.2f} pixels"
+        return ""
 
 
 def _is_against_exif(model: pycolmap.Reconstruction, exif: Mapping[int, float]) -> bool:

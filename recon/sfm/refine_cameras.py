@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,12 +22,12 @@ from recon.progress import TellPart
 from recon.sfm.agreement import agreement
 from recon.sfm.bundle import adjust, refine
 from recon.sfm.colmap import colmap_seed, run_cancellable
-from recon.sfm.features import read_keypoints
 from recon.sfm.lens_choice import choose_lenses
 from recon.sfm.mapping import LENS_FROM, LensesAre, Mapped
 from recon.sfm.matching import check_photos, match_photos
 from recon.sfm.options import SfmOptions
 from recon.sfm.photos import SfmPhoto
+from recon.sfm.placed import placed_photos, triangulated
 from recon.sfm.result import CameraChanges, SfmResult
 from recon.sfm.structure_from_motion import lenses_are, result_of
 from recon.sources.colmap_log import quiet_colmap
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 
 _BOUNDS = (64.0, 16.0, 4.0)
 """Pixels of the small pictures within which points are made and kept, round by round."""
-_ANGLE_PER_PIXEL = 1 / 16
-"""Degrees of a ray that a pixel of these bounds stands for."""
-_LEAST_ANGLE = 2.0
 _LOSS_PER_BOUND = 1 / 16
 """Errors count less from this share of the bound on."""
 _FEWEST_OBSERVATIONS = 12
@@ -85,10 +81,10 @@ def refine_cameras(
     with quiet_colmap(), temporary_folder("recon-sfm-") as folder:
         database = folder / "database.db"
         overlaps, still_matches, pairing = match_photos(database, photos, options, threads, tell)
-        model = _placed(database, world_to_camera)
+        model = placed_photos(database, dict(enumerate(world_to_camera)))
         for number, bound in enumerate(_BOUNDS):
             tell("refining", number, len(_BOUNDS) + 1)
-            model = _triangulated(model, database, folder, bound, colmap_seed(options.seed), threads)
+            model = triangulated(model, database, folder, bound, colmap_seed(options.seed), threads)
             if model.num_points3D() < _FEWEST_OBSERVATIONS:
                 break
             run_cancellable(_adjustment(model, lenses, bound, threads), lambda: None)
@@ -102,54 +98,6 @@ def refine_cameras(
         tell("refining", len(_BOUNDS) + 1, len(_BOUNDS) + 1)
         result = replace(result_of(photos, mapped, lenses, still_matches), pairing=pairing)
     return _in_given_frame(result, photos, world_to_camera, scale)
-
-
-def _placed(database_path: Path, world_to_camera: NDArray[np.float64]) -> pycolmap.Reconstruction:
-    """A model without points, of all photos at the poses given."""
-    import pycolmap
-
-    model = pycolmap.Reconstruction()
-    with pycolmap.Database.open(database_path) as database:
-        for camera in database.read_all_cameras():
-            model.add_camera_with_trivial_rig(camera)
-        for index, pose in enumerate(world_to_camera):
-            stored = database.read_image(index + 1)
-            features = [pycolmap.Point2D(place) for place in read_keypoints(database, index)]
-            image = pycolmap.Image(
-                name=stored.name,
-                points2D=pycolmap.Point2DList(features),
-                camera_id=stored.camera_id,
-                image_id=index + 1,
-            )
-            model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose[:3]))
-    return model
-
-
-def _triangulated(
-    model: pycolmap.Reconstruction, database: Path, folder: Path, bound: float, seed: int, threads: int
-) -> pycolmap.Reconstruction:
-    """`model` with new points, whose observations lie within `bound` pixels of them."""
-    import pycolmap
-
-    options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads, options.random_seed, options.extract_colors = threads, seed, False
-    options.ba_refine_focal_length = options.ba_refine_extra_params = False
-    angle = max(_LEAST_ANGLE, bound * _ANGLE_PER_PIXEL)
-    making = options.triangulation
-    making.create_max_angle_error = making.continue_max_angle_error = angle
-    making.re_max_angle_error = 2 * angle
-    making.merge_max_reproj_error = making.complete_max_reproj_error = bound
-    making.ignore_two_view_tracks = model.num_reg_images() > 2
-    options.mapper.filter_max_reproj_error = bound
-    pycolmap.set_random_seed(seed)
-    made = folder / "points"
-    made.mkdir(exist_ok=True)
-    return run_cancellable(
-        lambda token: pycolmap.triangulate_points(
-            model, database, folder, made, True, options, False, cancellation_token=token
-        ),
-        lambda: None,
-    )
 
 
 def _adjustment(

@@ -13,8 +13,10 @@ from recon.messages import listed
 from recon.sfm.certainty import Certainty
 from recon.sfm.focal import FAR_FROM_EXIF
 from recon.sfm.georeference import Georeference
+from recon.sfm.joining import Join
 from recon.sfm.lens_choice import LensChoice
 from recon.sfm.lenses import Lenses
+from recon.sfm.mapping_trials import MappingTrial
 from recon.sfm.pairs import Pairing
 from recon.types.cameras import Cameras, CameraScale
 
@@ -75,6 +77,10 @@ class SfmResult:
     """What GPS says of frame and scale; None where no photo has a position, or none is asked for."""
     pairing: Pairing | None = None
     """Which pairs of photos were matched, and why those."""
+    attempts: tuple[MappingTrial, ...] = ()
+    """Which mappers were tried, and why."""
+    joins: tuple[Join, ...] = ()
+    """Groups of photos, by their indices, that were joined to the model used, or not."""
 
     @property
     def registered_names(self) -> tuple[str, ...]:

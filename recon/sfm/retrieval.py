@@ -233,6 +233,20 @@ def look_alikes(
     return [LookAlikes(i, j, shared[i, j]) for i, j in sorted(chosen)]
 
 
+def alike_between(
+    features: Sequence[NDArray], first: Sequence[int], second: Sequence[int], most: int, seed: int = 0
+) -> list[LookAlikes]:
+    """Pairs of a photo of `first` and one of `second`, indices of `features`, that look most alike: at most `most`."""
+    book = Codebook.learn([features[index] for index in {*first, *second}], seed)
+    ours, theirs = (np.stack([book.describe(features[index]) for index in indices]) for indices in (first, second))
+    found = []
+    for flat in np.argsort(-(ours @ theirs.T), axis=None, kind="stable")[:most].tolist():
+        i, j = first[flat // len(second)], second[flat % len(second)]
+        if i != j:
+            found.append(LookAlikes(min(i, j), max(i, j), shared_features(features[i], features[j])))
+    return sorted(set(found))
+
+
 def _picked(values: NDArray, most: int, spaced: int) -> list[int]:
     """Indices of the largest finite `values` (N,), that are further than `spaced` from each other."""
     picked: list[int] = []

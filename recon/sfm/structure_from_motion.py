@@ -140,6 +140,8 @@ def result_of(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre, sti
         other_models=tuple(tuple(names[index] for index in indices) for indices in groups_apart(mapped.models)),
         lens_choices=_lens_choices(photos, mapped, lenses),
         certainty=certainty_of(best, mapped.centres, {*known, *mapped.held}),
+        attempts=tuple(mapped.attempts),
+        joins=tuple(mapped.joins),
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
 
