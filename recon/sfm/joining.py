@@ -26,6 +26,7 @@ from recon.geometry.similarity import Similarity
 from recon.sfm.bundle import adjust
 from recon.sfm.colmap import run_cancellable
 from recon.sfm.features import read_keypoints
+from recon.sfm.focal import copy_overlaps
 from recon.sfm.merit import makes_sense, merit_of, photos_of
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.pairs import match_pairs
@@ -136,7 +137,7 @@ def join_models(
 
     Args:
         models: the best first; those that place two photos or more which the first does not are tried.
-        database_path: what they are made from; pairs between joined groups are verified in it.
+        database_path: what they are made from; pairs between groups of a large set are matched in it.
         folder: for temporary files.
         overlaps: of the photos.
         seed: of everything random.
@@ -181,6 +182,8 @@ def _joined(
     threads: int,
     watch: Callable[[], None],
 ) -> tuple[pycolmap.Reconstruction | None, Join]:
+    import pycolmap
+
     parts = _part(target), _part(other)
     _match_look_alikes(database_path, folder, sorted(parts[0].cameras), group, seed, threads, watch)
     links = _links(database_path, parts, group)
@@ -201,15 +204,23 @@ def _joined(
     if in_front > _MOST_IN_FRONT:
         why = "they would stand in each other's way: what they have in common may be there twice"
         return refused(why, count, in_front)
-    _verify(database_path, links, explained)
     poses = dict(parts[0].cameras)
     moved = similarity.apply_to_extrinsics(np.stack([parts[1].cameras[index] for index in group]))
     poses |= dict(zip(group, moved, strict=True))
     own = {lens.camera_id: lens for part in (parts[1], parts[0]) for lens in part.lenses.values()}
-    model = placed_photos(database_path, poses, own)
-    for bound in _BOUNDS:
-        model = triangulated(model, database_path, folder, bound, seed, threads, _FEWEST_LINKS)
-        run_cancellable(_adjustment(model, bound, threads), watch)
+    linked = folder / "linked.db"
+    try:
+        with pycolmap.Database.open(database_path) as database:
+            copy_overlaps(database, linked)
+        _verify(linked, links.rows(explained))
+        model = placed_photos(linked, poses, own)
+        for bound in _BOUNDS:
+            model = triangulated(model, linked, folder, bound, seed, threads, _FEWEST_LINKS)
+            if model.num_points3D() < _FEWEST_EXPLAINED:
+                return refused("joined, they see next to no points", count, in_front)
+            run_cancellable(_adjustment(model, bound, threads), watch)
+    finally:
+        linked.unlink(missing_ok=True)
     before = merit_of(target, overlaps).confirmed + len(group)
     if not makes_sense(model, overlaps) or merit_of(model, overlaps).confirmed < _STILL_CONFIRMED * before:
         return refused("joined, they do not explain their own matches any more", count, in_front)
@@ -229,6 +240,8 @@ def _match_look_alikes(
     import pycolmap
 
     with pycolmap.Database.open(database_path) as database:
+        if database.read_descriptors(target[0] + 1).type != pycolmap.FeatureExtractorType.SIFT:
+            return
         known = {(i - 1, j - 1) for i, j in map(pycolmap.pair_id_to_image_pair, database.read_all_matches()[0])}
     missing = {(min(i, j), max(i, j)) for i in target for j in group if i not in group} - known
     if not missing:
@@ -400,13 +413,13 @@ def _share_in_front(similarity: Similarity, parts: tuple[_Part, _Part], group: S
     return in_front / compared if compared >= _FEWEST_COMPARED else 0.0
 
 
-def _verify(database_path: Path, links: _Links, explained: NDArray[np.bool_]) -> None:
-    """Keep the explained matches of each pair between the groups as verified."""
+def _verify(database_path: Path, links: _Links) -> None:
+    """Write matches between the groups as verified."""
     import pycolmap
 
     with pycolmap.Database.open(database_path) as database:
-        for own, other in sorted({tuple(pair) for pair in links.photos[explained].tolist()}):
-            rows = explained & (links.photos == (own, other)).all(axis=1)
+        for own, other in sorted({tuple(pair) for pair in links.photos.tolist()}):
+            rows = (links.photos == (own, other)).all(axis=1)
             geometry = pycolmap.TwoViewGeometry()
             geometry.config = int(pycolmap.TwoViewGeometryConfiguration.CALIBRATED)
             geometry.inlier_matches = links.features[rows].astype(np.uint32)
