@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon.choices.words import GpsUse, ProcessResMethod
+from recon.choices.words import FeaturesName, GpsUse, ProcessResMethod
 from recon.errors import InputError
 from recon.options import Options, option
 
@@ -133,6 +133,17 @@ class CameraOptions(Options):
         help="Where cameras are found or refined in photos whose intrinsics are known: refine these, too; otherwise "
         "they are held.",
     )
+    features: FeaturesName = option(
+        "sift",
+        help="What photos are matched by, to find or refine their cameras: sift, or aliked with LightGlue, learned "
+        "features that bridge larger turns and changes of light, slower on a CPU.",
+    )
+    features_folder: Path | None = option(
+        None,
+        help="Folder with aliked-n32.onnx and aliked-lightglue.onnx of COLMAP's releases [downloaded once].",
+        metavar="FOLDER",
+        local=True,
+    )
     gps: GpsUse = option(
         "auto",
         help="Cameras that are found in the photos: bring them to metres east, north and up by the GPS positions in "
@@ -147,6 +158,8 @@ class CameraOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.features_folder is not None and self.features == "sift":
+            raise InputError("features_folder is for features aliked; SIFT needs no files")
         if self.known_distance is not None:
             first, second, metres = self.known_distance
             if not (math.isfinite(metres) and metres > 0):

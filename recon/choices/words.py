@@ -12,6 +12,8 @@ RasterizerName = Literal["auto", "cpu", "gsplat"]
 """What renders splats; see `recon.splats.rendering`."""
 GpsUse = Literal["auto", "off"]
 """Whether the positions that EXIF says bring cameras that are found to metres."""
+FeaturesName = Literal["sift", "aliked"]
+"""What photos are matched by, to find their cameras; see `recon.sfm.feature_kinds`."""
 OutputKind = Literal["depth", "disparity"]
 """What a network's map holds: `depth` (near is small) or `disparity` (near is large, zero is infinitely far)."""
 OnnxNormalise = Literal["outside", "inside", "inside-255"]

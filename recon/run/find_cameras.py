@@ -27,6 +27,7 @@ from recon.types.cameras import Cameras
 if TYPE_CHECKING:
     from recon.progress import TellPart
     from recon.sfm.georeference import Georeference
+    from recon.sfm.options import SfmOptions
     from recon.sfm.photos import SfmPhoto
     from recon.sfm.result import SfmResult
 
@@ -236,17 +237,17 @@ def find_cameras(
     """
     from recon.sfm.georeferenced import georeferenced
     from recon.sfm.picture_file import PictureFile
-    from recon.sfm.structure_from_motion import SfmOptions, prepare_photo, structure_from_motion
+    from recon.sfm.structure_from_motion import prepare_photo, structure_from_motion
 
     strict = options.strict
     if lenses is None and options.refine_intrinsics:
         raise InputError("refine_intrinsics refines intrinsics that are known: give --intrinsics, or leave it out")
-    pictures = PictureFile()
-    loaded = load_each(source, lambda photo: pictures.keep(prepare_photo(photo)), strict)
+    pictures, colour = PictureFile(), options.features != "sift"
+    loaded = load_each(source, lambda photo: pictures.keep(prepare_photo(photo, colour=colour)), strict)
     photos = loaded.photos if lenses is None else _with_lenses(loaded.photos, lenses[loaded.kept])
     result = structure_from_motion(
         photos,
-        SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics),
+        _sfm_options(source, options),
         progress=progress,
     )
     if options.gps == "auto" and options.known_distance is None:
@@ -255,6 +256,18 @@ def find_cameras(
         warn(line)
     chosen = tuple(loaded.kept[index] for index in result.registered.tolist())
     return FoundCameras(result, chosen, tuple(loaded.dropped))
+
+
+def _sfm_options(source: Source, options: InferenceOptions) -> SfmOptions:
+    from recon.sfm.options import SfmOptions
+
+    return SfmOptions(
+        ordered=source.ordered,
+        seed=options.seed,
+        refine_intrinsics=options.refine_intrinsics,
+        features=options.features,
+        features_folder=options.features_folder,
+    )
 
 
 def _with_lenses(photos: Sequence[SfmPhoto], lenses: Cameras) -> list[SfmPhoto]:
@@ -291,7 +304,6 @@ def refine_given(source: Source, options: InferenceOptions, progress: TellPart |
 
 def adjusted(source: Source, options: InferenceOptions, progress: TellPart | None = None) -> FoundCameras:
     """As `refine_given`, without a word."""
-    from recon.sfm.options import SfmOptions
     from recon.sfm.photos import prepare_photo
     from recon.sfm.picture_file import PictureFile
     from recon.sfm.refine_cameras import refine_cameras
@@ -302,13 +314,12 @@ def adjusted(source: Source, options: InferenceOptions, progress: TellPart | Non
             "refine_cameras refines cameras that are known: give them as arrays or by cameras, or leave it out; "
             "cameras 'sfm' finds them in the photos"
         )
-    pictures = PictureFile()
-    loaded = load_each(source, lambda photo: pictures.keep(prepare_photo(photo)), options.strict)
+    pictures, colour = PictureFile(), options.features != "sift"
+    loaded = load_each(source, lambda photo: pictures.keep(prepare_photo(photo, colour=colour)), options.strict)
     chosen = given[loaded.kept]
     assert chosen.world_to_camera is not None
     photos = loaded.photos if chosen.intrinsics is None else _with_lenses(loaded.photos, chosen)
-    sfm_options = SfmOptions(ordered=source.ordered, seed=options.seed, refine_intrinsics=options.refine_intrinsics)
-    result = refine_cameras(photos, chosen.world_to_camera, sfm_options, progress, chosen.scale)
+    result = refine_cameras(photos, chosen.world_to_camera, _sfm_options(source, options), progress, chosen.scale)
     return FoundCameras(result, tuple(loaded.kept), tuple(loaded.dropped))
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from recon.errors import InputError
 from recon.progress import TellPart
 from recon.sfm.colmap import colmap_seed
-from recon.sfm.features import extract_features, write_cameras
+from recon.sfm.feature_kinds import open_features
+from recon.sfm.features import write_cameras
 from recon.sfm.options import FEWEST_FEATURES, SfmOptions
 from recon.sfm.overlaps import Overlaps, read_overlaps
-from recon.sfm.pairs import Pairing, choose_pairs, match_pairs, verify_pairs
+from recon.sfm.pairs import Pairing, choose_pairs, verify_pairs
 from recon.sfm.photos import SfmPhoto
 from recon.sfm.result import STILL_THINGS
 from recon.sfm.still_matches import move_with_the_scene, restore, take_out_still_matches
@@ -44,7 +45,8 @@ def match_photos(
     write_cameras(database, photos, options.camera_model, options.shared_intrinsics)
 
     tell("features", 0, count)
-    features = extract_features(
+    kind = open_features(options.features, options.features_folder)
+    features = kind.extract(
         database, photos, folder, options.max_features, threads, lambda done: tell("features", done, count)
     )
     _check_features(features)
@@ -60,7 +62,7 @@ def match_photos(
     )
     tell("matches", 0, len(pairs))
     seed = colmap_seed(options.seed)
-    match_pairs(database, pairs, folder, threads, lambda done: tell("matches", done, len(pairs)))
+    kind.match(database, pairs, folder, threads, lambda done: tell("matches", done, len(pairs)))
 
     def verify() -> None:
         verify_pairs(database, seed, threads, lambda: tell("matches", len(pairs), len(pairs)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from recon.options import Options, option
+from recon.choices import CameraOptions, FeaturesName
+from recon.options import Options, like, option
 
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 
@@ -30,6 +32,8 @@ class SfmOptions(Options):
         help="COLMAP's name of the lens to begin with; with any but the pinhole ones, photos are to be undistorted.",
     )
     refine_intrinsics: bool = option(False, help="Refine intrinsics that are known; otherwise they are held.")
+    features: FeaturesName = like(CameraOptions, "features")
+    features_folder: Path | None = like(CameraOptions, "features_folder")
     max_features: int = option(8192, help="Per photo; the largest ones stay.", least=FEWEST_FEATURES)
     exhaustive_up_to: int = option(
         60,

@@ -101,7 +101,7 @@ def likely_pairs(found: Sequence[LookAlikes]) -> set[Pair]:
 
 
 def match_pairs(
-    database_path: Path, pairs: list[Pair], folder: Path, threads: int, report: Callable[[int], None]
+    database_path: Path, pairs: Sequence[Pair], folder: Path, threads: int, report: Callable[[int], None]
 ) -> None:
     """Match the features of each pair, in the database; which matches one motion explains is left to `verify_pairs`."""
     import pycolmap

@@ -45,6 +45,8 @@ class SfmPhoto:
     """(8,) OpenCV's coefficients that go with the intrinsics; None: none."""
     gps: GeoPosition | None = None
     """As of the photo."""
+    rgb: NDArray[np.uint8] | None = None
+    """(h, w, 3) the colours of `gray`, where learned features need them."""
 
     def __post_init__(self) -> None:
         if self.gray.ndim != 2 or self.gray.dtype != np.uint8:
@@ -79,8 +81,8 @@ class SfmPhoto:
         return focal_in_pixels(self.exif_focal_35mm, width, height) * self.scale
 
 
-def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
-    """Shrink `photo` to at most `max_side` pixels along its longer side, in grey.
+def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE, *, colour: bool = False) -> SfmPhoto:
+    """Shrink `photo` to at most `max_side` pixels along its longer side, in grey; with `colour`, keep that too.
 
     Both axes shrink by exactly the same factor, though the last column or row may be cut by a fraction of a pixel, so
     that a camera stays a camera with one focal length.
@@ -95,4 +97,6 @@ def prepare_photo(photo: Photo, max_side: int = MAX_FEATURE_SIDE) -> SfmPhoto:
     if mask is not None and scale < 1:
         mask = shrink_mask(mask, (1 / scale, 1 / scale), (gray.shape[1], gray.shape[0]))
     focal = believable_focal(photo.exif_focal_35mm)
-    return SfmPhoto(photo.name, gray, (photo.width, photo.height), scale, focal, mask, photo.rig, gps=photo.gps)
+    rgb = small if colour else None
+    size = photo.width, photo.height
+    return SfmPhoto(photo.name, gray, size, scale, focal, mask, photo.rig, gps=photo.gps, rgb=rgb)

@@ -1,4 +1,4 @@
-"""The grey pictures of very many photos: in a temporary file instead of memory, which they are mapped from."""
+"""The pictures of very many photos: in a temporary file instead of memory, which they are mapped from."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ class PictureFile:
     def keep(self, photo: SfmPhoto) -> SfmPhoto:
         """The photo, its picture in memory where there is room, or no disk for it; else mapped from the file."""
         with self._lock:
-            if photo.gray.nbytes <= self._left:
-                self._left -= photo.gray.nbytes
+            size = photo.gray.nbytes + (0 if photo.rgb is None else photo.rgb.nbytes)
+            if size <= self._left:
+                self._left -= size
                 return photo
             try:
-                return replace(photo, gray=self._mapped(photo.gray))
+                rgb = None if photo.rgb is None else self._mapped(photo.rgb)
+                return replace(photo, gray=self._mapped(photo.gray), rgb=rgb)
             except OSError:  # a full disk: memory may do
                 return photo
 
-    def _mapped(self, gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _mapped(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="recon-sfm-")  # noqa: SIM115 (kept open)
         start = -(-self._file.seek(0, os.SEEK_END) // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
         self._file.seek(start)
-        self._file.write(gray.tobytes())
+        self._file.write(pixels.tobytes())
         self._file.flush()
-        mapped = mmap.mmap(self._file.fileno(), gray.nbytes, access=mmap.ACCESS_READ, offset=start)
-        return np.frombuffer(mapped, np.uint8).reshape(gray.shape)
+        mapped = mmap.mmap(self._file.fileno(), pixels.nbytes, access=mmap.ACCESS_READ, offset=start)
+        return np.frombuffer(mapped, np.uint8).reshape(pixels.shape)
