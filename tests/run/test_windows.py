@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,22 @@ from recon.choices import CleanChoices, InferenceOptions
 from recon.digests import digest
 from recon.errors import InputError
 from recon.estimate.estimator import Estimator
-from recon.estimate.network import NetworkEstimator
+from recon.estimate.network import NetworkEstimator, profile_of
 from recon.eval.camera_metrics import trajectory_error
 from recon.export import export
 from recon.export.mesh import MeshOptions, make_mesh
 from recon.export.points import PointOptions, select_points
 from recon.geometry.cameras import camera_centres, to_4x4
 from recon.geometry.similarity import umeyama
+from recon.models.presets import load_preset
 from recon.models.ready import ready_model
 from recon.refine.clean import clean
-from recon.run import store
+from recon.run import store, window_choice
 from recon.run.load import load
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.quality import Quality
 from recon.run.schema import check_record
-from recon.run.window_choice import WindowSizes, usual_overlap
+from recon.run.window_choice import WindowSizes, bytes_per_view, choose_windows, usual_overlap, usual_size
 from recon.sources.fitting import Views
 from recon.types import Prediction, pieces
 from recon.types.mapped import is_mapped
@@ -198,6 +200,27 @@ class TestResume:
         assert is_mapped(found.depth)
         np.testing.assert_array_equal(found.depth, prediction.depth)
         assert found.run["windows"]["size"] == 16
+
+
+class TestByMemory:
+    PROFILE = profile_of(load_preset("da3-small"))
+    SMALL = InferenceOptions(process_res=56, device="cpu")
+
+    def test_windows_are_as_long_as_memory_has_room_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        needed = bytes_per_view(self.PROFILE, self.SMALL, on_cuda=False)
+        assert needed == pytest.approx(0.6 * 384 * 56 * 56, rel=0.01)
+        for room, size in ((1000, window_choice.USUAL_SIZE), (40, 20)):
+            monkeypatch.setattr(window_choice, "free_bytes", lambda room=room: room * needed)
+            assert usual_size(self.PROFILE, self.SMALL) == size
+        long = Walk(30, size=SIZE, shaded=False).source()
+        assert choose_windows(self.PROFILE, long, self.SMALL, ("npz",), Path("out")) == WindowSizes(20, 2)
+        assert choose_windows(self.PROFILE, long, self.SMALL, ("gs_ply",), Path("out")) is None
+
+    def test_one_that_memory_has_no_room_for_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        needed = bytes_per_view(self.PROFILE, self.SMALL, on_cuda=False)
+        monkeypatch.setattr(window_choice, "free_bytes", lambda: 10 * needed)
+        with pytest.raises(InputError, match=r"window 16 .* about 10 views"):
+            choose_windows(self.PROFILE, WALK.source(), replace(self.SMALL, window=16), ("npz",), Path("out"))
 
 
 class TestRefused:
