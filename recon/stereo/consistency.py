@@ -243,6 +243,45 @@ def extend(
 
 
 @compiled()
+def close_gaps(
+    inverse_depth: NDArray[np.float32], slopes: NDArray[np.float32], wanted: NDArray[np.bool_], tolerance: float
+) -> None:
+    """Give, in place, single pixels without depth that of the surface that surrounds them.
+
+    Six of the eight neighbours must have depth, and their planes must come within a share `tolerance` of their mean.
+
+    Args:
+        inverse_depth: (H, W), 0 where unknown.
+        slopes: (2, H, W) its relative change per column and row, by the pixels' planes.
+        wanted: (H, W) False where there is to be no depth.
+        tolerance: relative difference.
+    """
+    height, width = inverse_depth.shape
+    before = inverse_depth.copy()
+    there = np.empty(8, np.float32)
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if before[y, x] > 0 or not wanted[y, x]:
+                continue
+            count, total = 0, np.float32(0)
+            for row in range(y - 1, y + 2):
+                for column in range(x - 1, x + 2):
+                    w = before[row, column]
+                    if w > 0:
+                        slope = slopes[0, row, column] * (x - column) + slopes[1, row, column] * (y - row)
+                        there[count] = w * (np.float32(1) + np.float32(slope))
+                        total += there[count]
+                        count += 1
+            if count < 6:
+                continue
+            mean, alike = total / np.float32(count), True
+            for k in range(count):
+                alike = alike and abs(there[k] - mean) < tolerance * mean
+            if alike:
+                inverse_depth[y, x] = mean
+
+
+@compiled()
 def remove_speckles(
     inverse_depth: NDArray[np.float32], slopes: NDArray[np.float32], smallest: int, tolerance: float
 ) -> None:

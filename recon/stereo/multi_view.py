@@ -22,7 +22,16 @@ from recon.messages import warn
 from recon.progress import TellPart
 from recon.stereo.bridging import bridge
 from recon.stereo.coarse_to_fine import match_view
-from recon.stereo.consistency import Agreement, DepthMaps, agreement, extend, read_slopes, remove_speckles, store_slopes
+from recon.stereo.consistency import (
+    Agreement,
+    DepthMaps,
+    agreement,
+    close_gaps,
+    extend,
+    read_slopes,
+    remove_speckles,
+    store_slopes,
+)
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
 from recon.stereo.images import warp_back, warp_between
@@ -44,6 +53,8 @@ _SURROUNDING = 5
 """Of a pixel's eight neighbours, that have to be kept on its plane where no view agrees with it."""
 _SURROUNDED_AGREEMENT = 0.1
 """What stands for the views' agreement in the confidence of such a pixel."""
+_LEAST_ABOVE_ONE = 1e-3
+"""Confidence of depth that is kept, above that of none."""
 _DIFFERENT_PLACES = 1e-9
 """Distance between cameras, relative to their distance from the origin or to one, that is more than rounding."""
 
@@ -119,7 +130,7 @@ def multi_view_depth(
             if plan is not None:
                 kept[own], agreeing = _confirmed(view, photos, maps, cameras, plan, options, pool)
                 conf[own] *= agreeing
-            conf[own] = np.where(kept[own] > 0, 1 + conf[own], 1)
+            conf[own] = np.where(kept[own] > 0, 1 + np.maximum(conf[own], _LEAST_ABOVE_ONE), 1)
             tell("agreement", view + 1, count)
         _bridge(photos, kept, conf, maps, cameras, plans, options, pool)
         del maps, inverse_depth, slopes
@@ -212,6 +223,7 @@ def _confirmed(
     extend(kept, np.where(count > 0, found, 0), slopes, options.tolerance)
     extend(kept, found, slopes, options.tolerance, _SURROUNDING)
     clear_contours(kept, photos.images[photos.own(view)], options.smallest_patch, wanted, slopes)
+    close_gaps(kept, slopes, np.ones(kept.shape, np.bool_) if wanted is None else wanted, options.tolerance)
     remove_speckles(kept, slopes, options.smallest_patch, 2 * options.tolerance)
     return kept, np.maximum(agreed.with_each.sum(axis=0), _SURROUNDED_AGREEMENT)
 

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recon.stereo.consistency import DepthMaps, agreement, extend, read_slopes, remove_speckles, store_slopes
+from recon.stereo.consistency import (
+    DepthMaps,
+    agreement,
+    close_gaps,
+    extend,
+    read_slopes,
+    remove_speckles,
+    store_slopes,
+)
 from recon.stereo.contours import clear_contours
 from recon.stereo.filling import fill
 from recon.stereo.images import scaled_intrinsics, to_grey, warp_back, warp_between
@@ -150,6 +158,25 @@ def test_gaps_that_a_surface_surrounds_are_closed_and_its_border_stays():
     kept[8, 15] = kept[10:12, 20:22] = 0
     extend(kept, depth, FLAT, 0.01, 5)
     np.testing.assert_array_equal(kept, closed)
+
+
+def test_single_pixels_take_the_depth_of_the_surface_around_them():
+    """On a slanted plane; not between two surfaces, not where a mask is, and no gap that is wider."""
+    plane = (0.2 + 0.001 * np.arange(40) * np.ones((20, 1))).astype(np.float32)
+    slopes = np.stack([0.001 / plane, np.zeros_like(plane)]).astype(np.float32)
+    step = plane.copy()
+    step[:, 30:] *= 1.2
+    kept = step.copy()
+    gaps = [(5, 8), (10, 30), (12, 12)]
+    for gap in gaps:
+        kept[gap] = 0
+    kept[15:17, 20:23] = 0
+    wanted = np.ones(kept.shape, bool)
+    wanted[12, 12] = False
+    close_gaps(kept, slopes, wanted, 0.01)
+    assert kept[5, 8] == pytest.approx(plane[5, 8], rel=1e-4)
+    assert kept[10, 30] == kept[12, 12] == 0
+    assert (kept[15:17, 21] == 0).all()
 
 
 FLAT = np.zeros((2, 20, 40), np.float32)
