@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from recon.types.mapped import is_mapped, release
 from recon.types.prediction import MAPS, Prediction
 
-_PIXELS_AT_ONCE = 2_000_000
-"""Of all views that are in memory together."""
+_PIXELS_AT_ONCE, _VIEWS_AT_ONCE = 2_000_000, 64
+"""In memory together; what compares views with each other grows with the square of how many there are."""
 
 
 def in_pieces(prediction: Prediction, around: int = 0) -> Iterator[tuple[slice, slice, Prediction]]:
@@ -22,7 +22,7 @@ def in_pieces(prediction: Prediction, around: int = 0) -> Iterator[tuple[slice, 
     if not is_mapped(prediction.depth):
         yield slice(0, views), slice(0, views), prediction
         return
-    step = max(_PIXELS_AT_ONCE // (height * width), 1)
+    step = min(max(_PIXELS_AT_ONCE // (height * width), 1), _VIEWS_AT_ONCE)
     for start in range(0, views, step):
         end = min(start + step, views)
         first, last = max(start - around, 0), min(end + around, views)
