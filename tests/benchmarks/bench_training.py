@@ -64,10 +64,10 @@ def trained(name: str, changes: Sequence[str], out: Path) -> TrainConfig:
         f"{time.process_time() - cpu:.0f} s of CPU; batches ready when asked for: "
         f"{1 - done.waited / max(done.taken, 1):.1%}; samples left out: {len(data.skipped)}"
     )
-    if done.scores:
+    if done.scores.get("views"):
         print(score_line(done.scores))
-    curve(out / "evaluation.csv", out / "curve.png")
-    draw_predictions(config, out)
+        curve(out / "evaluation.csv", out / "curve.png")
+        draw_predictions(config, out)
     return config
 
 

@@ -1,9 +1,10 @@
-"""Random scenes rendered ahead, or when they are needed, for networks to learn from and to be measured on.
+"""Scenes rendered ahead, or when they are needed, for networks to learn from and to be measured on.
 
     python -m tests.synthetic training FOLDER [--scenes 150] [--first-seed 0] [--views 8] [--size 126 168]
 
-Each scene is a folder of its own in the layout of the sample scenes, without `held_out/`. The same seed gives the same
-scene; scenes to be measured on have other seeds than those to learn from.
+Every other scene is random; the rest are the named ones, with textures and clutter of their own. Each is a folder in
+the layout of the sample scenes, without `held_out/`. The same seed gives the same scene; scenes to be measured on have
+other seeds than those to learn from.
 """
 
 from __future__ import annotations
@@ -26,21 +27,32 @@ from .camera_paths import camera_path, pinhole
 from .random_scenes import random_scene
 from .render import SyntheticViews, render_views
 from .sample_scenes import jpeg, png, write_cameras_of, write_file
-from .scene_model import Scene as RandomScene
+from .scene_model import Scene as RenderedScene
+from .scenes import make_scene
 
+_STAGES = ("courtyard", "room", "table", "street", "plain_room")
 _DEPTH_SCALE = 0.001
 _FARTHEST = 65.0
 """Metres: what is farther does not fit 16 bits of millimetres, and counts as sky."""
 
 
+def scene_to_learn_from(seed: int) -> RenderedScene:
+    """Of an even seed, a random scene; of an odd one, one of `_STAGES` with textures and clutter of that seed."""
+    if seed % 2 == 0:
+        return random_scene(seed)
+    return make_scene(_STAGES[seed // 2 % len(_STAGES)], seed)
+
+
 def render_training_scene(seed: int, views: int, size: tuple[int, int], samples_per_pixel: int = 2) -> SyntheticViews:
-    """Photos of the random scene of that seed, by a camera that somebody holds, each exposed in its own way."""
-    scene = random_scene(seed)
+    """Photos of the scene of that seed, by a camera that somebody holds, each exposed in its own way."""
+    scene = scene_to_learn_from(seed)
     exposure = np.exp(np.random.default_rng([seed, 5]).uniform(-0.35, 0.35, views))
     return render_views(scene, *_cameras(scene, views, size), size, samples_per_pixel, exposure)
 
 
-def _cameras(scene: RandomScene, views: int, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _cameras(
+    scene: RenderedScene, views: int, size: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(N, 4, 4) world to camera, and (N, 3, 3) intrinsics."""
     matrix = pinhole(size, scene.stage.field_of_view)
     return camera_path(scene, "hand_held", views, scene.seed), np.tile(matrix, (views, 1, 1))
@@ -58,7 +70,7 @@ def rendered_scenes(seeds: Iterable[int], views: int, size: tuple[int, int], kep
 def _rendered_when_needed(
     seed: int, views: int, size: tuple[int, int], render: Callable[[int], SyntheticViews]
 ) -> Scene:
-    scene = random_scene(seed)
+    scene = scene_to_learn_from(seed)
     extrinsics, intrinsics = _cameras(scene, views, size)
 
     def read_labels(view: int, shape: tuple[int, int], to_photo: NDArray[np.floating[Any]]) -> Labels:
@@ -88,7 +100,7 @@ def write_training_scene(folder: Path, seed: int, views: int, size: tuple[int, i
         write_file(folder / "images" / name, jpeg(image))
         write_file(folder / "depth" / f"{Path(name).stem}.png", png(_steps(depth)))
     write_cameras_of(folder / "cameras.json", names, rendered.cameras, size)
-    facts = {"name": f"random {seed}", "units": "metric", "depth_scale": _DEPTH_SCALE, "seed": seed}
+    facts = {"name": scene_to_learn_from(seed).name, "units": "metric", "depth_scale": _DEPTH_SCALE, "seed": seed}
     write_file(folder / "scene.json", (json.dumps(facts) + "\n").encode())
 
 
