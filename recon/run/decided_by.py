@@ -44,6 +44,7 @@ def cameras_decided_by(plan: Plan, photos: Mapping[str, Any], given: Cameras | N
         "intrinsics": _content_of_intrinsics(plan.cameras.intrinsics),
         "refine_intrinsics": options.refine_intrinsics,
         "gps": options.gps == "auto" and options.known_distance is None,
+        "features": with_contents({"by": options.features, "files": options.features_folder}),
         "given": given,
     }
 

@@ -99,6 +99,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "keyframes": ("--keyframes 0", 0.0),
     "refine_cameras": ("--refine-cameras", True),
     "refine_intrinsics": ("--refine-intrinsics", True),
+    "features": ("--features aliked", "aliked"),
+    "features_folder": ("--features-folder models", Path("models")),
     "gps": ("--gps off", "off"),
     "known_distance": ("--known-distance 0.png:3,4 1.png:5,6 2.5", ("0.png:3,4", "1.png:5,6", 2.5)),
     "convention": ("--convention c2w-opengl", "c2w-opengl"),

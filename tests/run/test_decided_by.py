@@ -33,6 +33,7 @@ CHANGED: dict[str, Any] = {
     "strict": True,
     "convention": "c2w",
     "refine_cameras": True,
+    "features": "aliked",
     "gps": "off",
     "seed": 1,
 }
@@ -58,7 +59,7 @@ def test_every_option_counts_but_those_of_the_files() -> None:
         - of_files
         - of_photos
         - {*options_of(WindowOptions)}
-        - {"depth_prior", "depth_prior_unit", "refine_intrinsics", "known_distance"}
+        - {"depth_prior", "depth_prior_unit", "features_folder", "refine_intrinsics", "known_distance"}
     ):
         assert depth_key(plan(source, **{name: CHANGED[name]})) != first, name
     for name, value in {
