@@ -225,7 +225,9 @@ def reconstruct(
                     {"name": name, "reason": reason} for name, reason in (*plan.source.left_out, *depth.dropped)
                 ],
             }
-            so_far = record.so_far(**entries, warnings=_unique(estimator.warnings, said, of_opening, warnings))
+            # What is said of each view is with the prediction itself, and of thousands of views it is much.
+            of_run = {name: entry for name, entry in entries.items() if name != "images"}
+            so_far = record.so_far(**of_run, warnings=_unique(estimator.warnings, said, of_opening, warnings))
             exported = write_exports(replace(with_photos, run=so_far), result, plan, plan.folder, stages, record, reuse)
             record.remove_earlier_files()
         all_warnings = _unique(estimator.warnings, said, of_opening, warnings)
