@@ -30,6 +30,7 @@ from recon.estimate.choice import choose
 from recon.eval.depth_metrics import fit_line
 from recon.eval.ground_truth import match_names, read_ground_truth, sample_depth
 from recon.files import scenes_folder
+from recon.geometry.depth_fusion import fuse_depth
 from recon.run.load import load
 from recon.run.pipeline import reconstruct
 from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, normalise
@@ -43,7 +44,7 @@ from recon.types import Prediction
 from ..synthetic.training_scenes import main as render_scenes
 
 SCENES = Path("outputs") / "training_scenes"
-SINGLE_VIEW_STEPS, ANY_VIEW_STEPS, FINETUNE_STEPS = 5000, 2000, 500
+SINGLE_VIEW_STEPS, ANY_VIEW_STEPS, FINETUNE_STEPS = 5000, 2000, 400
 
 
 def rendered(scenes: int) -> None:
@@ -177,10 +178,10 @@ def finetune(model: Path, out: Path, steps: int) -> None:
         f"steps={steps}",
         f"data.sets.0.paths=[{out / 'stereo'}]",
         "data.views=[1, 1]",
-        "data.process_res=252",
-        "data.aspect=[1.3847, 1.3847]",
-        "data.patches=936",
-        "data.zoom=[0.5, 1.0]",
+        "data.process_res=504",
+        "data.aspect=[1.3334, 1.3334]",
+        "data.patches=972",
+        "data.zoom=[0.6, 1.0]",
         "data.crop=anywhere",
         "data.given_cameras=0",
         "lora.rank=0",
@@ -201,6 +202,8 @@ def finetune(model: Path, out: Path, steps: int) -> None:
         "nearest neighbour": np.stack([nearest(*view) for view in zip(stereo.depth, stereo.valid, strict=True)]),
         "network before": before,
         "network after": after,
+        "network before, joined with stereo": joined(before, stereo),
+        "network after, joined with stereo": joined(after, stereo),
     }
     print("| depth in pixels that stereo left out | AbsRel | within 5 % |")
     print("| --- | --- | --- |")
@@ -231,15 +234,19 @@ def finetune(model: Path, out: Path, steps: int) -> None:
 
 def predicted_of(stereo: Prediction, learner: Learner) -> NDArray[np.float64]:
     """(N, H, W) what a network says of the run's photos, brought to the stereo depth of each by scale and shift."""
-    height, width = stereo.depth.shape[1:]
     found = []
     for image, depth, valid in zip(stereo.processed_images, stereo.depth, stereo.valid, strict=True):
-        small = cv2.resize(image, (252, 182), interpolation=cv2.INTER_AREA)
         with torch.inference_mode():
-            predicted = learner.predict(torch.from_numpy(normalise(small[None]))[None])
-        maps = cv2.resize(predicted.map[0, 0].numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
-        found.append(fitted(maps, depth, valid, predicted.kind == "disparity"))
+            predicted = learner.predict(torch.from_numpy(normalise(image[None]))[None])
+        found.append(fitted(predicted.map[0, 0].numpy(), depth, valid, predicted.kind == "disparity"))
     return np.stack(found)
+
+
+def joined(dense: NDArray[np.float64], stereo: Prediction) -> NDArray[np.float64]:
+    """(N, H, W) as `recon run --model NETWORK+mvs` joins a network's depth with that of stereo."""
+    sure = np.where(stereo.valid, stereo.depth, 0).astype(np.float32)
+    views = zip(dense.astype(np.float32), sure, stereo.processed_images, strict=True)
+    return np.stack([fuse_depth(*view).depth for view in views]).astype(np.float64)
 
 
 def truth_of(prediction: Prediction) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
