@@ -8,10 +8,10 @@ options; and once more with the size of pictures and the first octave that recon
 holds the reading and shrinking of the photos. With the same features it is to take at most 1.2 times as long. Times of
 the processor, all threads together, tell more than those of the clock where something else runs too.
 
-`--renders N` takes N photos of 640 × 480 of the courtyard, rendered into a temporary folder where they stay. Recon searches
-pictures so poor in features at double size, as pycolmap does by its own options, so only those stand beside it. It prints
-how far camera centres are off, too: the root mean square, as a share of the diagonal of the box around them. Recon is to
-take at most half as long, and 300 photos at most 6 minutes on two cores.
+`--renders N` takes N photos of 640 × 480 of the courtyard, rendered into a temporary folder where they stay. Recon
+searches pictures so poor in features at double size, as pycolmap does by its own options, so only those are run.
+It prints how far camera centres are off, too: the root mean square, as a share of the diagonal of the box around them.
+Recon is to take at most half as long, and 300 photos at most 6 minutes on two cores.
 """
 
 from __future__ import annotations
