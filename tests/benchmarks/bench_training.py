@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -36,14 +37,18 @@ from recon.run.pipeline import reconstruct
 from recon.sources.fitting import IMAGENET_MEAN, IMAGENET_STD, normalise
 from recon.train.config import TrainConfig, config_of, read_config
 from recon.train.data.training_data import open_data
+from recon.train.evaluation import evaluate
 from recon.train.learner import Learner
 from recon.train.loop import score_line, train
+from recon.train.prior import MeanDepthMap
 from recon.train.setup import set_up
 from recon.types import Prediction
 
 from ..synthetic.training_scenes import main as render_scenes
 
 SCENES = Path("outputs") / "training_scenes"
+_OF_MEAN_MAP = 100
+"""Batches."""
 SINGLE_VIEW_STEPS, ANY_VIEW_STEPS, FINETUNE_STEPS = 5000, 2000, 400
 
 
@@ -67,9 +72,30 @@ def trained(name: str, changes: Sequence[str], out: Path) -> TrainConfig:
     )
     if done.scores.get("views"):
         print(score_line(done.scores))
+        scores_apart(config, out)
         curve(out / "evaluation.csv", out / "curve.png")
         draw_predictions(config, out)
     return config
+
+
+def scores_apart(config: TrainConfig, out: Path) -> None:
+    """Print the scores on random scenes, and on those that share their layout with some that were learned from."""
+    learner = learner_of(config, out / "model")
+    data = open_data(config.data, of="data")
+    mean_map = MeanDepthMap()
+    for number in range(_OF_MEAN_MAP):
+        batch = data.batch(config.main.seed, number)
+        assert batch.depth is not None
+        assert batch.valid is not None
+        mean_map.add(batch.depth, batch.valid, learner.several_views)
+    for kind, rest in (("random scenes", 0), ("known layouts with other textures", 1)):
+        batches = (batch for batch in data.evaluation() if seed_of(batch.names[0][0]) % 2 == rest)
+        print(f"{kind}: {score_line(evaluate(learner, batches, mean_map))}")
+
+
+def seed_of(name: str) -> int:
+    """Of the scene of a sample."""
+    return int(re.findall(r"[0-9]{6}", name)[0])
 
 
 def curve(table: Path, picture: Path) -> None:
