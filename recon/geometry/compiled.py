@@ -7,10 +7,13 @@ compiled functions that the module imports, and so on, and for the values of the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -19,6 +22,7 @@ import numpy as np
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import WarningsFixer  # type: ignore[attr-defined]  # its stub leaves it out
 
 from recon.messages import warn
 
@@ -27,6 +31,24 @@ Function = TypeVar("Function", bound=Callable[..., object])
 FUSED = {"contract"}
 """For `fastmath`: a product and a sum may be rounded once instead of twice, differently wherever the function is
 inlined."""
+
+_catch_warnings = WarningsFixer.catch_warnings
+
+
+def _catch_in_main_thread(
+    self: WarningsFixer, filename: str | None = None, lineno: int | None = None
+) -> AbstractContextManager[None]:
+    """Numba's own, which holds warnings back while it finds types; in threads, none are.
+
+    Python has one set of filters for the whole process, and what holds warnings back puts them as they were before. In
+    a thread that compiles ahead, that would undo what other threads have changed meanwhile.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return _catch_warnings(self, filename, lineno)
+    return contextlib.nullcontext()
+
+
+WarningsFixer.catch_warnings = _catch_in_main_thread
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 """Types that numba compiles into the functions that use such values; and arrays and tuples of them."""

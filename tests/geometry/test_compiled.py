@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 
 import pytest
+from numba import njit
 
 import recon.geometry.compiled
 from recon.messages import ReconWarning
@@ -161,3 +164,24 @@ def test_damaged_files_are_written_anew(package: Path, suffix: str, content: byt
         path.write_bytes(content)
     assert run_in_a_new_process(package) == (value, 0, 1)
     assert run_in_a_new_process(package) == (value, 1, 0)
+
+
+def test_compiling_in_a_thread_leaves_the_warning_filters_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the process's: a thread that puts them back as it found them undoes what others changed meanwhile."""
+    caught: list[str] = []
+
+    class Noted(warnings.catch_warnings):
+        def __enter__(self) -> object:
+            if "numba" in sys._getframe(1).f_code.co_filename:
+                caught.append(threading.current_thread().name)
+            return super().__enter__()
+
+    monkeypatch.setattr(warnings, "catch_warnings", Noted)
+    found: list[float] = []
+    thread = threading.Thread(target=lambda: found.append(njit(lambda x: x + 1.0)(2.0)), name="ahead")
+    thread.start()
+    thread.join()
+    assert found == [3.0]
+    assert "ahead" not in caught
+    njit(lambda x: x + 2.0)(2.0)  # in the main thread as ever
+    assert threading.main_thread().name in caught
