@@ -62,6 +62,8 @@ class Option:
     """A flag of one letter beside the long one."""
     in_files: bool = True
     """Whether a file of settings may hold it."""
+    key_in_files: str | None = None
+    """Its key there, where that is another than its name."""
     local: bool = False
     """Whether it is for whoever sits at the machine alone: a service takes it from nobody else."""
     like: str | None = None

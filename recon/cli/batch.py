@@ -81,7 +81,7 @@ class BatchSettings(RunOptions, CommandOptions):
     memory: float | None = option(
         None, help="Gigabytes of RAM of a scene, with Ray [by the model].", above=0, in_files=False, local=True
     )
-    network_engine: NetworkEngine = like(EstimatorOptions, "engine", in_files=False)
+    network_engine: NetworkEngine = like(EstimatorOptions, "engine", key_in_files="engine")
     retries: int = option(
         2,
         help="How often a scene is tried again whose process was killed, as when memory runs out, or that failed for "

@@ -102,7 +102,7 @@ def reconstruct_as_set(
     in_windows = choose_windows(profile, source, options, formats, out) is not None
     cameras = settings.cameras or usual_cameras(profile, source, settings.intrinsics is not None, in_windows)
     check_known_depth(source, GivenCameras(source=cameras), options, chosen.model.split("+"))
-    in_file = {} if config is None else read_settings_file(config, type(settings))
+    in_file = {} if config is None else read_settings_file(config, type(settings), part=True)
     known = cameras_known(source, GivenCameras(source=cameras))
     parts = parts_of_run(profile, options, formats, count, known, start)
     in_vain = check_use(settings, parts, export_kwargs, in_file)

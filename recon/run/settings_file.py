@@ -13,11 +13,14 @@ from recon.files import configs_folder, read_text
 from recon.options import Options, meant, options_of
 
 
-def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, Any]:
+def read_settings_file(name_or_path: str, settings: type[Options], *, part: bool = False) -> dict[str, Any]:
     """What a YAML file, or the file of that name in configs/run, says of the options of a command.
 
-    Keys are the names of the options; relative paths in it count from the working folder. Raises `InputError` naming
-    the file and the key for an unknown key, a value that its option does not take, or a file that cannot be read.
+    Where `settings` are but a `part` of those that the command has read from it, other keys are passed over.
+
+    Keys are the names of the options as files have them; relative paths in it count from the working folder. Raises
+    `InputError` naming the file and the key for an unknown key, a value that its option does not take, or a file that
+    cannot be read.
     """
     path = _find(name_or_path)
     try:
@@ -32,11 +35,15 @@ def read_settings_file(name_or_path: str, settings: type[Options]) -> dict[str, 
         values = {}
     if not isinstance(values, Mapping):
         raise InputError(f"{path}: expected `key: value` lines, found a {type(values).__name__}")
-    known = {name: one for name, one in options_of(settings).items() if one.in_files}
+    options = options_of(settings)
+    known = {one.key_in_files or name: one for name, one in options.items() if one.in_files}
     for key in values:
-        if key not in known:
-            raise InputError(f"{path}: unknown key '{key}'; {meant(key, known)}")
-    return {name: known[name].read(value, f"{path}: {name}") for name, value in values.items()}
+        if key in known or part:
+            continue
+        if key in options and options[key].key_in_files is None:
+            raise InputError(f"{path}: {key} belongs on the command line, as {options[key].flag}")
+        raise InputError(f"{path}: unknown key '{key}'; {meant(key, known)}")
+    return {known[key].name: known[key].read(value, f"{path}: {key}") for key, value in values.items() if key in known}
 
 
 def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:

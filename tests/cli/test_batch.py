@@ -8,17 +8,24 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from recon.choices import RunOptions
 from recon.cli import main as main_module
+from recon.cli.batch import BatchSettings
+from recon.cli.run import RunSettings
+from recon.errors import InputError
 from recon.files import atomic_write
+from recon.options import options_of
 from recon.run.batch.do_scene import do_scene
 from recon.run.batch.place import LocalPlace
 from recon.run.batch.scene import BatchScene
+from recon.run.settings_file import read_settings_file
 from recon.run.worker_process import WorkerProcess
 from tests.run.batch.small_scenes import OPTIONS, make_bad_scenes, make_scenes
 
@@ -109,6 +116,32 @@ def test_a_scene_whose_process_is_killed_is_tried_again_and_then_fails(
     record = json.loads((tmp_path / "out/a00/run.json").read_text())
     assert (record["state"], record["error"]) == ("failed", found["a00"]["error"])
     assert "tried again" in capsys.readouterr().err
+
+
+def test_a_file_of_settings_may_hold_what_one_of_a_run_may(tmp_path: Path) -> None:
+    """Also what is for the command, and what the command line calls otherwise."""
+    make_scenes(tmp_path / "in", 1)
+    file = tmp_path / "settings.yaml"
+    file.write_text("model: measured\nexport: mini_npz\nclean: false\nverbose: true\nengine: recon\n")
+    assert batch(tmp_path / "in", "--out", tmp_path / "out", "--config", file) == 0
+    assert entries(tmp_path / "out")["a00"]["state"] == "done"
+    settings = json.loads((tmp_path / "out/a00/run.json").read_text())["settings"]
+    assert (settings["model"], settings["engine"], settings["clean"]) == ("measured", "recon", False)
+
+
+@pytest.mark.parametrize("key", sorted(name for name, one in options_of(RunSettings).items() if one.in_files))
+def test_every_key_of_a_run_is_taken_or_refused_at_once(key: str, tmp_path: Path) -> None:
+    default = options_of(RunSettings)[key].default
+    value = list(default) if isinstance(default, tuple) else dict(default) if isinstance(default, Mapping) else default
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump({key: value}))
+    if key in ("out", "server"):
+        with pytest.raises(InputError, match=rf"settings.yaml: .*{key}"):
+            read_settings_file(str(file), BatchSettings)
+        return
+    assert read_settings_file(str(file), BatchSettings)
+    taken = read_settings_file(str(file), RunOptions, part=True)
+    assert list(taken) == ([] if key == "verbose" else [key])
 
 
 @pytest.mark.parametrize(
