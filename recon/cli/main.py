@@ -84,8 +84,8 @@ def _run(arguments: list[str]) -> int:
         return code
     except InputError as error:
         return _say(f"error: {_with_flags(str(error), arguments)}", WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _say("interrupted; files that were not complete have been removed", FAILED)
+    except KeyboardInterrupt as stop:
+        return _say(str(stop) or "interrupted; files that were not complete have been removed", FAILED)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None and error.errno in _THE_USERS_PATH:
             return _say(f"error: {_refused(Path(os.fsdecode(error.filename)))}: {why(error)}", WRONG_INPUT)

@@ -24,6 +24,7 @@ from recon.progress import stage, tell
 from recon.train.batches import Batch, Batches, TrainingData
 from recon.train.config import TrainConfig
 from recon.train.evaluation import COLUMNS, evaluate
+from recon.train.interruption import interruption_noted
 from recon.train.learner import TOTAL
 from recon.train.metrics_file import Events, MetricsFile
 from recon.train.prior import MeanDepthMap
@@ -97,6 +98,7 @@ def train(
     Raises:
         InputError: what does not fit together, a training with other settings in `out`, too many batches that give no
             number, a disk that stays full to the end.
+        KeyboardInterrupt: on Ctrl-C, when the step in progress is done and the state kept; on a second one at once.
     """
     device = choose_device(config.main.device)
     with joined_processes(device) as ranks, contextlib.ExitStack() as stack:
@@ -141,14 +143,18 @@ class _Run:
             resumed_from = self.progress.step
             if self.ranks.first:
                 self._open_tables(resumed_from)
-            with stage("train"):
+            with stage("train"), interruption_noted() as interruption:
                 for step in range(self.progress.step, main.steps):
                     self._step(step, batches)
                     last = step + 1 == main.steps
                     if last or (main.evaluate_every and (step + 1) % main.evaluate_every == 0):
                         self._evaluate()
-                    if last or (main.save_every and (step + 1) % main.save_every == 0):
-                        self._save(batches, last)
+                    # All processes end behind the same step, whichever of them was told first.
+                    ends = self.ranks.any(interruption.asked, self.device) and not last
+                    if last or ends or (main.save_every and (step + 1) % main.save_every == 0):
+                        self._save(batches, last or ends)
+                    if ends:
+                        raise KeyboardInterrupt(self._interrupted())
         finally:
             batches.close()
         if self.ranks.first:
@@ -255,7 +261,10 @@ class _Run:
         return found
 
     def _save(self, batches: Batches, last: bool) -> None:
-        """Write what another process goes on from, the network, and the record."""
+        """Write what another process goes on from, the network, and the record.
+
+        A full disk is an error where it is the `last` time, and otherwise a warning.
+        """
         begin = time.perf_counter()
         mean_map = self._mean_map_of_all()
         if self.ranks.first:
@@ -279,6 +288,11 @@ class _Run:
                 warn(f"no checkpoint at step {done.step}, the earlier one stays: {error}")
         self.ranks.wait()
         self.progress.seconds += time.perf_counter() - begin
+
+    def _interrupted(self) -> str:
+        """Where the training is, and how it goes on."""
+        place = f"step {self.progress.step} of {self.config.main.steps}"
+        return f"interrupted after {place}, which {self.out / STATE_FILE} holds: the same command goes on from there"
 
     def _write_record(self) -> None:
         trained, done = self.trained, self.progress

@@ -38,6 +38,10 @@ class Ranks:
         """The mean over all processes."""
         return self.sum(tensor) / self.count
 
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether it is so in any process; `device` is where they share tensors."""
+        return flag if self.count == 1 else bool(self.sum(torch.tensor(float(flag), device=device)) > 0)
+
     def wait(self) -> None:
         """Until all are here."""
         if self.count > 1:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from recon import DepthAnything3
+from recon.cli.main import main
 from recon.errors import InputError
 from recon.messages import ReconWarning
 from recon.models.checkpoints import load_weights
 from recon.models.presets import load_preset
 from recon.models.ready import ready_model
+from recon.train.batches import Batch
 from recon.train.dry_run import dry_run
 from recon.train.loop import train
 from recon.train.state import read_state
-from tests.train.scene import Rooms, rooms
+from tests.train.scene import RoomBatches, Rooms, rooms
 from tests.train.settings import config
 
 REPOSITORY = Path(__file__).parents[2]
@@ -115,6 +121,71 @@ train({settings}, Deadly(rooms(3, scenes=1, views=2, side={SMALL})), Path({str(t
         assert_same_state(one[name], other[name])
     losses = [[row["total"] for row in table(tmp_path / name / "metrics.csv")] for name in ("whole", "killed")]
     assert losses[0] == losses[1]
+
+
+STEPS_BEFORE_CTRL_C = 3
+
+
+class Interrupted(Rooms):
+    """While batch number `STEPS_BEFORE_CTRL_C` is prepared, this process gets signals."""
+
+    signals: tuple[int, ...] = (signal.SIGINT,)
+
+    def batches(self, seed: int, rank: int = 0, ranks: int = 1) -> RoomBatches:
+        signals = self.signals
+
+        class Interrupting(RoomBatches):
+            def __next__(self) -> Batch:
+                found = super().__next__()
+                for one in signals if self._place == STEPS_BEFORE_CTRL_C else ():
+                    os.kill(os.getpid(), one)
+                    time.sleep(0.2)  # SIGTERM takes the way through another thread
+                return found
+
+        return Interrupting(self.learned)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_step_and_the_same_command_goes_on(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the bit as if nothing had been."""
+    settings = config(steps=5, optimiser=AVERAGED)
+    train(settings, FEW, tmp_path / "whole")
+    given = {**settings.entries(), "data": {}}
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(given))))
+    command = ["train", str(tmp_path / "few.yaml"), "--out", str(tmp_path / "stopped")]
+    stopping = Interrupted(FEW.learned)
+    stopping.signals = (number,)
+    monkeypatch.setattr("recon.train.data.training_data.open_data", lambda *given, **more: stopping)
+    assert main(command) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"after step {STEPS_BEFORE_CTRL_C} of 5" in said
+    assert str(tmp_path / "stopped/state.pt") in said
+    assert "the same command goes on" in said
+    assert read_state(tmp_path / "stopped/state.pt")["step"] == STEPS_BEFORE_CTRL_C
+    stopping.signals = ()
+    assert main(command) == 0
+    one, other = (read_state(tmp_path / name / "state.pt") for name in ("whole", "stopped"))
+    for name in ("parameters", "average", "optimiser", "data", "mean_map", "step"):
+        assert_same_state(one[name], other[name])
+    losses = [[row["total"] for row in table(tmp_path / name / "metrics.csv")] for name in ("whole", "stopped")]
+    assert losses[0] == losses[1]
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    stopping = Interrupted(FEW.learned)
+    stopping.signals = (signal.SIGINT, signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        train(config(steps=5), stopping, tmp_path)
+    assert not str(raised.value)
+    assert not (tmp_path / "state.pt").exists()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ctrl_c_in_the_last_step_leaves_a_complete_training(tmp_path: Path) -> None:
+    assert train(config(steps=STEPS_BEFORE_CTRL_C), Interrupted(FEW.learned), tmp_path).progress.step == 3
 
 
 class TestGoingOn:
