@@ -1,6 +1,6 @@
 """Changes of colour that leave geometry as it is: mild for photos with labels, strong for those without.
 
-The strong ones are those of Depth Anything 1 (arXiv 2401.10891, section 3.3): strong colour distortion, by jitter and
+The strong ones are those of Depth Anything 1 (arXiv 2401.10891, section 3.2): strong colour distortion, by jitter and
 now and then without colour, and Gaussian blur. Their bounds are those of UniMatch (Yang et al., CVPR 2023), whose
 recipe it follows; the mild ones are half of them, and without grey and blur.
 """

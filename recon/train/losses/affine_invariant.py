@@ -1,7 +1,7 @@
 """Losses that do not see the scale and shift of a map: of single images whose unit nobody knows.
 
-Depth Anything 1 (arXiv 2401.10891) applies the first to disparity; its trimmed variant and the matching of gradients
-are those of MiDaS (Ranftl et al., TPAMI 2022, arXiv 1907.01341).
+Depth Anything 1 (arXiv 2401.10891, section 3.1, eqs. 1 to 3) applies the first to disparity; its trimmed variant and
+the matching of gradients are those of MiDaS (Ranftl et al., TPAMI 2022, arXiv 1907.01341).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def affine_invariant_loss(predicted: Tensor, truth: Tensor, mask: Tensor) -> Ten
 
 
 def trimmed_affine_invariant_loss(predicted: Tensor, truth: Tensor, mask: Tensor, trimmed: float = 0.2) -> Tensor:
-    """The same without the share `trimmed` of largest differences, which wrong truth makes (MiDaS, eq. 7).
+    """The same without the share `trimmed` of largest differences, which wrong truth makes (MiDaS's trimmed loss).
 
     L = 1 / (2 M) · the sum of the ⌊(1 - trimmed) M⌋ smallest of M differences.
     """
@@ -71,7 +71,7 @@ def gradient_matching_loss(predicted: Tensor, truth: Tensor, mask: Tensor, scale
 def sky_at_infinity(disparity: Tensor, valid: Tensor, sky: Tensor | None) -> tuple[Tensor, Tensor]:
     """Disparity and its mask (..., H, W) with the sky as the farthest there is: disparity 0, and valid.
 
-    As Depth Anything 1 has it (section 3.2). Nothing changes where nobody knows of a sky.
+    As Depth Anything 1 has it (section 3.1). Nothing changes where nobody knows of a sky.
     """
     if sky is None:
         return disparity, valid

@@ -1,7 +1,9 @@
 """Losses of Depth Anything 3's any-view networks (arXiv 2511.10647, section 3.3), each a mean over a scene, (B,).
 
 The paper's sum is L = L_D(D̂, D) + L_M(R̂, M) + L_P(D̂ ⊙ d + t, P) + β L_C(ĉ, v) + α L_grad(D̂, D), all with the L1
-norm and α = β = 1. What `truth_of` makes of depth and cameras is what they compare with.
+norm and α = β = 1. It writes out L_D and L_grad (eq. 3) alone; of the others it gives the arguments and the norm, and
+that L_M is weighed by a confidence of the rays, as L_D by that of depth, is ours. What `truth_of` makes of depth and
+cameras is what they compare with.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def corner_normals(points: Tensor) -> Tensor:
 def mean_normal(corners: Tensor) -> Tensor:
     """Unit normals (..., 3) from the four of `corner_normals` (4, ..., 3); those of far neighbours count less.
 
-    n = Σ (σ - |n_i|) / σ · n_i / |n_i| with σ = Σ |n_i| (arXiv 2511.10647, section 4.1).
+    n = Σ (σ - |n_i|) / σ · n_i / |n_i| with σ = Σ |n_i| (arXiv 2511.10647, section 4.1, eqs. 4 and 5).
     """
     lengths = (corners.square().sum(dim=-1, keepdim=True) + _LEAST_SQUARE).sqrt()
     total = lengths.sum(dim=0)
@@ -43,7 +43,7 @@ def angle_between(a: Tensor, b: Tensor) -> Tensor:
 def normal_loss(predicted: Tensor, truth: Tensor, mask: Tensor, intrinsics: Tensor) -> Tensor:
     """Angle between the mean normals, plus those between the four normals it is made of; a mean over pixels, (...).
 
-    L_N = E(n̂, n) + Σ E(n̂_i, n_i) (arXiv 2511.10647, section 4.1). Pixels count whose four neighbours are all valid.
+    L_N = E(n̂, n) + Σ E(n̂_i, n_i) (arXiv 2511.10647, eq. 6). Pixels count whose four neighbours are all valid.
 
     Args:
         predicted, truth: (..., H, W) z-depth, at any scale each.

@@ -1,7 +1,7 @@
 """A teacher's dense depth brought to the scale and shift of sparse or noisy truth.
 
-Depth Anything 3 (arXiv 2511.10647, section 4.2) learns from it late in training, where the truth of real scenes has
-holes and errors that its teacher, trained on rendered scenes, does not make.
+Depth Anything 3 (arXiv 2511.10647, section 4.2, eq. 8) learns from it late in training, where the truth of real scenes
+has holes and errors that its teacher, trained on rendered scenes, does not make.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def aligned_teacher(
 
     By RANSAC (Fischler and Bolles 1981): of the lines truth = scale · teacher + shift through two random pixels, the
     one that most pixels agree with, fitted again by least squares to those until they stay the same. For a teacher of
-    disparity the line is that of 1 / depth.
+    disparity the line is that of 1 / depth. The paper takes residuals within their mean absolute deviation from the
+    median for agreement; here it is a share of the depth, which far pixels meet as easily as near ones.
 
     Args:
         teacher, truth: (..., H, W); the teacher's is NaN where it says nothing, the truth is depth.

@@ -1,7 +1,8 @@
 """What an any-view network is to predict, from depth and cameras in any world and unit.
 
 Everything is in the frame of the first view, the reference, and in units of the mean distance of the scene's valid
-points from it: neither a similarity of the world nor the unit of depth is left in it (arXiv 2511.10647, section 3.3).
+points from it, the scale of Depth Anything 3 (arXiv 2511.10647, section 3.3): neither a similarity of the world nor the
+unit of depth is left in it.
 """
 
 from __future__ import annotations

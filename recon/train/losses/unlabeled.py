@@ -1,4 +1,4 @@
-"""Learning from photos without labels (Depth Anything 1, arXiv 2401.10891, sections 3.3 and 3.4).
+"""Learning from photos without labels (Depth Anything 1, arXiv 2401.10891, sections 3.2 and 3.3).
 
 A teacher sees the clean photos. The student sees them with strong colour changes and with a rectangle of another photo
 pasted in (CutMix, Yun et al., ICCV 2019), and its features stay near those of a frozen encoder.
