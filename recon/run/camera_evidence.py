@@ -21,10 +21,11 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.geometry.view_alignment import align_views
 from recon.messages import listed, warn
 from recon.progress import tell
-from recon.run.find_cameras import FoundCameras, KnownCameras, adjusted, leave_out
+from recon.run.find_cameras import FoundCameras, KnownCameras, adjusted, leave_out, photos_as_found
 from recon.run.load_views import load_views
 from recon.run.plan import Plan
 from recon.sources.calibrated import CalibratedSource
+from recon.sources.source import Source
 from recon.types.cameras import CameraOrigin, Cameras
 
 _CONTRADICTION = 20.0
@@ -66,7 +67,8 @@ def join_cameras(plan: Plan, estimator: Estimator, found: FoundCameras) -> Joine
 
     None, and a warning, where the network's cameras of the others contradict it.
     """
-    loaded = load_views(plan, estimator.profile, KnownCameras(plan.source))
+    photos = photos_as_found(plan.source, found)
+    loaded = load_views(plan, estimator.profile, KnownCameras(photos))
     views = loaded.views
     wishes = Wishes(
         cameras_only=True,
@@ -121,7 +123,7 @@ def join_cameras(plan: Plan, estimator: Estimator, found: FoundCameras) -> Joine
         origins=tuple(origins[index] for index in chosen),
         scale=of_sfm.scale,
     )
-    cameras = _adjusted(plan, chosen, cameras, found.result.sparse, apart)
+    cameras = _adjusted(plan, photos, chosen, cameras, found.result.sparse, apart)
     return JoinedCameras(tuple(chosen), cameras, _points_seen(found.result.sparse, chosen, row), loaded.dropped)
 
 
@@ -129,11 +131,13 @@ def known_by_evidence(plan: Plan, found: FoundCameras, joined: JoinedCameras | N
     """The photos with the cameras that were joined; without, those that structure from motion placed."""
     if joined is None:
         return leave_out(plan.source, found, plan.options.strict)
-    source = CalibratedSource(plan.source, joined.chosen, joined.cameras, joined.points)
+    source = CalibratedSource(photos_as_found(plan.source, found), joined.chosen, joined.cameras, joined.points)
     return KnownCameras(source, joined.dropped, found.result)
 
 
-def _adjusted(plan: Plan, chosen: Sequence[int], cameras: Cameras, sparse: SparsePoints, usual: float) -> Cameras:
+def _adjusted(
+    plan: Plan, photos: Source, chosen: Sequence[int], cameras: Cameras, sparse: SparsePoints, usual: float
+) -> Cameras:
     """With those predicted cameras that have matches adjusted to them; the found ones stay.
 
     Where a camera is turned by far more than the `usual` degrees that the network is off by, matches mislead.
@@ -141,7 +145,7 @@ def _adjusted(plan: Plan, chosen: Sequence[int], cameras: Cameras, sparse: Spars
     assert cameras.world_to_camera is not None
     assert cameras.origins is not None
     try:
-        found = adjusted(CalibratedSource(plan.source, tuple(chosen), cameras), plan.options, tell).result
+        found = adjusted(CalibratedSource(photos, tuple(chosen), cameras), plan.options, tell).result
     except InputError:
         return cameras
     poses, changes = found.cameras.world_to_camera, found.changes

@@ -14,6 +14,7 @@ from recon.errors import InputError
 from recon.geometry.cameras import warn_if_float32_is_too_coarse
 from recon.messages import warn
 from recon.run.given_cameras import GivenCameras
+from recon.sources.adapted_photos import with_lenses
 from recon.sources.calibrated import CalibratedSource
 from recon.sources.cameras_file import CameraReading, read_cameras_file
 from recon.sources.given_lens import check_size_of_lenses, read_lens
@@ -169,17 +170,26 @@ def kept_classes() -> tuple[type, ...]:
     from recon.sfm.mapping_trials import MappingTrial
     from recon.sfm.pairs import Pairing
     from recon.sfm.result import CameraChanges, SfmResult
+    from recon.sources.lenses import Lens
 
-    of_lenses = (Lenses, LensChoice, LensTrial)
+    of_lenses = (Lens, Lenses, LensChoice, LensTrial)
     of_cameras = (CameraChanges, Certainty, Georeference, GeoPosition, SparsePoints, Cameras)
     of_mapping = (Join, MappingTrial, Pairing)
     return FoundCameras, SfmResult, *of_lenses, *of_cameras, *of_mapping
 
 
+def photos_as_found(source: Source, found: FoundCameras) -> Source:
+    """The photos of `source` that the cameras `found` are of: those of a fisheye become pinhole photos."""
+    result = found.result
+    lens_of = dict(zip(result.image_names, result.fisheyes, strict=False))
+    lenses = tuple(lens_of.get(name) for name in source.names)
+    return with_lenses(source, lenses)
+
+
 def known_cameras(source: Source, found: FoundCameras) -> KnownCameras:
     """Put the cameras `found` to the photos of `source` that they belong to."""
     result = found.result
-    calibrated = CalibratedSource(source, found.chosen, result.original_cameras, result.sparse)
+    calibrated = CalibratedSource(photos_as_found(source, found), found.chosen, result.original_cameras, result.sparse)
     return KnownCameras(calibrated, found.dropped, result)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.sfm.bundle import LAST_LOSS_SCALE, adjust, enough_points, with_points
-from recon.sfm.lens_models import RICHER, convert, free_parameters
+from recon.sfm.lens_models import FISHEYE, RICHER, convert, free_parameters, may_be_fisheye
 from recon.sfm.linearised import POSE, HeldOut, Linearised
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Freedom(NamedTuple):
 
 CENTRE = Freedom(centre=True)
 _ALL = Freedom(centre=True, model="OPENCV")
+_FISHEYE = Freedom(centre=False, model=FISHEYE)
 _FEWEST_PHOTOS = 4
 """Of one lens: without one of them the others have to tell it still."""
 _POINTS = 300
@@ -110,13 +111,18 @@ class ChosenLenses:
     tried: dict[int, list[LensTrial]] = field(default_factory=dict)
 
 
-def choose_lenses(model: pycolmap.Reconstruction, threads: int = 1, centres: Collection[int] = ()) -> ChosenLenses:
-    """Free what the photos of `model` determine of their lenses; principal points of `centres` are free already."""
+def choose_lenses(
+    model: pycolmap.Reconstruction, threads: int = 1, centres: Collection[int] = (), fisheyes: bool = True
+) -> ChosenLenses:
+    """Free what the photos of `model` determine of their lenses; principal points of `centres` are free already.
+
+    A lens that still draws its corners in strongly is tried as a fisheye, with `fisheyes`.
+    """
     part = with_points(model, enough_points(model, _POINTS))
     chosen = ChosenLenses(part, set(centres), tried={camera_id: [] for camera_id in part.cameras})
     cost = _adjusted(chosen, threads)
     eligible = {camera_id: views for camera_id, views in _photos_of(part).items() if len(views) >= _FEWEST_PHOTOS}
-    moves = [] if not eligible else _moves(chosen, eligible)
+    moves = [] if not eligible else _moves(chosen, eligible, fisheyes)
     held_out: HeldOut | None = None
     groups = [group for views in eligible.values() for group in _groups(views)]
     while moves:
@@ -150,15 +156,42 @@ def choose_lenses(model: pycolmap.Reconstruction, threads: int = 1, centres: Col
             trial = _with(chosen, freedom, taken)
             lower = _adjusted(trial, threads)
         chosen.part, chosen.centres, cost, held_out = trial.part, trial.centres, lower, None
-        moves = _moves(chosen, eligible)
+        moves = _moves(chosen, eligible, fisheyes)
     return chosen
 
 
-def _moves(chosen: ChosenLenses, eligible: Mapping[int, Sequence[int]]) -> list[tuple[Freedom, list[int]]]:
+def fisheye_verdict(plain: pycolmap.Reconstruction, fisheye: pycolmap.Reconstruction, threads: int = 1) -> LensTrial:
+    """Whether a model with a fisheye explains photos left out better than one without that was mapped by itself.
+
+    Each model has points of its own, so it is the cost of one observation that counts, of the photos that both place.
+    """
+    common = sorted(set(plain.reg_image_ids()) & set(fisheye.reg_image_ids()))
+    groups = _groups(common)
+    costs = np.stack([_held_out_costs(model, groups, threads) for model in (plain, fisheye)], axis=1)
+    gains = (costs[:, 0] - costs[:, 1]) / max(float(costs[:, 0].mean()), 1e-300)
+    return _verdict(_FISHEYE, np.asarray(gains, np.float64), None, next(iter(fisheye.cameras.values())))
+
+
+def _held_out_costs(
+    model: pycolmap.Reconstruction, groups: Sequence[Sequence[int]], threads: int
+) -> NDArray[np.float64]:
+    """(G,) robust cost of one observation of each group of images, by their ids, without which the lens is told."""
+    chosen = ChosenLenses(with_points(model, enough_points(model, _POINTS)))
+    _adjusted(chosen, threads)
+    row = {image_id: view for view, image_id in enumerate(sorted(model.reg_image_ids()))}
+    rows = [[row[image_id] for image_id in group] for group in groups]
+    held_out = _linearised(chosen).without(rows)
+    return np.array([held_out.cost[own].sum() / max(1, held_out.count[own].sum()) for own in rows])
+
+
+def _moves(
+    chosen: ChosenLenses, eligible: Mapping[int, Sequence[int]], fisheyes: bool
+) -> list[tuple[Freedom, list[int]]]:
     """What may be freed next, and of which cameras.
 
     Coefficients of a lens that is not centred come with the principal point, for either stands in for the other. Where
-    a lens needs both, neither alone makes sense of the photos, so that they are tried together in the end.
+    a lens needs both, neither alone makes sense of the photos, so that they are tried together in the end. A fisheye
+    comes last, for it has to say more than all polynomials.
     """
     models = dict.fromkeys(name for names in RICHER.values() for name in names)
     moves = []
@@ -172,6 +205,9 @@ def _moves(chosen: ChosenLenses, eligible: Mapping[int, Sequence[int]]) -> list[
         ]
         if cameras:
             moves.append((freedom, cameras))
+    bent = [camera_id for camera_id in eligible if fisheyes and may_be_fisheye(chosen.part.cameras[camera_id])]
+    if bent:
+        moves.append((_FISHEYE, bent))
     return moves
 
 

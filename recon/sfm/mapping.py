@@ -10,6 +10,7 @@ import numpy as np
 
 from recon.sfm.bundle import refine
 from recon.sfm.colmap import run_cancellable
+from recon.sfm.fisheye_mapping import as_fisheye, worth_a_fisheye
 from recon.sfm.focal import (
     FAR_FROM_EXIF,
     copy_overlaps,
@@ -22,7 +23,7 @@ from recon.sfm.focal import (
 from recon.sfm.global_mapping import global_models, with_all_points
 from recon.sfm.joining import Join, join_models
 from recon.sfm.lens_choice import ChosenLenses, LensTrial, choose_lenses
-from recon.sfm.mapping_trials import FIRST, MappingTrial, trial
+from recon.sfm.mapping_trials import BENT, FIRST, MappingTrial, trial
 from recon.sfm.merit import Merit, explains_more, leave_out_contradicted, makes_sense, merit_of
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.separate_lenses import has_own_centres, lens_gains, off_middle, with_own_centres, with_shared_centres
@@ -75,6 +76,8 @@ class _Attempt(NamedTuple):
     """Complete what global mapping finds, rather than grow from two photos."""
     lenses_known: bool = False
     """Refine no lens at all."""
+    fisheye: bool = False
+    """Refine distortion only after all photos are placed."""
 
 
 _ATTEMPTS = (
@@ -85,6 +88,7 @@ _ATTEMPTS = (
     _Attempt(1.4, hold_lenses=False),
 )
 """In this order: global mapping is the fastest, and seldom wrong, but it leaves out photos that connect weakly."""
+_AS_FISHEYE = _Attempt(None, hold_lenses=False, fisheye=True)
 LENS_FROM = 3
 """Photos that it takes to tell a lens; two photos keep what EXIF, or a guess, says."""
 _PATIENCE = 100
@@ -118,7 +122,8 @@ def build_models(
     candidates = _Candidates(overlaps)
     attempts_made: list[MappingTrial] = []
     joins: list[Join] = []
-    lenses_tried = False
+    lenses_tried = fisheye_tried = False
+    by_fisheye: list[LensTrial] = []
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     known = lenses != "unknown"
     if known:
@@ -165,6 +170,24 @@ def build_models(
         doubt = candidates.doubt(count, first_attempt=number == 0)
         attempts_made.append(trial(found, attempt.all_at_once, why, doubt))
         good = not doubt
+        if not known and free_lenses and not fisheye_tried and worth_a_fisheye(best, count <= _PATIENCE):
+            fisheye_tried = True
+            fisheye = as_fisheye(
+                database_path,
+                folder,
+                overlaps,
+                best,
+                lambda path: _map(path, folder, count, seed, threads, _AS_FISHEYE, report),
+                seed,
+                _threads(count, threads),
+                lambda: report(count),
+            )
+            attempts_made.append(trial(fisheye.found, False, BENT, fisheye.why))
+            by_fisheye = [] if fisheye.verdict is None else [fisheye.verdict]
+            if fisheye.model is not None:
+                candidates.models.insert(0, fisheye.model)
+                said.clear()
+                break
         if count <= _PATIENCE and not known and (good or not lenses_tried):
             lenses_tried = True
             other_lenses = _with_lenses_of_their_own(database_path, folder, overlaps, best, good, seed, report)
@@ -187,7 +210,9 @@ def build_models(
     chosen = None
     if free_lenses and lenses != "held" and count >= LENS_FROM and not weak:
         chosen = run_cancellable(
-            lambda token: choose_lenses(models[0], _threads(count, threads), () if known else off_middle(models[0])),
+            lambda token: choose_lenses(
+                models[0], _threads(count, threads), () if known else off_middle(models[0]), fisheyes=not known
+            ),
             lambda: report(count),
         )
     refine_lenses = lenses != "held" and count >= LENS_FROM
@@ -202,7 +227,11 @@ def build_models(
         return Mapped(models, attempts=attempts_made, joins=joins)
     if chosen is None:
         return Mapped(models, attempts=attempts_made, joins=joins)
-    return Mapped(models, frozenset(chosen.centres), chosen.tried, attempts=attempts_made, joins=joins)
+    trials = {
+        camera_id: [*(one for one in by_fisheye if one.freedom not in {own.freedom for own in of_lens}), *of_lens]
+        for camera_id, of_lens in chosen.tried.items()
+    }
+    return Mapped(models, frozenset(chosen.centres), trials, attempts=attempts_made, joins=joins)
 
 
 def _hold_weak_focals(
@@ -405,8 +434,10 @@ def _map(
         options.ba_global_function_tolerance = _COMPLETING_TOLERANCE
         return [completed for model in models for completed in run(_written(model, folder / "begun"))]
     _refine_lenses(options, not (attempt.hold_lenses or attempt.lenses_known))
+    if attempt.fisheye:
+        options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = False
     models = run(continued="")
-    if attempt.hold_lenses and count >= LENS_FROM and not attempt.lenses_known:
+    if (attempt.hold_lenses or attempt.fisheye) and count >= LENS_FROM and not attempt.lenses_known:
         _refine_lenses(options, True)
         models = [refined for model in models for refined in run(_written(model, folder / "begun"))]
     return models

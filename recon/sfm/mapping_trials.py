@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pycolmap
 
 FIRST = "the first, as it takes least time"
+BENT = "the lens may be a fisheye, and is mapped as one"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recon.sfm.agreement import agreement
+from recon.sfm.lens_models import FISHEYE
 from recon.sfm.overlaps import Overlaps
 from recon.sources.colmap import distortion_coefficients
 from recon.sources.pixels import SHORTEST_FOCAL_35MM
@@ -31,6 +32,8 @@ _SHORTEST_FOCAL, _LONGEST_FOCAL = SHORTEST_FOCAL_35MM / 36, 20.0
 """Of lenses that photos can tell, in units of the longer side: longer ones are parallel projection to them."""
 _STRONGEST_BEND = 0.4
 """Largest displacement by distortion at the corner, as a share of its distance from the centre."""
+_WIDEST_FISHEYE = np.radians(115)
+"""From the axis to the corner of a photo: 230°, as wide as fisheyes are made."""
 _RADII = 65
 """From the centre to the corner, at which it is checked that distortion keeps rays in order."""
 
@@ -51,6 +54,8 @@ def _lens_exists(camera: pycolmap.Camera) -> bool:
     side, focal = max(camera.width, camera.height), camera.mean_focal_length()
     if not _SHORTEST_FOCAL * side <= focal <= _LONGEST_FOCAL * side:
         return False
+    if camera.model_name == FISHEYE:
+        return _fisheye_exists(camera)
     coefficients = distortion_coefficients([camera])
     if coefficients is None:
         return True
@@ -59,6 +64,18 @@ def _lens_exists(camera: pycolmap.Camera) -> bool:
     bent = distort(outwards, coefficients[0])
     folds = bool((np.diff(np.linalg.norm(bent, axis=1)) <= 0).any())  # two rays would meet in one pixel
     return not folds and bool(np.linalg.norm(bent[-1] - corner) <= _STRONGEST_BEND * np.linalg.norm(corner))
+
+
+def _fisheye_exists(camera: pycolmap.Camera) -> bool:
+    """Whether the lens maps each angle further out than the last, up to the corner of the photo, and within reason."""
+    focal = camera.mean_focal_length()
+    corner = float(np.hypot(camera.width, camera.height)) / 2 / focal
+    k1, k2, k3, k4 = np.array(camera.params)[list(camera.extra_params_idxs())].tolist()
+    angles = np.linspace(0, _WIDEST_FISHEYE, _RADII)
+    squared = angles**2
+    bent = angles * (1 + squared * (k1 + squared * (k2 + squared * (k3 + squared * k4))))
+    needed = bent[: int(np.argmax(bent >= corner)) + 1] if (bent >= corner).any() else bent
+    return bool(needed[-1] >= corner and (np.diff(needed) > 0).all())
 
 
 class Merit(NamedTuple):

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon.geometry.sparse_points import SparsePoints
+from recon.sfm.fisheyes import fisheye_of, seen_in_pinhole
 from recon.sfm.lenses import Lenses
 from recon.sfm.merit import is_supported, mean_error, photos_of
 from recon.sfm.photos import SfmPhoto
 from recon.sources.colmap import distortion_coefficients, sparse_points, world_to_camera
+from recon.sources.lenses import Lens, pinhole_view
 
 if TYPE_CHECKING:
     import pycolmap
@@ -41,19 +43,13 @@ class SfmModel:
 
 
 def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto], still_matches: float = 0.0) -> SfmModel:
-    """Cameras and points of a model, in pixels of the originals."""
+    """Cameras and points of a model, in pixels of the originals; of a fisheye's, in those of its pinhole photos."""
     registered = photos_of(model)
     images = [model.images[index + 1] for index in registered]
     scales = np.array([photos[index].scale for index in registered])
     cameras = [model.cameras[image.camera_id] for image in images]
-    distortion = distortion_coefficients(cameras)
-    intrinsics = np.stack([np.asarray(camera.calibration_matrix(), np.float64) for camera in cameras])
-    intrinsics[:, :2] /= scales[:, None, None]
-    lenses = Lenses(
-        intrinsics,
-        np.zeros((len(images), 8)) if distortion is None else distortion,
-        np.array([photos[index].original_size for index in registered], np.int64),
-    )
+    fisheyes = [fisheye_of(camera, photos[index]) for camera, index in zip(cameras, registered, strict=True)]
+    lenses = _lenses(cameras, fisheyes, scales, [photos[index].original_size for index in registered])
     sparse = sparse_points(model, images, scales)
     in_original_pixels = SparsePoints(
         sparse.points,
@@ -71,11 +67,31 @@ def read_model(model: pycolmap.Reconstruction, photos: Sequence[SfmPhoto], still
         np.array(registered, np.intp),
         np.stack([world_to_camera(image) for image in images]),
         lenses,
-        in_original_pixels,
+        seen_in_pinhole(in_original_pixels, fisheyes),
         errors,
         doubtful=mean_error(model) > _DOUBTFUL_ERROR or not is_supported(model),
         still_matches=still_matches,
     )
+
+
+def _lenses(
+    cameras: Sequence[pycolmap.Camera],
+    fisheyes: Sequence[Lens | None],
+    scales: NDArray[np.float64],
+    sizes: Sequence[tuple[int, int]],
+) -> Lenses:
+    """Of photos of `sizes`, that are 1 / `scales` (M,) times as large as the pictures of their `cameras`."""
+    intrinsics, distortion = np.zeros((len(cameras), 3, 3)), np.zeros((len(cameras), 8))
+    for view, (camera, fisheye) in enumerate(zip(cameras, fisheyes, strict=True)):
+        if fisheye is not None:
+            intrinsics[view] = pinhole_view(fisheye).intrinsics
+            continue
+        intrinsics[view] = camera.calibration_matrix()
+        intrinsics[view, :2] /= scales[view]
+        coefficients = distortion_coefficients([camera])
+        if coefficients is not None:
+            distortion[view] = coefficients[0]
+    return Lenses(intrinsics, distortion, np.array(sizes, np.int64))
 
 
 def _mean_magnification(sparse: SparsePoints, per_view: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -114,7 +114,7 @@ def _finished(model: pycolmap.Reconstruction, lenses: LensesAre, count: int, thr
     free = lenses != "held" and count >= LENS_FROM
     if not free:
         return Mapped([refine(model, lenses=False, threads=threads)])
-    chosen = choose_lenses(model, threads)
+    chosen = choose_lenses(model, threads, fisheyes=lenses == "unknown")
     refined = refine(model, lenses=True, start=chosen.part, centre=chosen.centres, threads=threads)
     return Mapped([refined], frozenset(chosen.centres), chosen.tried)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from recon.sfm.lens_choice import LensChoice
 from recon.sfm.lenses import Lenses
 from recon.sfm.mapping_trials import MappingTrial
 from recon.sfm.pairs import Pairing
+from recon.sources.lenses import Lens, pinhole_view, to_pinhole
 from recon.types.cameras import Cameras, CameraScale
 
 STILL_THINGS = "what stands still in the pictures (text or a logo over the photos, a frame, a background that stays)"
@@ -81,11 +83,19 @@ class SfmResult:
     """Which mappers were tried, and why."""
     joins: tuple[Join, ...] = ()
     """Groups of photos, by their indices, that were joined to the model used, or not."""
+    fisheyes: tuple[Lens | None, ...] = ()
+    """Of each of the N photos, the fisheye lens that it was found to be taken with, if any: then everything here is of
+    its pinhole photo (`recon.sources.lenses.pinhole_view`), but the reprojection errors. Empty: there is none."""
 
     @property
     def registered_names(self) -> tuple[str, ...]:
         """M names of the photos with cameras."""
         return tuple(self.image_names[index] for index in self.registered)
+
+    @property
+    def registered_fisheyes(self) -> tuple[Lens | None, ...]:
+        """Of each of the M photos with cameras, the fisheye lens that it was found to be taken with, if any."""
+        return tuple(self.fisheyes[index] if self.fisheyes else None for index in self.registered.tolist())
 
     @property
     def unregistered_names(self) -> tuple[str, ...]:
@@ -107,6 +117,7 @@ class SfmResult:
         if self.lens_choices and all(choice.lens == "held" for choice in self.lens_choices):
             return None
         silent = np.ones(len(self.registered), bool) if self.exif_focals is None else np.isnan(self.exif_focals)
+        silent &= np.array([lens is None for lens in self.registered_fisheyes])
         focals = (self.lenses.intrinsics[:, 0, 0] / self.lenses.sizes.max(axis=1))[silent]
         if len(focals) == 0 or (focals.min() >= _USUAL_FOCALS[0] and focals.max() <= _USUAL_FOCALS[1]):
             return None
@@ -140,6 +151,9 @@ class SfmResult:
 
         Returned as it is where the lens bends nothing to speak of. Raises InputError for a photo of another size.
         """
+        fisheye = self.registered_fisheyes[view]
+        if fisheye is not None:
+            return np.asarray(to_pinhole(pixels, fisheye, self.lenses.intrinsics[view]), np.uint8)
         return self.lenses.undistort(view, pixels)
 
     def warnings(self) -> tuple[str, ...]:
@@ -156,6 +170,9 @@ class SfmResult:
             f"{len(names)} photos form a group apart from the {len(self.registered)} used, and are left out: "
             f"{listed(names)}; photos that show both would join them"
             for names in self.other_models
+        ]
+        lines += [
+            _fisheye_line(lens, self.registered_fisheyes) for lens in dict.fromkeys(self.registered_fisheyes) if lens
         ]
         if self.still_matches:
             lines.append(
@@ -190,3 +207,15 @@ class SfmResult:
                 "or something that moves do this"
             )
         return (*lines, *(() if self.georeference is None else self.georeference.warnings()))
+
+
+def _fisheye_line(lens: Lens, lenses: Sequence[Lens | None]) -> str:
+    """What became of the photos of one fisheye."""
+    view = pinhole_view(lens)
+    own = "180° or more" if view.lens_degrees is None else f"{view.lens_degrees:.0f}°"
+    params = ",".join(f"{value:.5g}" for value in lens.params)
+    return (
+        f"{lenses.count(lens)} photos are of a fisheye lens ({lens.model} {params}), "
+        f"which explains photos left out of its estimate better; they become pinhole photos, which show "
+        f"{view.degrees:.0f}° of its {own}: {view.share_cut:.0%} of their pixels are cut"
+    )

@@ -23,6 +23,7 @@ from recon.geometry.sparse_points import SparsePoints
 from recon.progress import TellPart
 from recon.sfm.certainty import certainty_of
 from recon.sfm.colmap import colmap_seed
+from recon.sfm.fisheyes import fisheyes_of
 from recon.sfm.lens_choice import LensChoice
 from recon.sfm.mapping import LENS_FROM, LensesAre, Mapped, build_models
 from recon.sfm.matching import check_photos, match_photos
@@ -125,6 +126,8 @@ def result_of(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre, sti
     names = tuple(photo.name for photo in photos)
     best = mapped.models[0]
     model = read_model(best, photos, still_matches)
+    fisheyes = fisheyes_of(best, photos)
+    exif = [photos[index].exif_focal if fisheyes[index] is None else np.nan for index in model.registered.tolist()]
     known = best.cameras if lenses == "held" or len(photos) < LENS_FROM else ()
     result = SfmResult(
         image_names=names,
@@ -135,13 +138,14 @@ def result_of(photos: Sequence[SfmPhoto], mapped: Mapped, lenses: LensesAre, sti
         reprojection_errors=model.reprojection_errors,
         doubtful=model.doubtful,
         still_matches=model.still_matches,
-        exif_focals=np.array([photos[index].exif_focal for index in model.registered.tolist()]),
+        exif_focals=np.array(exif),
         assumed_lens=len(photos) < LENS_FROM and not any(photo.focal_is_known for photo in photos),
         other_models=tuple(tuple(names[index] for index in indices) for indices in groups_apart(mapped.models)),
         lens_choices=_lens_choices(photos, mapped, lenses),
         certainty=certainty_of(best, mapped.centres, {*known, *mapped.held}),
         attempts=tuple(mapped.attempts),
         joins=tuple(mapped.joins),
+        fisheyes=fisheyes if any(fisheyes) else (),
     )
     return result if result.unusual_focals is None else replace(result, doubtful=True)
 

@@ -134,9 +134,19 @@ class AdaptedPhotos:
 def photo_changes(source: Source) -> dict[str, PhotoChange]:
     """By the names of the photos of a source, what is done to those that are changed when they are opened."""
     inner: object = source
+    found: dict[str, PhotoChange] = {}
     while inner is not None:
         if isinstance(inner, AdaptedPhotos):
-            changes = map(PhotoChange, inner.lenses, inner.orientations)
-            return {name: change for name, change in zip(inner.names, changes, strict=True) if change}
+            for name, lens, orientation in zip(inner.names, inner.lenses, inner.orientations, strict=True):
+                later = found.get(name, PhotoChange())  # photos are turned first, and then undistorted
+                turned = orientation if later.orientation == UPRIGHT else later.orientation
+                found[name] = PhotoChange(later.lens or lens, turned)
         inner = getattr(inner, "photos", None)
-    return {}
+    return {name: change for name, change in found.items() if change}
+
+
+def with_lenses(source: Source, lenses: Sequence[Lens | None]) -> Source:
+    """The photos of `source`, with those that have one of `lenses` (N of them) undistorted by it."""
+    if all(lens is None for lens in lenses):
+        return source
+    return AdaptedPhotos(source, (UPRIGHT,) * len(source.names), tuple(lenses))
