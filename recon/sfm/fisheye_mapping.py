@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recon.sfm.lens_choice import LensTrial, fisheye_verdict
-from recon.sfm.lens_models import may_be_fisheye
+from recon.sfm.lens_models import FISHEYE, may_be_fisheye, to_plain
 from recon.sfm.merit import explains_more, makes_sense, mean_error, merit_of
 from recon.sfm.overlaps import Overlaps
 from recon.sfm.pairs import verify_pairs
@@ -124,7 +124,19 @@ def as_fisheye(
     verdict = fisheye_verdict(best, better, threads)
     if not verdict.taken and better.num_reg_images() > best.num_reg_images():
         verdict = replace(verdict, taken=True, why="places more photos")
-    return FisheyeModel(better if verdict.taken else None, found, "" if verdict.taken else verdict.why, verdict)
+    if not verdict.taken:
+        return FisheyeModel(None, found, verdict.why, verdict)
+    for camera in better.cameras.values():
+        to_plain(camera)  # beside a fisheye, there may be other lenses
+    return FisheyeModel(better, found, "", verdict)
+
+
+def of_fisheye(verdict: LensTrial | None, model: str, tried: Sequence[LensTrial]) -> list[LensTrial]:
+    """What is to be said of a fisheye for a lens that came out as COLMAP's `model`, beside what else was `tried` of it:
+    nothing where the fisheye is that of other photos."""
+    if verdict is None or verdict.taken != (model == FISHEYE) or any(one.freedom == FISHEYE for one in tried):
+        return []
+    return [verdict]
 
 
 def _set_equidistant(camera: pycolmap.Camera, degrees: float) -> None:

@@ -26,6 +26,10 @@ one does so by 0.08 at 54° across corners, by 0.21 at 90°; few lenses of wide 
 _SAMPLES = 65
 """From the middle of a photo to its corner."""
 _SAME_PIXEL = 1e-2
+_SAME_LENS = 1.0
+"""Pixels of the small pictures that two descriptions of one lens may differ by."""
+_WIDEST_PLAIN = np.radians(60)
+"""From the axis to the corner: wider lenses are fisheyes."""
 _SAME_FOCAL = 1e-9
 """Relative difference of the two focal lengths of a lens with one."""
 
@@ -110,6 +114,27 @@ def to_fisheye(camera: pycolmap.Camera) -> None:
     centre = np.array(camera.params)[list(camera.principal_point_idxs())].tolist()
     camera.model = pycolmap.CameraModelId.OPENCV_FISHEYE
     camera.params = [focal, focal, *centre, k1, k2, 0.0, 0.0]
+
+
+def to_plain(camera: pycolmap.Camera) -> bool:
+    """Describe a fisheye in place by a focal length and one coefficient, where these say the same all over its photo.
+
+    Returns whether they do, to within a pixel along the diagonal.
+    """
+    import pycolmap
+
+    pixels, angles = _along_diagonal(camera)
+    if len(pixels) < _SAMPLES or angles[-1] > _WIDEST_PLAIN:
+        return False
+    tangents = np.tan(angles)
+    powers = np.stack([tangents, tangents**3], axis=1)
+    focal, cubic = np.linalg.lstsq(powers, pixels, rcond=None)[0].tolist()
+    if np.abs(powers @ (focal, cubic) - pixels).max() > _SAME_LENS:
+        return False
+    centre = np.array(camera.params)[list(camera.principal_point_idxs())].tolist()
+    camera.model = pycolmap.CameraModelId.SIMPLE_RADIAL
+    camera.params = [focal, *centre, cubic / focal]
+    return True
 
 
 def _along_diagonal(camera: pycolmap.Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

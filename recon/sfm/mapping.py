@@ -10,7 +10,7 @@ import numpy as np
 
 from recon.sfm.bundle import refine
 from recon.sfm.colmap import run_cancellable
-from recon.sfm.fisheye_mapping import as_fisheye, worth_a_fisheye
+from recon.sfm.fisheye_mapping import as_fisheye, of_fisheye, worth_a_fisheye
 from recon.sfm.focal import (
     FAR_FROM_EXIF,
     copy_overlaps,
@@ -123,7 +123,7 @@ def build_models(
     attempts_made: list[MappingTrial] = []
     joins: list[Join] = []
     lenses_tried = fisheye_tried = False
-    by_fisheye: list[LensTrial] = []
+    by_fisheye: LensTrial | None = None
     attempts = [attempt for attempt in _ATTEMPTS if count >= LENS_FROM or (attempt.hold_lenses and not attempt.focal)]
     known = lenses != "unknown"
     if known:
@@ -183,7 +183,7 @@ def build_models(
                 lambda: report(count),
             )
             attempts_made.append(trial(fisheye.found, False, BENT, fisheye.why))
-            by_fisheye = [] if fisheye.verdict is None else [fisheye.verdict]
+            by_fisheye = fisheye.verdict
             if fisheye.model is not None:
                 candidates.models.insert(0, fisheye.model)
                 said.clear()
@@ -228,7 +228,7 @@ def build_models(
     if chosen is None:
         return Mapped(models, attempts=attempts_made, joins=joins)
     trials = {
-        camera_id: [*(one for one in by_fisheye if one.freedom not in {own.freedom for own in of_lens}), *of_lens]
+        camera_id: [*of_fisheye(by_fisheye, models[0].cameras[camera_id].model_name, of_lens), *of_lens]
         for camera_id, of_lens in chosen.tried.items()
     }
     return Mapped(models, frozenset(chosen.centres), trials, attempts=attempts_made, joins=joins)

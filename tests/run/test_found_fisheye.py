@@ -23,7 +23,7 @@ from tests.sfm.cards import arc, photograph, stage
 from tests.sfm.synthetic_models import relative_angle
 
 LENS = pycolmap.Camera(
-    model="OPENCV_FISHEYE", width=360, height=270, params=[180.0, 180.0, 181.0, 134.0, 0.02, -0.004, 0, 0]
+    model="OPENCV_FISHEYE", width=280, height=210, params=[140.0, 140.0, 141.0, 104.0, 0.02, -0.004, 0, 0]
 )
 """115° across."""
 TRUTH = arc(6)
@@ -34,11 +34,11 @@ PLANES = (9.0, 7.0, 6.0, 5.0, 4.2)
 def fisheye_photos(lens: pycolmap.Camera) -> np.ndarray:
     """(N, H, W, 3) of cards that fill a wide view."""
     cards = [(texture, np.diag([2.5, 2.5, 1, 1]) @ to_world) for texture, to_world in stage()]
-    wide = np.array([[180.0, 0, 450], [0, 180.0, 340], [0, 0, 1]])
+    wide = np.array([[140.0, 0, 350], [0, 140.0, 265], [0, 0, 1]])
     x, y = np.meshgrid(np.arange(lens.width) + 0.5, np.arange(lens.height) + 0.5)
     rays = np.asarray(lens.cam_ray_from_img(np.stack([x.ravel(), y.ravel()], axis=1))) @ wide.T
     places = (rays[:, :2] / rays[:, 2:] - 0.5).astype(np.float32).reshape(*x.shape, 2)
-    photos = photograph(cards, TRUTH, wide, (680, 900))
+    photos = photograph(cards, TRUTH, wide, (530, 700))
     return np.stack([cv2.remap(photo, places, None, cv2.INTER_CUBIC) for photo in photos])
 
 
@@ -81,7 +81,7 @@ def test_the_record_says_what_was_chosen_and_why(run: tuple[Reconstruction, Path
     entries = read_cameras_file(folder / "run.json").entries
     for entry in entries:
         assert entry["lens"].model == "OPENCV_FISHEYE"
-        assert entry["lens"].params[0] == pytest.approx(180, rel=0.01)
+        assert entry["lens"].params[0] == pytest.approx(140, rel=0.01)
 
 
 def test_stereo_finds_depth_of_the_pinhole_photos(run: tuple[Reconstruction, Path, list[str]]) -> None:

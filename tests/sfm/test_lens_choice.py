@@ -8,6 +8,7 @@ import pytest
 
 from recon.sfm.bundle import adjust, copy_model, refine
 from recon.sfm.lens_choice import CENTRE, ChosenLenses, choose_lenses
+from recon.sfm.lens_models import FISHEYE, convert, may_be_fisheye, to_plain
 
 from .synthetic_models import SIMPLE, around, forward, nadir, poses_of, relative_angle, synthetic_model
 
@@ -83,6 +84,49 @@ def test_coefficients_that_photos_show_are_found(lens: tuple[str, tuple[float, .
     np.testing.assert_allclose(np.array(camera.params)[extra], np.array(lens[1])[extra], atol=0.02)
     before, after = angles(truth, model, chosen)
     assert after < 0.6 * before
+
+
+def test_a_fisheye_is_found_where_its_corners_are_drawn_in():
+    """111° from corner to corner: photos can still be placed as if a polynomial said it."""
+    truth, params = around(9, 60), (520.0, 520.0, 404.0, 297.0, 0.03, -0.01, 0.0, 0.0)
+    model = with_plain_lens(synthetic_model(truth, (FISHEYE, params), box=(8.0, 6.0, 2.0)))
+    chosen = choose_lenses(model)
+    camera = chosen.part.cameras[1]
+    (trial,) = (one for one in chosen.tried[1] if one.freedom == FISHEYE)
+    assert (camera.model_name, trial.taken) == (FISHEYE, True)
+    assert camera.mean_focal_length() == pytest.approx(520, rel=5e-3)
+    before, after = angles(truth, model, chosen)
+    assert after < 0.1
+    assert after < before
+    assert choose_lenses(model, fisheyes=False).part.cameras[1].model_name != FISHEYE
+
+
+def test_a_polynomial_that_bends_as_much_is_no_fisheye():
+    chosen = choose_lenses(with_plain_lens(synthetic_model(around(9), ("RADIAL", (700.0, 400.0, 300.0, -0.25, 0.12)))))
+    assert chosen.part.cameras[1].model_name == "RADIAL"
+    assert any(one.freedom == FISHEYE and not one.taken for one in chosen.tried[1])
+
+
+def test_a_fisheye_that_stands_for_a_polynomial_bends_rays_alike():
+    lens = pycolmap.Camera(model="RADIAL", width=800, height=600, params=[600.0, 400, 300, -0.2, 0.03])
+    assert may_be_fisheye(lens)
+    assert not may_be_fisheye(pycolmap.Camera(model="RADIAL", width=800, height=600, params=[900.0, 400, 300, -0.1, 0]))
+    rays = np.array([[0.0, 0, 1], [0.3, 0.1, 1], [-0.4, 0.4, 1], [0.6, 0.4, 1]])
+    fisheye = pycolmap.Camera(lens.todict())
+    convert(fisheye, FISHEYE)
+    assert fisheye.model_name == FISHEYE
+    np.testing.assert_allclose(fisheye.img_from_cam(rays), lens.img_from_cam(rays), atol=1.0)
+
+
+def test_a_fisheye_that_is_none_becomes_a_plain_lens_again():
+    lens = pycolmap.Camera(model="SIMPLE_RADIAL", width=800, height=600, params=[700.0, 405, 295, -0.05])
+    camera = pycolmap.Camera(lens.todict())
+    convert(camera, FISHEYE)
+    assert to_plain(camera)
+    np.testing.assert_allclose(camera.params, lens.params, rtol=5e-3, atol=1e-3)
+    fisheye = pycolmap.Camera(model=FISHEYE, width=800, height=600, params=[440.0, 440, 400, 300, 0, 0, 0, 0])
+    assert not to_plain(fisheye)
+    assert fisheye.model_name == FISHEYE
 
 
 def test_two_photos_of_a_lens_free_nothing():

@@ -47,6 +47,7 @@ def test_zooms(zooms: tuple[float, ...]):
     expected = [lenses[i % len(lenses)][0, 0] for i in range(8)]
     np.testing.assert_allclose(found.lenses.intrinsics[:, 0, 0], expected, rtol=0.02)
     assert not found.doubtful
+    assert not found.fisheyes
 
 
 @pytest.fixture

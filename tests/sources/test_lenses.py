@@ -9,8 +9,10 @@ import pytest
 
 from recon.errors import InputError
 from recon.messages import ReconWarning
+from recon.sources.adapted_photos import AdaptedPhotos, photo_changes, with_lenses
 from recon.sources.lenses import Lens, pinhole_view, to_pinhole
 from recon.sources.open_source import open_source
+from recon.sources.photo_change import UPRIGHT, PhotoChange
 from recon.sources.views import undistorted
 from recon.types.lens import distort
 from tests.sources.colmap_models import bent_camera, models, pattern, pixel_centres, write_scene
@@ -103,3 +105,12 @@ def test_a_lens_at_another_size() -> None:
 def test_lenses_that_are_none(model: str, parameters: tuple[float, ...], said: str) -> None:
     with pytest.raises(InputError, match=f"camera 1.*{said}"):
         Lens(model, parameters, (160, 120)).check("camera 1")
+
+
+def test_a_photo_turned_first_and_undistorted_later_has_both_changes(tmp_path: Path) -> None:
+    lens = Lens.of(bent_camera("OPENCV_FISHEYE"))
+    write_scene(tmp_path, [bent_camera("PINHOLE")] * 2, ["a.png", "b.png"])
+    photos = open_source(tmp_path / "images")
+    turned = AdaptedPhotos(photos, (6, UPRIGHT), (None, None))
+    assert photo_changes(with_lenses(turned, (lens, None))) == {"a.png": PhotoChange(lens, 6)}
+    assert with_lenses(turned, (None, None)) is turned
