@@ -261,7 +261,8 @@ class _Refused(ValueError):
     """A value is not of a type; the text goes behind the option's name."""
 
     def __init__(self, kind: Any, value: Any) -> None:
-        super().__init__(f"must be {describe(kind)}, got {value!r}")
+        written = f", written [{value}]" if describe(kind) == "a list" and isinstance(value, (str, int, float)) else ""
+        super().__init__(f"must be {describe(kind)}{written}, got {value!r}")
 
 
 def describe(kind: Any) -> str:

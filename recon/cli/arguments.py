@@ -35,9 +35,11 @@ def parse(
     config = given.get("config")
     if config is not None:
         given = {**read_settings_file(config, command.settings), **given}
-    missing = [one.flag for name, one in options.items() if one.required and name not in given]
-    if missing:
-        raise InputError(f"recon {command.name} needs {' and '.join(missing)} (recon {command.name} --help)")
+    left_out = [one for name, one in options.items() if name not in given]
+    if any(one.required for one in left_out):
+        missing = [one for one in left_out if one.required or one.positional]  # a list of inputs is empty by default
+        flags = [one.flag for one in sorted(missing, key=lambda one: not one.positional)]
+        raise InputError(f"recon {command.name} needs {' and '.join(flags)} (recon {command.name} --help)")
     return command.settings(**given)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recon.choices import SeedOption, WeightsOptions
 from recon.cli.command import Command, CommandOptions
+from recon.errors import InputError
 from recon.models.onnx.options import OnnxOptions
 from recon.options import option, part_of
 
@@ -15,7 +16,7 @@ from recon.options import option, part_of
 class OnnxExportSettings(OnnxOptions, WeightsOptions, SeedOption, CommandOptions):
     """Write a network as an ONNX file, checked against torch; `recon mono --onnx` runs those of single photos."""
 
-    model: str = option(help="Preset (`recon models` lists them).", metavar="MODEL")
+    model: str | None = option(None, help="Preset (`recon models` lists them) [that of --weights].", metavar="MODEL")
     out: Path = option(
         help="ONNX file to write. Weights above 2 GB go beside it, into a file with .data after the name.",
         short="-o",
@@ -29,7 +30,7 @@ def write_onnx(settings: OnnxExportSettings) -> None:
     from recon.models.onnx.export import check_request, export_onnx
     from recon.models.presets import load_preset
 
-    preset, options = load_preset(settings.model), part_of(settings, OnnxOptions)
+    preset, options = load_preset(preset_name(settings)), part_of(settings, OnnxOptions)
     check_request(preset, settings.out, options)
 
     from recon.models.ready import ready_model
@@ -46,6 +47,20 @@ def write_onnx(settings: OnnxExportSettings) -> None:
         progress.begin(f"write and check {settings.out.name}")
         written = export_onnx(model, settings.out, options)
     print(written.summary())
+
+
+def preset_name(settings: OnnxExportSettings) -> str:
+    """The preset that is named, or that the weights are of. Raises InputError where neither says it."""
+    from recon.estimate.choice import OFFICIAL, RANDOM
+
+    if settings.model is not None:
+        return settings.model
+    if settings.weights in (OFFICIAL, RANDOM):
+        raise InputError("recon export-onnx needs --model, or --weights with a checkpoint of one")
+
+    from recon.models.ready import preset_of_checkpoint
+
+    return preset_of_checkpoint(settings.weights, revision=settings.revision)[0]
 
 
 EXPORT_ONNX = Command("export-onnx", OnnxExportSettings, write_onnx)

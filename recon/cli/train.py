@@ -9,6 +9,8 @@ from recon.cli.command import Command, CommandOptions
 from recon.errors import InputError
 from recon.options import option
 
+_INTERRUPTED = 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(CommandOptions):
@@ -36,11 +38,25 @@ class TrainSettings(CommandOptions):
 
 
 def train_network(settings: TrainSettings) -> None:
-    """A line for each evaluation on stderr; at the end, on stdout, the scores and where the network is."""
+    """A line for each evaluation but the last on stderr; at the end, on stdout, its scores and where the network is.
+
+    Of an interruption, which reaches all processes of `torchrun`, only the first one speaks.
+    """
+    try:
+        _train_network(settings)
+    except KeyboardInterrupt:
+        from recon.train.processes import is_first_process
+
+        if is_first_process():
+            raise
+        raise SystemExit(_INTERRUPTED) from None
+
+
+def _train_network(settings: TrainSettings) -> None:
     from recon.cli.report import ProgressReport, report_warnings, say
     from recon.models.presets import load_preset
     from recon.progress import listen, silent, stage
-    from recon.train.config import config_names, read_config
+    from recon.train.config import config_names, is_changed, preparation, read_config
 
     if settings.keys:
         from recon.train.keys import key_lines
@@ -65,7 +81,12 @@ def train_network(settings: TrainSettings) -> None:
     out = settings.out if settings.out is not None else Path("outputs/train") / Path(config.name).stem
     with report_warnings(), ProgressReport() as progress, listen(progress if is_first_process() else silent):
         with stage("data"):
-            data = open_data(config.data, of=f"{config.name}: data")
+            own = is_changed("data", settings.set)
+            data = open_data(
+                config.data,
+                of=f"{config.name}{' with --set' if own else ''}: data",
+                remedy="" if own else preparation(settings.recipe[0]),
+            )
         if settings.dry_run:
             with stage("two steps"):
                 estimate = dry_run(config, data)

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from recon.choices import DEPTH_SPLATS, CleanChoices, EstimatorOptions, ExportChoices, SourceOptions
 from recon.errors import InputError
-from recon.estimate.choice import AUTO, choose
+from recon.estimate.choice import AUTO, OFFICIAL, RANDOM, choose
 from recon.estimate.depth_check import check_depth
 from recon.estimate.estimator import Estimator
 from recon.estimate.unrelated import SinglePhoto, check_single, estimate_each, fit_single
@@ -210,7 +210,8 @@ def open_estimator(settings: MonoSettings) -> Estimator:
     """
     named = {f.name: getattr(settings, f.name) for f in fields(EstimatorOptions) if hasattr(settings, f.name)}
     if settings.model is None:
-        named["model"] = DEFAULT_MODEL if settings.onnx is None else AUTO
+        of_default = settings.onnx is None and settings.weights in (OFFICIAL, RANDOM)
+        named["model"] = DEFAULT_MODEL if of_default else AUTO  # which the weights, or the file, say
     chosen = choose(EstimatorOptions(**named))
     check_single(chosen.profile)  # before torch is imported and weights are downloaded
     return chosen.open(lambda what: None)

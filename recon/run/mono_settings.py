@@ -34,7 +34,8 @@ class MonoSettings(
 
     model: str | None = option(
         None,
-        help="Preset [da3mono-large]; with an ONNX file, the preset it holds where it does not say so itself.",
+        help="Preset [that of the weights given, else da3mono-large]; with an ONNX file, the preset it holds where it "
+        "does not say so itself.",
     )
     out: Path | None = option(None, help="Folder for the results, one folder for each photo in it [by the input].")
     depth_files: str = option(

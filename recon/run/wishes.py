@@ -77,7 +77,8 @@ def check_cameras_suffice(profile: Profile, cameras: Cameras, views: int, format
         instead = f"export {others} only" if others else "leave them out"
         raise InputError(
             f"{profile.name} looks at each view alone, so {' and '.join(placed)} of {views} views need their cameras: "
-            f"give extrinsics and intrinsics, {instead}, or take an any-view model"
+            "`--cameras sfm` (in Python: cameras='sfm') finds them; or give cameras, "
+            f"{instead}, or take an any-view model"
         )
     for name in formats:
         least = EXPORTERS[name].needs.least_views

@@ -10,6 +10,7 @@ optimiser: {decoder_rate: 1e-4}
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,11 +138,34 @@ def read_config(name_or_path: str, changes: Sequence[str] = ()) -> TrainConfig:
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(values, Mapping):
-        raise InputError(f"{path}: expected `key: value` lines, found a {type(values).__name__}")
-    values = copy.deepcopy(dict(values))
+        found = {list: "a list", str: "text without keys", type(None): "nothing"}.get(type(values), f"only {values!r}")
+        raise InputError(
+            f"{path} is no configuration: it holds {found}, not lines with a key each, such as `steps: 2000`"
+        )
+    changed = copy.deepcopy(dict(values))
     for change in changes:
-        _apply(values, change)
-    return config_of(values, str(path))
+        _apply(changed, change)
+    try:
+        return config_of(changed, str(path))
+    except InputError as error:
+        raise InputError(_with_its_place(str(error), path, values, changes)) from None
+
+
+def _with_its_place(said: str, path: Path, values: Mapping[str, Any], changes: Sequence[str]) -> str:
+    """The error that the file at `path` with all `changes` gives, beginning with the change that brings it, if one."""
+    rest = said.removeprefix(f"{path}: ")
+    if rest == said:  # of what is missing
+        return said
+    so_far = copy.deepcopy(dict(values))
+    for change in (None, *changes):
+        if change is not None:
+            _apply(so_far, change)
+        try:
+            config_of(so_far, "")
+        except InputError as error:
+            if str(error) == f": {rest}":
+                return said if change is None else f"--set {change}: {rest}"
+    return said
 
 
 def config_of(values: Mapping[str, Any], name: str = "config") -> TrainConfig:
@@ -167,6 +191,19 @@ def config_of(values: Mapping[str, Any], name: str = "config") -> TrainConfig:
         name=Path(name).name,
         **sections,
     )
+
+
+def is_changed(section: str, changes: Sequence[str]) -> bool:
+    """Whether one of the `section.key=value` texts is for that section."""
+    return any(change.partition("=")[0].split(".")[0] == section for change in changes)
+
+
+def preparation(name_or_path: str) -> str:
+    """The commands that have to be given before it is used, as its head says (comments set in by three), for errors."""
+    path = _find(name_or_path)
+    head = itertools.takewhile(lambda line: line.startswith("#"), read_text(path).splitlines())
+    commands = [line[1:].strip() for line in head if line.startswith("#   ")]
+    return f"; {path} says what makes it: {' && '.join(commands)}" if commands else ""
 
 
 def config_names() -> tuple[str, ...]:
@@ -252,6 +289,8 @@ def _find(name_or_path: str) -> Path:
         if bundled.is_file():
             return bundled
     names = config_names()
+    if path.is_dir():
+        raise InputError(f"{name_or_path} is a folder; give a YAML file, or a name: {', '.join(names) or 'none'}")
     raise InputError(f"{name_or_path}: no such file; configurations known by name: {', '.join(names) or 'none'}")
 
 

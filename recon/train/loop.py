@@ -93,7 +93,7 @@ def train(
         data: samples.
         out: folder for the results.
         fresh: begin anew where an earlier training is in `out`.
-        say: told a line for each evaluation.
+        say: told a line for each evaluation but the last, whose scores are in what this returns.
 
     Raises:
         InputError: what does not fit together, a training with other settings in `out`, too many batches that give no
@@ -148,7 +148,7 @@ class _Run:
                     self._step(step, batches)
                     last = step + 1 == main.steps
                     if last or (main.evaluate_every and (step + 1) % main.evaluate_every == 0):
-                        self._evaluate()
+                        self._evaluate(last)
                     # All processes end behind the same step, whichever of them was told first.
                     ends = self.ranks.any(interruption.asked, self.device) and not last
                     if last or ends or (main.save_every and (step + 1) % main.save_every == 0):
@@ -232,7 +232,8 @@ class _Run:
             )
         warn(message)
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, last: bool) -> None:
+        """Write the scores, and say them; those of the `last` evaluation are the outcome's."""
         begin = time.perf_counter()
         mean_map = self._mean_map_of_all()
         if self.ranks.first:
@@ -247,7 +248,7 @@ class _Run:
             step = self.progress.step
             self.evaluations.add(step, self.progress.scores)
             self.events.add(step, "evaluation", self.progress.scores)
-            if self.progress.scores.get("views"):
+            if self.progress.scores.get("views") and not last:
                 self.say(f"step {step}: {score_line(self.progress.scores)}")
         self.ranks.wait()
         self.progress.seconds += time.perf_counter() - begin
@@ -331,6 +332,12 @@ class _Run:
             then, now = json.loads(state["settings"]), json.loads(json.dumps(self._settings()))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is no state of a training: choose another --out, or --fresh") from error
+        if then != now and {**then, "steps": None} == {**now, "steps": None}:
+            raise InputError(
+                f"{self.out} holds a training of {then['steps']} steps, not {now['steps']}, and its learning rates "
+                f"were laid out for these: to train its network further, choose another --out with --set "
+                f"weights={self.out / MODEL_FOLDER}; --fresh begins anew"
+            )
         if then != now:
             raise InputError(
                 f"{self.out} holds a training with other settings ({listed(_differences(then, now), 3)}): "

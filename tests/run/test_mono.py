@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 
 from recon.choices import InferenceOptions
-from recon.errors import InputError
+from recon.cli.export_onnx import OnnxExportSettings, preset_name
+from recon.errors import CheckpointError, InputError
 from recon.estimate.network import NetworkEstimator
 from recon.export import read_npz
 from recon.export.photo_depth import write_photo_depth
 from recon.messages import ReconWarning
+from recon.models.checkpoints import save_checkpoint
 from recon.models.presets import load_preset
-from recon.models.ready import ReadyModel, WeightsRecord
+from recon.models.ready import ReadyModel, WeightsRecord, ready_model
 from recon.run import mono as mono_module
 from recon.run.mono import MonoRun, open_estimator, run_mono
 from recon.run.mono_settings import MonoSettings
@@ -357,6 +359,19 @@ class TestNetwork:
         fitted = network(kind, preset).profile.fit.photo(Photo("", np.zeros((60, 120, 3), np.uint8)))
         sides = (252, 504) if process_res == 504 else (518, 1036)
         assert fitted.pixels.shape == (*sides, 3)
+
+    def test_the_weights_say_which_it_is(self, tmp_path: Path) -> None:
+        """Also where an ONNX file is to be made of it."""
+        with pytest.warns(ReconWarning, match="random weights"):
+            network = ready_model("tiny-monocular", weights=None).network
+        folder = save_checkpoint(network, "tiny-monocular", tmp_path / "model")
+        assert open_estimator(MonoSettings(weights=str(folder))).profile.name == "tiny-monocular"
+        onnx = OnnxExportSettings(weights=str(folder), out=tmp_path / "x.onnx")
+        assert preset_name(onnx) == "tiny-monocular"
+        with pytest.raises(CheckpointError, match="holds tiny-monocular, not da3mono-large"):
+            open_estimator(MonoSettings(weights=str(folder), model="da3mono-large"))
+        with pytest.raises(InputError, match="--model"):
+            preset_name(OnnxExportSettings(weights="none", out=tmp_path / "x.onnx"))
 
     def test_opened_by_name(self) -> None:
         with pytest.warns(ReconWarning, match="random weights"):

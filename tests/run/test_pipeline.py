@@ -308,7 +308,9 @@ class TestRefusedBeforeTheNetworkRuns:
 
     def test_formats_the_prediction_has_no_cameras_for(self, tmp_path: Path) -> None:
         model = fake_model("da3mono-large", with_cameras=False)
-        with pytest.raises(InputError, match=r"glb of 2 views need their cameras.*export mini_npz only"):
+        with pytest.raises(
+            InputError, match=r"glb of 2 views need their cameras: `--cameras sfm`.*export mini_npz only"
+        ):
             reconstruct(model, photos(2), options=SMALL, export_dir=tmp_path / "out", export_format="mini_npz-glb")
         assert not (tmp_path / "out").exists()
         assert model.network.calls == []

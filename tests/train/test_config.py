@@ -80,11 +80,57 @@ class TestFiles:
             with pytest.raises(InputError, match=named):
                 read_config(str(path), [change])
 
-    @pytest.mark.parametrize(("content", "named"), [("- 1", "list"), ("a: [", "YAML"), ("", "NoneType")])
+    @pytest.mark.parametrize(
+        ("content", "named"), [("- 1", "list"), ("a: [", "YAML"), ("", "nothing"), ("some words", "text without keys")]
+    )
     def test_what_is_no_configuration(self, content: str, named: str, tmp_path: Path) -> None:
         (tmp_path / "my.yaml").write_text(content)
         with pytest.raises(InputError, match=rf"my\.yaml.*{named}"):
             read_config(str(tmp_path / "my.yaml"))
+
+    def test_what_set_brings_is_not_the_files(self, tmp_path: Path) -> None:
+        path = tmp_path / "my.yaml"
+        path.write_text(yaml.safe_dump(LEAST))
+        for change, said in (
+            ("stepz=7", "--set stepz=7: unknown key 'stepz'"),
+            ("freeze=encodr", r"--set freeze=encodr: freeze must be a list, written \[encodr\], got 'encodr'"),
+        ):
+            with pytest.raises(InputError, match=f"^{said}"):
+                read_config(str(path), ["seed=1", change])
+        path.write_text(yaml.safe_dump(LEAST | {"steps": 0}))
+        with pytest.raises(InputError, match=r"my\.yaml: steps must be at least 1"):
+            read_config(str(path), ["seed=1"])
+
+    def test_of_an_interruption_the_first_process_speaks(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def interrupted(*given: object) -> None:
+            raise KeyboardInterrupt("interrupted after step 3")
+
+        monkeypatch.setattr("recon.train.config.read_config", interrupted)
+        assert main(["train", "tiny"]) == 1
+        assert "interrupted after step 3" in capsys.readouterr().err
+        monkeypatch.setenv("RANK", "1")
+        with pytest.raises(SystemExit) as ended:
+            main(["train", "tiny"])
+        assert (ended.value.code, capsys.readouterr().err) == (1, "")
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=f"{tmp_path} is a folder; give a YAML file"):
+            read_config(str(tmp_path))
+
+    def test_what_makes_the_data_is_said(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(["train", "tiny"]) == 2
+        assert "tests.synthetic training outputs/training_scenes/train && python" in capsys.readouterr().err
+        assert main(["train", "finetune-scene"]) == 2
+        assert "recon run PHOTOS --model mvs --export npz --out outputs/scene" in capsys.readouterr().err
+        assert main(["train", "tiny", "--set", "data.sets=[{paths: [gone]}]"]) == 2
+        said = capsys.readouterr().err
+        assert "tiny.yaml with --set: data.sets[0]: 'gone' does not exist" in said
+        assert "synthetic" not in said
 
     def test_names_that_are_not_there(self) -> None:
         with pytest.raises(InputError, match="no such file; configurations known by name"):

@@ -24,7 +24,7 @@ def test_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = config(network, steps=2, lora={"rank": 2})
     model = train(settings, Rooms(rooms(1, 1, 1, 28)), tmp_path / "trained").model
     file = tmp_path / "trained.onnx"
-    assert main(["export-onnx", "--model", network, "--weights", str(model), "--out", str(file)]) == 0
+    assert main(["export-onnx", "--weights", str(model), "--out", str(file)]) == 0
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (entry,) = session.get_inputs()
     images = room(1, *((56, 56) if isinstance(entry.shape[-1], str) else entry.shape[-2:])).images

@@ -74,7 +74,8 @@ def test_what_a_training_leaves(tmp_path: Path) -> None:
     evaluated = table(tmp_path / "evaluation.csv")
     assert [row["step"] for row in evaluated] == ["2", "4"]
     assert {"abs_rel", "abs_rel_constant", "abs_rel_mean_map", "rotation"} <= {k for k, v in evaluated[1].items() if v}
-    assert len(said) == 2
+    assert len(said) == 1  # the last one is the outcome's
+    assert outcome.progress.scores["abs_rel"] == pytest.approx(float(evaluated[1]["abs_rel"]))
     assert "prior" in said[0]
     record = json.loads((tmp_path / "train.json").read_text())
     assert record["steps"] == 4
@@ -193,6 +194,8 @@ class TestGoingOn:
         train(config(steps=2), FEW, tmp_path)
         with pytest.raises(InputError, match=re.escape("optimiser.clip: 1.0, not 2.0") + ".*--fresh"):
             train(config(steps=2, optimiser={"clip": 2.0}), FEW, tmp_path)
+        with pytest.raises(InputError, match=f"of 2 steps, not 4.*another --out.*weights={tmp_path / 'model'}"):
+            train(config(steps=4), FEW, tmp_path)
         assert train(config(steps=2, report_every=7), FEW, tmp_path).resumed_from == 2
         assert train(config(steps=1), FEW, tmp_path, fresh=True).resumed_from == 0
 

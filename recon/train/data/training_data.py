@@ -228,6 +228,7 @@ def open_data(
     of: str = "data",
     scenes: Mapping[str, Sequence[Scene]] | None = None,
     teacher: Callable[[SetOptions], Teacher] | None = None,
+    remedy: str = "",
 ) -> ConfiguredData:
     """What the section `data` of a configuration stands for.
 
@@ -236,13 +237,14 @@ def open_data(
         of: what errors call it.
         scenes: by name, scenes that Python code brings, which `paths` may name: made on the fly, or held in memory.
         teacher: gives the teacher of a set, instead of the model that it names.
+        remedy: said behind the name of a path where nothing is.
 
     Raises:
         InputError: a key or value that cannot be, a set without a usable scene, or one that cannot fill a batch.
     """
     settings = read_settings(entries, of=of)
     cache = ReadCache(settings.options.memory * 2**20)
-    opener = _Opener(settings, cache, scenes or {}, teacher)
+    opener = _Opener(settings, cache, scenes or {}, teacher, remedy)
     return ConfiguredData(
         tuple(opener.open(one, f"{of}.sets[{index}]") for index, one in enumerate(settings.sets)),
         tuple(opener.open(one, f"{of}.evaluation[{index}]") for index, one in enumerate(settings.evaluation)),
@@ -256,6 +258,7 @@ class _Opener:
     cache: ReadCache
     given: Mapping[str, Sequence[Scene]]
     teacher: Callable[[SetOptions], Teacher] | None
+    remedy: str
 
     def open(self, options: SetOptions, label: str) -> SceneSet:
         """The set. Raises InputError where none of its scenes can be used."""
@@ -268,7 +271,8 @@ class _Opener:
                     scenes.append(_thinned(self._checked(scene, options), options))
             except InputError as error:
                 if len(places) == 1:
-                    raise InputError(f"{label}: {error}") from None
+                    remedy = "" if place in self.given or Path(place).exists() else self.remedy
+                    raise InputError(f"{label}: {error}{remedy}") from None
                 left_out[str(place)] = str(error)
         if not scenes:
             raise InputError(f"{label}: none of its {len(places)} scenes can be used; {next(iter(left_out.values()))}")
@@ -294,7 +298,7 @@ class _Opener:
             return [expanded]
         found = sorted(glob.glob(expanded), key=natural_key)
         if not found:
-            raise InputError(f"{label}: nothing is at '{path}'")
+            raise InputError(f"{label}: nothing is at '{path}'{self.remedy}")
         return found
 
     def _scenes(self, place: str) -> Sequence[Scene]:
