@@ -116,7 +116,7 @@ class TestCoerce:
             ("", Path, "a path"),
             ("a\0b", Path, "a path"),
             (3, Path, "a path"),
-            ("ab", tuple[str, ...], "a list"),
+            ("ab", tuple[str, ...], r"a list, written \[ab\]"),
             ({"a": 1}, tuple[str, ...], "a list"),
             ((1, 2, 3), tuple[int, int], "2 values"),
             (1, Literal["round", "flat"], "one of round, flat"),

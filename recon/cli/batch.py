@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,7 +125,7 @@ def batch(settings: BatchSettings) -> int:
             force=settings.force,
             tell=shown,
         )
-    _print(settings.out, result)
+    _print(settings.out, result, shown.kept)
     return _FAILED if any(one["state"] != "done" for one in _own(result)) else 0
 
 
@@ -161,7 +161,11 @@ def _read_line(words: Sequence[str]) -> Mapping[str, Any]:
 
 
 class _Shown:
-    """A line for each scene; on a terminal a bar, and lines for those that fail."""
+    """Lines for each scene that begins and ends; on a terminal a bar, and lines of failures and warnings."""
+
+    def __init__(self) -> None:
+        self.kept: set[str] = set()
+        """Scenes that were done before, or by another batch."""
 
     def __enter__(self) -> _Shown:
         from recon.cli.report import ProgressReport
@@ -177,6 +181,7 @@ class _Shown:
         import sys
 
         from recon.cli.report import say
+        from recon.messages import listed
         from recon.progress import Progress
 
         place, outcome = f"[{told.over}/{told.total}] {told.scene}", told.outcome
@@ -186,8 +191,15 @@ class _Shown:
             say(f"{place}: tried again: {told.error}")
         elif told.what == "elsewhere":
             say(f"{place}: another batch does it")
-        elif told.what == "done" and outcome is not None and not sys.stderr.isatty():
-            say(f"{place}: done in {outcome.seconds:.1f} s")
+        elif told.what == "kept":
+            self.kept.add(told.scene)
+        elif told.what == "begun" and not sys.stderr.isatty():
+            say(f"{place}: begun")
+        elif told.what == "done" and outcome is not None:
+            if not sys.stderr.isatty():
+                say(f"{place}: done in {outcome.seconds:.1f} s")
+            if outcome.warnings:
+                say(f"{place}: warning: {listed(list(outcome.warnings), 3)}")
         if sys.stderr.isatty():
             self._bar(Progress("scenes", told.scene, told.over, told.total))
 
@@ -197,20 +209,23 @@ def _own(result: BatchResult) -> list[dict[str, Any]]:
     return [one for one in result.content["scenes"] if one["name"] in names]
 
 
-def _print(out: str, result: BatchResult) -> None:
+def _print(out: str, result: BatchResult, kept: Set[str]) -> None:
     from recon.cli.report import print_table, printable
 
     own = _own(result)
     failed = [one for one in own if one["state"] != "done"]
     rows = [_row(one) for one in (own if len(own) <= _SHOWN_SCENES else failed[:_SHOWN_SCENES])]
-    head = ("scene", "state", "seconds", "views", "depth agrees", "warnings", "why")
+    head = ("scene", "state", "tried", "seconds", "views", "depth agrees", "warnings", "why")
     if rows:
-        print_table(head, rows, right_aligned=head[2:6])
+        print_table(head, rows, right_aligned=head[2:7])
     more = len(failed) - len(rows)
     if len(own) > _SHOWN_SCENES and more > 0:
         print(f"… and {more} more that failed")
-    seconds = sum(one["seconds"] or 0.0 for one in own)
-    print(f"{len(own) - len(failed)} of {len(own)} scenes done, {seconds:.0f} s of runs: {printable(out)}/batch.json")
+    now = [one for one in own if one["name"] not in kept]
+    before = f", {len(own) - len(now)} of them before" if len(now) < len(own) else ""
+    seconds = sum(one["seconds"] or 0.0 for one in now)
+    took = f", the runs of {len(now)} took {seconds:.0f} s" if now else ""
+    print(f"{len(own) - len(failed)} of {len(own)} scenes done{before}{took}: {printable(out)}/batch.json")
 
 
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -218,10 +233,11 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         str(one["name"]),
         str(one["state"]),
+        "" if one["attempts"] is None else str(one["attempts"]),
         "" if one["seconds"] is None else f"{one['seconds']:.1f}",
         "" if one["views"] is None else str(one["views"]),
         "" if agreeing is None else f"{agreeing:.0%}",
-        "" if not one["warnings"] else str(one["warnings"]),
+        "" if not one["warnings"] else str(len(one["warnings"])),
         one["error"] or "",
     )
 

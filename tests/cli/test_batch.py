@@ -27,7 +27,7 @@ from recon.run.batch.place import LocalPlace
 from recon.run.batch.scene import BatchScene
 from recon.run.settings_file import read_settings_file
 from recon.run.worker_process import WorkerProcess
-from tests.run.batch.small_scenes import OPTIONS, make_bad_scenes, make_scenes
+from tests.run.batch.small_scenes import OPTIONS, make_bad_scenes, make_scene, make_scenes
 
 
 def batch(*arguments: str | Path) -> int:
@@ -78,13 +78,31 @@ def test_the_same_command_goes_on(done: Path, tmp_path: Path, capsys: pytest.Cap
     assert batch(tmp_path / "in", "--out", tmp_path / "out", *OPTIONS, "--shard", "1/2") == 0
     assert (tmp_path / "out/a01/run.json").stat().st_mtime_ns == before
     shown = capsys.readouterr()
-    assert "3 of 3 scenes done" in shown.out
+    assert "3 of 3 scenes done, the runs of 3 took" in shown.out
+    assert shown.out.splitlines()[0].split()[:3] == ["scene", "state", "tried"]
+    assert shown.out.splitlines()[1].split()[:3] == ["a00", "done", "1"]
+    assert "a00: begun" in shown.err
     assert {line.split()[0] for line in shown.out.splitlines()[1:4]} == {"a00", "a02", "empty"}
     assert "a00" in shown.err
     assert batch(tmp_path / "in", "--out", tmp_path / "out", *OPTIONS) == 1
     shown = capsys.readouterr()
     assert "a00" not in shown.err  # done already
-    assert "4 of 5 scenes done" in shown.out
+    assert "4 of 5 scenes done, 3 of them before, the runs of 2 took" in shown.out
+
+
+def test_a_batch_names_what_a_scene_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_scene(tmp_path / "in/a00", 0, views=3)
+    (tmp_path / "in/a00/1.png").write_bytes(b"no photo")
+    assert batch(tmp_path / "in", "--out", tmp_path / "out", *OPTIONS) == 0
+    shown = capsys.readouterr()
+    (warning,) = entries(tmp_path / "out")["a00"]["warnings"]
+    assert "1.png" in warning
+    assert f"a00: warning: {warning}" in shown.err
+
+
+def test_all_that_is_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert batch() == 2
+    assert "needs SCENES and --out" in capsys.readouterr().err
 
 
 def test_a_scene_whose_process_is_killed_is_tried_again_and_then_fails(

@@ -5,7 +5,7 @@
 | counts | how many scenes are `done`, `failed` and `open` (not tried yet, or being done) |
 | seconds | that the runs took together |
 | scenes | for each, in order: name (of its folder), inputs, state (as in counts), error (why it failed, in one line), |
-| | seconds, attempts, views, units, warnings (how many), quality (the block of its `run.json`) and stages (seconds of |
+| | seconds, attempts, views, units, warnings, quality (the block of its `run.json`) and stages (seconds of |
 | | each); null where that is not known |
 
 It is written as a batch begins and as it ends. Several batches in one place, such as the parts of a sharded one, write

@@ -116,7 +116,7 @@ class Board:
                 self._say(name, "again", error=ended.outcome.error)
             self._changed.notify_all()
         if is_over:
-            outcome = replace(ended.outcome, attempts=attempts)
+            outcome = replace(ended.outcome, attempts=attempts + self._attempts_before(scene))
             if self._leases.holds(name):
                 self._place.write(f"{name}/{FILE_NAME}", outcome.to_bytes())
             self._leases.give_back(name)
@@ -125,6 +125,13 @@ class Board:
                 self._over(name, outcome, outcome.state)
                 self._changed.notify_all()
         return is_over
+
+    def _attempts_before(self, scene: BatchScene) -> int:
+        """Of other batches, which failed at the same."""
+        before = self._before[scene.name]
+        if before is None or before.state == DONE or before.wanted != scene.wanted:
+            return 0
+        return before.attempts
 
     def is_last_attempt(self, scene: BatchScene) -> bool:
         """Whether the scene is over however the attempt that goes on ends."""

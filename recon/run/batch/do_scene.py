@@ -68,7 +68,7 @@ def _done_in(
         DONE,
         views=count,
         units=result.prediction.units,
-        warnings=len(result.warnings),
+        warnings=tuple(result.warnings),
         quality=_finite(None if result.quality is None else result.quality.entry),
         stages={name: round(seconds, 4) for name, seconds in result.seconds.items()},
     )

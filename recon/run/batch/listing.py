@@ -98,7 +98,9 @@ def _named(path: Path, read_line: ReadLine, alone: bool, out: str) -> Sequence[_
     if not path.exists() and glob.has_magic(str(path)):
         found = [_Named((one,)) for one in _sorted(Path(text) for text in glob.glob(str(path), recursive=True))]
         if not found:
-            raise InputError(f"'{path}' matches nothing; give a folder of scenes, a list, or a pattern like 'sites/*'")
+            raise InputError(
+                f"{str(path)!r} matches nothing; give a folder of scenes, a list, or a pattern like 'sites/*'"
+            )
         return [one for one in _without_notes(found, say=False) if not _is_of_batch(one.inputs[0], out)]
     if not path.exists():
         raise InputError(f"'{path}' does not exist; give a list of scenes, a folder of folders, or a pattern")
@@ -106,7 +108,9 @@ def _named(path: Path, read_line: ReadLine, alone: bool, out: str) -> Sequence[_
         return [] if _is_of_batch(path, out) else [_Named((path,))]
     found = [_Named((one,)) for one in _sorted(path.iterdir()) if _may_be_scene(one) and not _is_of_batch(one, out)]
     if not found:
-        raise InputError(f"'{path}' holds no folders, videos or archives, each of one scene; of one alone: recon run")
+        raise InputError(
+            f"'{path}' holds no folders, videos or archives, each a scene; if it is one itself: recon run {path}"
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -26,11 +26,11 @@ class Outcome:
     seconds: float = 0.0
     """That its run took, the last time it was tried."""
     attempts: int = 1
-    """How often it was tried."""
+    """How often it was tried, by all batches with these settings since it was last done."""
     views: int | None = None
     units: str | None = None
-    warnings: int = 0
-    """How many its run has given; they are in its `run.json`."""
+    warnings: Sequence[str] = ()
+    """That its run has given."""
     quality: Mapping[str, Any] | None = None
     """The block of its `run.json`."""
     stages: Mapping[str, float] = field(default_factory=dict)
@@ -54,7 +54,10 @@ class Outcome:
         try:
             values = json.loads(content or b"")
             known = {one.name for one in fields(cls)}
-            return cls(**{name: value for name, value in values.items() if name in known})
+            found = {name: value for name, value in values.items() if name in known}
+            warnings = found.get("warnings")
+            found["warnings"] = tuple(warnings) if isinstance(warnings, list) else ()  # a number, in earlier versions
+            return cls(**found)
         except (ValueError, TypeError, AttributeError):
             return None
 

@@ -121,6 +121,12 @@ def test_a_scene_that_may_end_otherwise_is_tried_again(batch: Any) -> None:
     assert one.board.is_over
     assert (one.board.outcomes["a"].attempts, one.board.outcomes["b"].attempts) == (3, 1)
     assert [told.error for told in one.told if told.what == "again"] == ["why", "why"]
+    later = batch("ab")
+    later.end(later.board.next())
+    assert later.board.outcomes["a"].attempts == 4  # in all
+    other = batch("b", seed=1)
+    other.end(other.board.next())
+    assert other.board.outcomes["b"].attempts == 1  # at something else
 
 
 def test_a_full_disk_ends_the_batch_and_the_same_command_goes_on(batch: Any) -> None:
