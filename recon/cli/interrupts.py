@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
@@ -56,6 +56,35 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
         for one, handler in handlers.items():
             signal.signal(one, handler)
+
+
+@contextlib.contextmanager
+def first_ctrl_c_waits(heard: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Within, the first Ctrl-C does nothing but call `heard`; each one after raises KeyboardInterrupt.
+
+    Gives what says whether there was one. Where there was a second one, KeyboardInterrupt is raised at the end also if
+    what is within took it for its own. Outside the main thread, or where Ctrl-C does something else, nothing changes.
+    """
+    times = 0
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal times
+        times += 1
+        if times > 1:
+            raise KeyboardInterrupt
+        threading.Thread(target=heard).start()  # what is being printed just now is printed first
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield lambda: times > 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if times > 1:
+        raise KeyboardInterrupt
 
 
 def _is_interrupted(handled: BaseException | None) -> bool:

@@ -55,6 +55,18 @@ _THE_USERS_PATH = (
 """What the machine says of a path that cannot be used."""
 
 
+_ANYWHERE = r"(?<![\w./='\"-])NAME(?![\w./='\"])"
+_OF_AN_OPTION = (
+    r"^NAME(?= (?:is (?:for|what)|must be|keeps|leaves|'|\d))",
+    r"\bgive NAME(?=[,;:)]|$| (?:'|\d))",
+    r"\bleave NAME(?= out\b)",
+    r"\bis for NAME(?=[,;:])",
+    r"\bthan NAME(?= \d)",
+)
+_OF_A_SWITCH = (r"\bwith(?:out)? NAME\b(?![./='\"-])",)
+"""Where errors speak of options, as expressions with the place of the NAME."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (those of the process by default) and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -101,16 +113,22 @@ def _run(arguments: list[str]) -> int:
 def _with_flags(message: str, arguments: Sequence[str]) -> str:
     """An error with the options of the command written as they are typed here: `crop_box` as `--crop-box`.
 
-    Only names of several words, which are no words of English, and none that is part of a path, a value or a setting.
+    None that is part of a path, a value or a setting, and those of one word, as `window`, only where messages speak of
+    the option: `window is for`, `give window`, `leave window out`; `without strict`, if it takes no value.
     """
     command = COMMANDS.get(arguments[0]) if arguments else None
     options = {} if command is None else options_of(command.settings)
-    names = [name for name, one in options.items() if "_" in name and not one.positional]
-    if not names:
-        return message
-    return re.sub(
-        rf"(?<![\w./='\"-])(?:{'|'.join(names)})(?![\w./='\"])", lambda found: options[found.group()].flag, message
-    )
+    options = {name: one for name, one in options.items() if not one.positional}
+    words = {name: one for name, one in options.items() if "_" not in name}
+    switches = {name: one for name, one in words.items() if one.type is bool}
+    of_several = {name: one for name, one in options.items() if "_" in name}
+    for some, places in ((of_several, (_ANYWHERE,)), (words, _OF_AN_OPTION), (switches, _OF_A_SWITCH)):
+        for place in places if some else ():
+            pattern = place.replace("NAME", f"(?P<name>{'|'.join(some)})")
+            message = re.sub(
+                pattern, lambda found: found[0].replace(found["name"], options[found["name"]].flag), message
+            )
+    return message
 
 
 def _refused(path: Path) -> Path:

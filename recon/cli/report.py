@@ -165,6 +165,8 @@ def print_summary(folder: Path, result: Reconstruction) -> None:
         print(
             f"masks leave out {100 * sum(masked) / count:.2g} % of the photos, {100 * max(masked):.2g} % of one at most"
         )
+    for note in result.notes:
+        print(printable(note))
     if result.windows is not None:
         print(printable(result.windows.text))
     if result.cleaning is not None and result.cleaning.text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,8 @@ def run(settings: RunSettings) -> None:
     if settings.watch:
         from recon.cli.watching import watch
 
-        watch(settings, settings.watch_idle, lambda some, choose: carry_out("run", some, choose))
+        out = _folder("run", settings, "")
+        watch(replace(settings, out=out), out, settings.watch_idle, lambda some, choose: carry_out("run", some, choose))
         return
     if settings.watch_idle is not None:
         raise InputError("watch_idle is for watch: give that, too, or leave it out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from recon.choices import EstimatorOptions, InferenceOptions, RunOptions
@@ -16,25 +17,35 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings", bound=RunOptions)
 
+_ENDING = "this window is still done, then what has arrived is completed; Ctrl-C once more stops at once"
+
 
 def watch(
     settings: Settings,
+    out: Path,
     idle: float | None,
     carry_out: Callable[[Settings, Callable[[Settings], Choice]], None],
 ) -> None:
-    """Carry out the run of `settings` whenever another window is full, and at the end with all that has arrived.
+    """Carry out the run of `settings` into `out` whenever another window is full, in the end with all that is there.
 
-    The end is Ctrl-C while it waits, or `idle` seconds without a new photo. Raises InputError as the run does, or
-    where there is no folder to watch.
+    The end is Ctrl-C, or `idle` seconds without a new photo. Ctrl-C while a window is worked on lets that one be done,
+    a second one stops at once. Raises InputError as the run does, or where there is no folder to watch, or none to
+    write to.
     """
+    from recon.cli.interrupts import first_ctrl_c_waits
     from recon.cli.report import say
     from recon.estimate.choice import choose
+    from recon.run.request import check_writable
     from recon.run.window_choice import WindowSizes, usual_overlap, usual_size
     from recon.run.windows.watch import whole_windows
 
-    if len(settings.inputs) != 1 or not settings.inputs[0].is_dir():
+    if len(settings.inputs) != 1:
         raise InputError("watch is for one folder that photos arrive in: give it, or leave watch out")
     folder = settings.inputs[0]
+    if not folder.is_dir():
+        why = "is no folder" if folder.exists() else "does not exist"
+        raise InputError(f"'{folder}' {why}, and watch is for one that photos arrive in: make it, or name another")
+    check_writable(out)
 
     opened: dict[EstimatorOptions, Estimator] = {}
 
@@ -62,6 +73,9 @@ def watch(
             break
         if count is None:
             break
-        carry_out(replace(settings, limit=count), chosen_once)
+        with first_ctrl_c_waits(lambda: say(_ENDING)) as pressed:
+            carry_out(replace(settings, limit=count), chosen_once)
+        if pressed():
+            break
     say("no more photos are waited for: what is there is completed")
     carry_out(settings, chosen_once)

@@ -95,14 +95,18 @@ def in_words(facts: Mapping[str, Any], points: int | None, conf_threshold: float
     if facts["gaussians"] is not None:
         splats = facts["gaussians"]
         said.append(("Splats", f"{splats['count']:,}, {splats['source']}, degree {splats['degree']}"))
-    said += [*_of_quality(facts["quality"]), *_of_splats(facts["optimised"]), *_of_cleaning(facts["cleaning"])]
+    said += [
+        *_of_quality(facts["quality"], facts["photos"]),
+        *_of_splats(facts["optimised"]),
+        *_of_cleaning(facts["cleaning"]),
+    ]
     said += _of_seconds(facts["seconds"])
     said += [("Warning", message) for message in facts["warnings"]]
     said.append(("Made with", f"recon {facts['version']}"))
     return said
 
 
-def _of_quality(quality: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_quality(quality: Mapping[str, Any], photos: int) -> Iterator[tuple[str, str]]:
     for name, key in (("Depth that views agree on", "depth_agreeing"), ("Depth confirmed", "depth_confirmed")):
         if _is_number(quality.get(key)):
             yield name, f"{100 * quality[key]:.0f} %"
@@ -117,7 +121,8 @@ def _of_quality(quality: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Cameras that are not sure (red)", ", ".join(map(str, weak))
     apart = quality.get("views_apart")
     if isinstance(apart, list) and apart:
-        yield "Apart from the rest", ", ".join(map(str, apart))
+        alone = len(apart) == photos
+        yield "Apart from the rest", "all: no view fits another" if alone else ", ".join(map(str, apart))
 
 
 def _of_splats(scores: Mapping[str, float]) -> Iterator[tuple[str, str]]:

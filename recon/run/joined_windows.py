@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 
+def stretch(first: str, last: str) -> str:
+    """Of views, in words."""
+    return f"at {first}" if first == last else f"from {first} to {last}"
+
+
 @dataclass(frozen=True)
 class WindowJoint:
     """How two windows lie to each other."""
@@ -103,7 +108,7 @@ class JoinedWindows:
             worst = max(told, key=lambda joint: joint.residual or 0.0)
             said += f"; what neighbours share differs by {self.residual:.2%} of the depth (median)"
             if len(told) > 1:
-                said += f", at most {worst.residual:.2%} from {worst.names[0]} to {worst.names[1]}"
+                said += f", at most {worst.residual:.2%} {stretch(*worst.names)}"
         held = sum(loop.holds for loop in self.loops)
         if held:
             said += f"; places seen again bring them together in {held} pair{'s' if held > 1 else ''} of views"

@@ -50,20 +50,30 @@ class Keyframes:
 
 
 def with_keyframes(plan: Plan, keyframes: Keyframes) -> Plan:
-    """The plan of a run that looks at these photos alone, and says how many others there are, and of cuts."""
+    """The plan of a run that looks at these photos alone, and warns of cuts."""
     names = plan.source.names
-    left = len(names) - len(keyframes.chosen)
-    if left:
-        warn(
-            f"{left} of {len(names)} photos are left out: their picture has moved by less than "
-            f"{plan.least_motion:.2%} since the one before; keyframes 0 takes them all"
-        )
     cuts = tuple(names[photo] for photo in keyframes.cuts)
     if cuts:
         more = f" and {len(cuts) - 3} more" if len(cuts) > 3 else ""
         warn(f"the input cuts to another place at {', '.join(cuts[:3])}{more}: no window goes over a cut")
     windows = None if plan.windows is None else replace(plan.windows, cuts=cuts)
-    return replace(plan, source=SourcePart(plan.source, keyframes.chosen) if left else plan.source, windows=windows)
+    return replace(
+        plan,
+        source=SourcePart(plan.source, keyframes.chosen) if len(keyframes.chosen) < len(names) else plan.source,
+        windows=windows,
+    )
+
+
+def left_out(keyframes: Keyframes, count: int, least: float) -> list[str]:
+    """What the summary says of the others of `count` frames; nothing where there are none."""
+    others = count - len(keyframes.chosen)
+    if not others:
+        return []
+    which = "1 frame is" if others == 1 else f"{others} frames are"
+    return [
+        f"{which} left out, of {count}: less than {least:.2%} of movement since the last one taken "
+        "(`--keyframes 0` takes all)"
+    ]
 
 
 def find_keyframes(source: Source, least: float) -> Keyframes:

@@ -38,7 +38,7 @@ from recon.run.find_cameras import FoundCameras, KnownCameras, kept_classes
 from recon.run.found_depth import FoundDepth
 from recon.run.given_cameras import GivenCameras
 from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop
-from recon.run.keyframes import Keyframes, find_keyframes, keyframes_decided_by, with_keyframes
+from recon.run.keyframes import Keyframes, find_keyframes, keyframes_decided_by, left_out, with_keyframes
 from recon.run.known_cameras import cameras_before_depth
 from recon.run.known_distance import in_metres
 from recon.run.plan import Plan, plan_run
@@ -87,6 +87,8 @@ class Reconstruction:
     """What the GPS of the photos says of cameras that were found in them; None where it says nothing."""
     windows: JoinedWindows | None = None
     """What a long input went through; None where all views went through at once."""
+    notes: tuple[str, ...] = ()
+    """Plain facts of how the run went: frames that were left out, windows that were there from before."""
 
 
 def reconstruct(
@@ -174,6 +176,7 @@ def reconstruct(
                 partial(stages.run, "keyframes", find_keyframes, plan.source, plan.least_motion),
             )
             of_keyframes = {"keyframes": keyframes.entry(plan.source.names)}
+            stages.notes += left_out(keyframes, len(plan.source.names), plan.least_motion)
             plan = with_keyframes(plan, keyframes)
             photos = photo_contents(plan.source) if photos else {}
         decided_by = partial(depth_decided_by, plan, photos, estimator=estimator, model=model) if reuse else None
@@ -246,6 +249,7 @@ def reconstruct(
         quality,
         None if by_sfm is None else by_sfm.georeference,
         depth.windows,
+        tuple(stages.notes),
     )
 
 

@@ -56,6 +56,8 @@ class Quality:
     views_apart: tuple[str, ...]
     """Names of views whose depth differs from that of the others far more than is usual, or that share nothing with
     them."""
+    none_fits: bool = False
+    """Whether these are all that have depth."""
 
     @staticmethod
     def of(prediction: Prediction, known: KnownCameras | None = None) -> Quality:
@@ -80,6 +82,7 @@ class Quality:
         if agreement is not None:
             names = prediction.image_names or tuple(f"view {view}" for view in range(len(prediction.depth)))
             apart = tuple(names[view] for view in agreement.apart)
+        with_depth = sum(sum(part.has_depth) for part in differences)
         certainty = None if known is None or known.found is None else known.found.certainty
         return Quality(
             made_by=prediction.made_by,
@@ -96,6 +99,7 @@ class Quality:
             camera_distance=_median(None if certainty is None else certainty.distances),
             weak_cameras=() if known is None else known.weak_cameras,
             views_apart=apart,
+            none_fits=bool(apart) and len(apart) == with_depth,
         )
 
     @property
@@ -103,7 +107,9 @@ class Quality:
         """What `run.json` says."""
         names = {name: list(getattr(self, name)) for name in ("weak_cameras", "views_apart")}
         shares = None if self.made_by_shares is None else list(self.made_by_shares)
-        return {**asdict(self), **names, "made_by_shares": shares}
+        entry = {**asdict(self), **names, "made_by_shares": shares}
+        del entry["none_fits"]  # as the names tell
+        return entry
 
     @property
     def text(self) -> str:
@@ -118,7 +124,9 @@ class Quality:
             parts.append(f"points of structure from motion are off by {self.reprojection_error:.2f} pixels")
         if self.weak_cameras:
             parts.append(f"cameras that are not sure: {_shown(self.weak_cameras)}")
-        if self.views_apart:
+        if self.none_fits:
+            parts.append("no view fits another: each shares too little with the others, or differs from them")
+        elif self.views_apart:
             parts.append(f"apart from the rest: {_shown(self.views_apart)}")
         if self.made_by is not None and self.made_by_shares is not None:
             parts += [

@@ -39,13 +39,13 @@ def check_request(
         if getattr(options, name) is not None and not set(takers) & set(formats):
             raise InputError(f"{name} is for the export format {' or '.join(takers)}, which is not asked for")
     if folder is not None:
-        _check_writable(folder)
+        check_writable(folder)
         check_folders_apart(source.folders, folder)
         check_outputs(folder, formats, source.folders)
     return source
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Raise InputError unless files can be made in `folder`, or in the nearest folder above it that exists."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir():

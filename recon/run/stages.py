@@ -26,6 +26,8 @@ class Stages:
         """Of each stage done; of one whose outcome was there already, how long it took to find it."""
         self.reused: list[str] = []
         """The stages whose outcome was there already."""
+        self.notes: list[str] = []
+        """Plain facts of how the run went, for its summary."""
         self._store = store
         self._record = record
 

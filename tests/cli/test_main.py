@@ -24,7 +24,8 @@ import recon.models.ready
 import recon.run.from_settings
 from recon import DepthAnything3, __version__
 from recon.choices import InferenceOptions
-from recon.cli.main import main
+from recon.cli.command import Command
+from recon.cli.main import COMMANDS, main
 from recon.cli.run import RunSettings
 from recon.errors import InputError
 from recon.eval.ground_truth import read_ground_truth
@@ -760,3 +761,27 @@ class TestEval:
     def test_the_same_folder_twice(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["eval", str(tmp_path), f"{tmp_path}/.", "--model", "mvs"]) == 2
         assert "the same folder is given twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("overlap is what windows have in common: give window, too", "--overlap is what windows"),
+        ("overlap is what windows have in common: give window, too", "give --window, too"),
+        ("overlap 9 must be less than window 5: each", "--overlap 9 must be less than --window 5"),
+        ("photos must be of one size, or leave window out", "leave --window out"),
+        ("say so with ordered, or leave it out", "with --ordered,"),
+        ("it needs all views at once: leave it out, or give window 0", "give --window 0"),
+        ("window 3 has photos without cameras, in a folder with masks", "without cameras, in a folder with masks"),
+        ("'give window.jpg' is damaged", "'give window.jpg' is damaged"),
+    ],
+)
+def test_options_of_one_word_are_written_as_they_are_typed(
+    message: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(settings: RunSettings) -> None:
+        raise InputError(message)
+
+    monkeypatch.setitem(COMMANDS, "run", Command("run", RunSettings, refuse))
+    assert main(["run", "photos"]) == 2
+    assert shown in capsys.readouterr().err

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from recon.cli import watching
 from recon.cli.main import main
+from recon.cli.run import RunSettings
 from recon.run.load import load
 from recon.run.window_choice import WindowSizes
 from recon.run.windows import watch
@@ -94,4 +98,54 @@ def test_what_cannot_be_watched_is_said(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["run", str(path), "--watch"]) == 2
     assert "folder" in capsys.readouterr().err
     assert main(["run", str(tmp_path), "--watch-idle", "3"]) == 2
-    assert "--watch-idle is for watch" in capsys.readouterr().err
+    assert "--watch-idle is for --watch" in capsys.readouterr().err
+
+
+def pressed(times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """How many photos the runs looked at where Ctrl-C is pressed so often during the first."""
+    photos = tmp_path / "photos"
+    for number in range(4):
+        save(photos, number)
+    limits: list[int | None] = []
+
+    def carry_out(settings: RunSettings, choose: Any) -> None:
+        limits.append(settings.limit)
+        if len(limits) == 1:
+            save(photos, 4)
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.chdir(tmp_path)
+    settings = RunSettings(inputs=(photos,), model="da3-small", weights="none", window=4)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        watching.watch(settings, tmp_path / "out", 5, carry_out)
+    except KeyboardInterrupt:
+        limits.append(-1)
+    assert signal.getsignal(signal.SIGINT) is before
+    return limits
+
+
+def test_ctrl_c_during_a_window_completes_what_has_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pressed(1, tmp_path, monkeypatch) == [4, None]
+    assert "once more stops at once" in capsys.readouterr().err
+
+
+def test_a_second_one_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pressed(2, tmp_path, monkeypatch) == [4, -1]
+
+
+def test_what_is_wrong_is_said_before_anything_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "photos").mkdir()
+    flags = ["--watch", "--model", "da3-small", "--weights", "none"]
+    assert main(["run", str(tmp_path / "none"), *flags, "--out", str(tmp_path / "out")]) == 2
+    assert "none' does not exist" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "photos"), *flags, "--out", str(tmp_path / "file")]) == 2
+    said = capsys.readouterr().err
+    assert "file is not a folder" in said
+    assert "wait for" not in said

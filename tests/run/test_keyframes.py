@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recon.choices import InferenceOptions
 from recon.errors import InputError
 from recon.messages import collect_warnings
-from recon.run.keyframes import find_keyframes
+from recon.run.keyframes import Keyframes, find_keyframes, left_out
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.window_choice import WindowSizes
 from recon.sources.frame_motion import SmallFrame, frame_motion
@@ -84,7 +84,7 @@ class TestStanding:
         options = InferenceOptions(process_res=70, window=100, ordered=True)
         result = reconstruct(fake_model(), [picture] * 3000, options=options, export_dir=tmp_path)
         assert len(result.prediction.depth) == 1
-        assert any("2999 of 3000" in line for line in result.warnings)
+        assert any("2999 frames are left out, of 3000" in line for line in result.notes)
 
     def test_frames_that_add_nothing_are_left_out_and_said(self, tmp_path: Path) -> None:
         shown = [*range(0, 40, 4), *[40] * 40, *range(44, 80, 4)]
@@ -94,9 +94,10 @@ class TestStanding:
         assert len(names) == len(shown) - 39
         assert walk.name(10) in names
         assert walk.name(11) not in names
-        (said,) = (line for line in result.warnings if "left out" in line)
-        assert "39 of 59" in said
-        assert "keyframes 0" in said
+        (said,) = (line for line in result.notes if "left out" in line)
+        assert "39 frames are left out, of 59" in said
+        assert "--keyframes 0" in said
+        assert not any("left out" in line for line in result.warnings)
         frames = json.loads((tmp_path / "trajectory.json").read_text())["frames"]
         assert [frame["image"] for frame in frames] == [walk.name(frame) for frame in range(59)]
         assert frames[10]["world_to_camera"] != frames[9]["world_to_camera"]
@@ -106,7 +107,12 @@ class TestStanding:
     def test_none_is_left_out_where_that_is_asked(self, tmp_path: Path) -> None:
         result = run(walk_of([5] * 6), tmp_path, window=4, keyframes=0)
         assert len(result.prediction.image_names) == 6
-        assert not any("left out" in line for line in result.warnings)
+        assert result.notes == ()
+
+    def test_one_is_one(self) -> None:
+        (said,) = left_out(Keyframes((0, 2), ()), 3, 0.003)
+        assert said.startswith("1 frame is left out, of 3")
+        assert "0.30%" in said
 
     def test_a_share_of_the_picture_can_be_asked_for(self, tmp_path: Path) -> None:
         walk = walk_of(range(0, 40, 2))

@@ -55,6 +55,18 @@ def test_a_view_apart_is_named(courtyard):
     assert courtyard.image_names[2] in found.text
 
 
+def test_where_none_fits_another_that_is_said(courtyard):
+    """Six views of one camera that have three pixels in common: too few for anything to be said of them."""
+    depth = np.zeros_like(courtyard.depth)
+    depth[:, 40, 60:63] = 2
+    first = {name: np.repeat(getattr(courtyard, name)[:1], 6, axis=0) for name in ("extrinsics", "intrinsics")}
+    found = Quality.of(replace(courtyard, depth=depth, **first))
+    assert found.views_apart == courtyard.image_names
+    assert "no view fits another" in found.text
+    assert "rest" not in found.text
+    assert "none_fits" not in found.entry
+
+
 @pytest.mark.parametrize("changes", [{"extrinsics": None}, {"depth": np.zeros((6, 98, 126), np.float32)}])
 def test_nothing_is_said_where_nothing_can_be(changes, courtyard):
     found = Quality.of(replace(courtyard, **changes))

@@ -29,6 +29,7 @@ from recon.models.presets import load_preset
 from recon.models.ready import ready_model
 from recon.refine.clean import clean
 from recon.run import store, window_choice
+from recon.run.joined_windows import JoinedWindows, WindowJoint
 from recon.run.load import load
 from recon.run.pipeline import Reconstruction, reconstruct
 from recon.run.quality import Quality
@@ -162,8 +163,10 @@ class TestResume:
         with pytest.raises(KeyboardInterrupt):
             run(_Stopping(DriftingNetwork(WALK), fails_at=4), WALK, tmp_path / "cut", 16)
         again = _Stopping(DriftingNetwork(WALK))
-        prediction = run(again, WALK, tmp_path / "cut", 16).prediction
+        result = run(again, WALK, tmp_path / "cut", 16)
         assert again.calls == 2
+        assert "3 of 5 windows were there from before" in result.notes
+        prediction = result.prediction
         np.testing.assert_array_equal(prediction.depth, undisturbed.depth)
         np.testing.assert_array_equal(prediction.extrinsics, undisturbed.extrinsics)
         done = _Stopping(DriftingNetwork(WALK))
@@ -317,3 +320,10 @@ class TestPieces:
         assert written["html"].details["points"] > 1000
         assert written["html"].details["mesh"] > 0
         assert len(written["depth_vis"].files) == 120
+
+
+def test_a_stretch_of_one_view_is_no_pair_of_itself() -> None:
+    joints = tuple(WindowJoint(n, n + 1, (f"{n}.jpg",) * 2, 1, 9, 0.01 + n / 100, 1.0, "points") for n in (0, 1))
+    text = JoinedWindows(2, 1, 3, (("0.jpg", "2.jpg"),), joints).text
+    assert "at most 2.00% at 1.jpg" in text
+    assert "to 1.jpg" not in text

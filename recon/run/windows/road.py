@@ -16,7 +16,7 @@ from recon.run.decided_by import depth_decided_by
 from recon.run.depth_of_views import depth_of_views
 from recon.run.find_cameras import KnownCameras
 from recon.run.found_depth import FoundDepth
-from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop
+from recon.run.joined_windows import JoinedWindows, WindowJoint, WindowLoop, stretch
 from recon.run.plan import Plan
 from recon.run.stages import Stages
 from recon.run.store import Store
@@ -69,7 +69,9 @@ def depth_in_windows(
     shown: list[tuple[FoundDepth, Streams]] = []
 
     def make() -> FoundDepth:
-        windows = stages.run("predict", all_windows, plan, sizes, estimator, known, store, model, reuse)
+        windows, kept = stages.run("predict", all_windows, plan, sizes, estimator, known, store, model, reuse)
+        if kept:
+            stages.notes.append(f"{kept} of {len(windows)} windows were there from before")
         whole, streams = stages.run("align", join_windows, plan, sizes, estimator, windows)
         shown.append((whole, streams))
         return whole
@@ -88,17 +90,19 @@ def all_windows(
     store: Store,
     model: Any,
     reuse: bool,
-) -> list[Window]:
-    """Every window of the input, those that are kept already and the others made."""
+) -> tuple[list[Window], int]:
+    """Every window of the input, those that are kept already and the others made; and how many were kept."""
     names = known.source.names
     spans = sizes.spans(len(names), [number for number, name in enumerate(names) if name in sizes.cuts])
     contents: dict[int, str] = {}
-    windows = []
+    windows, kept = [], 0
     for number, span in enumerate(spans):
         tell("windows", number, len(spans))
-        windows.append(_window(plan, estimator, known, store, model, number, span, contents, reuse))
+        window, reused = _window(plan, estimator, known, store, model, number, span, contents, reuse)
+        windows.append(window)
+        kept += reused
     tell("windows", len(spans), len(spans))
-    return windows
+    return windows, kept
 
 
 def _window(
@@ -111,7 +115,8 @@ def _window(
     span: range,
     contents: dict[int, str],
     reuse: bool,
-) -> Window:
+) -> tuple[Window, bool]:
+    """One window, and whether it was kept already."""
     part = SourcePart(known.source, span)
     here = KnownCameras(part, (), known.found)
     stage = f"{_STAGE} {number:04d}"
@@ -121,8 +126,8 @@ def _window(
         depth, kept = depth_of_views(plan, estimator, here, _at_once)
         return WindowDepth(depth, tuple(span[index] for index in kept))
 
-    store.on_disk(stage, decided_by, make, reuse=reuse)
-    return Window(number, span, lambda: store.reopen(stage, decided_by))
+    kept = store.on_disk(stage, decided_by, make, reuse=reuse)
+    return Window(number, span, lambda: store.reopen(stage, decided_by)), kept.reused
 
 
 def _at_once(name: str, work: Callable[..., Any], *inputs: Any) -> Any:
@@ -176,7 +181,7 @@ def join_windows(
     ]
     joined = _report(sizes, windows, closed, edges)
     if len(joined.parts) > 1:
-        where = ", ".join(f"from {first} to {last}" for first, last in joined.parts)
+        where = ", ".join(stretch(first, last) for first, last in joined.parts)
         warn(
             f"there are {len(joined.parts)} parts whose views do not say how they lie to each other: {where}; "
             "each begins where the first view of the whole is"
