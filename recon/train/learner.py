@@ -65,7 +65,7 @@ class Learner(nn.Module):
 
         Terms that the batch says nothing about are 0. What is random in it follows from the seed and the step.
         """
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
+        generator = generator_of_step(self.seed, step)
         compared = self._compare(batch, step / steps, generator)
         zero = compared.predicted.map.new_zeros(())
         terms: dict[str, Tensor] = {}
@@ -184,3 +184,8 @@ def _given_cameras(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
 def _next(values: Tensor) -> Tensor:
     """For each of B · N views (B, N, ...) another one: the next, and for the last the first."""
     return values.flatten(0, 1).roll(-1, dims=0).reshape(values.shape)
+
+
+def generator_of_step(seed: int, step: int) -> torch.Generator:
+    """What is random in a step of a training with that seed."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)

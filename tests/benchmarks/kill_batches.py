@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tests.benchmarks.kill_runs import unequal
 from tests.run.batch.small_scenes import OPTIONS, make_bad_scenes, make_scenes
@@ -39,7 +40,7 @@ def undisturbed(scenes: Path, place: Path) -> float:
     return time.perf_counter() - start
 
 
-def kill_in_a_row(scenes: Path, place: Path, moments: Sequence[float], chance: random.Random) -> list[str]:
+def kill_in_a_row(scenes: Path, place: Path, moments: Sequence[float], chance: np.random.Generator) -> list[str]:
     """Kill at each of the moments, in seconds from the last kill, what chance says, then let it end; says what."""
     said = []
     process = _start(scenes, place)
@@ -51,7 +52,7 @@ def kill_in_a_row(scenes: Path, place: Path, moments: Sequence[float], chance: r
             pass
         workers = _children(process.pid)
         if workers and chance.random() < 0.5:
-            os.kill(chance.choice(workers), signal.SIGKILL)
+            os.kill(int(chance.choice(workers)), signal.SIGKILL)
             said.append(f"a worker after {moment:.2f} s")
             continue
         process.kill()
@@ -113,7 +114,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the batches, instead of a temporary one")
     settings = parser.parse_args()
-    chance = random.Random(settings.seed)
+    chance = np.random.default_rng(settings.seed)
     with tempfile.TemporaryDirectory() as temporary:
         base = settings.keep or Path(temporary)
         scenes = make_bad_scenes(make_scenes(base / "in", settings.scenes))

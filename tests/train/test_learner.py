@@ -13,11 +13,12 @@ from recon.geometry.cameras import normalise_extrinsics
 from recon.models.build import random_network
 from recon.models.presets import Preset, load_preset
 from recon.train.batches import Batch
-from recon.train.learner import TOTAL, Learner
+from recon.train.learner import TOTAL, Learner, generator_of_step
 from recon.train.learning_options import LearningOptions
 from recon.train.losses.affine_invariant import affine_invariant_loss
 from recon.train.losses.unlabeled import cut_box, cut_mix_loss
 from recon.train.terms import TERMS, Compared, Predicted
+from tests.seeds import torch_random
 from tests.train.scene import rooms
 
 SIZE = 28
@@ -41,10 +42,6 @@ def unlabeled(**changes: Any) -> Batch:
     teacher = torch.where(batch.valid, 0.3 / batch.depth + 0.1, torch.nan)
     nothing = {"depth": None, "valid": None, "world_to_camera": None, "intrinsics": None}
     return replace(batch, **nothing, teacher=teacher, teacher_kind="disparity", **changes)
-
-
-def generator_of(step: int, seed: int = 5) -> torch.Generator:
-    return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
 def test_a_batch_teaches_what_it_knows() -> None:
@@ -98,7 +95,7 @@ class TestCutMix:
         outputs: list[Tensor] = []
         whole.network.register_forward_hook(lambda module, arguments, output: outputs.append(output.disparity))
         terms = whole(batch, 3, 10)
-        generator = generator_of(3)
+        generator = generator_of_step(whole.seed, 3)
         torch.rand((), generator=generator)
         box = cut_box(SIZE, SIZE, generator)
         assert torch.equal(seen[0][0, 0][:, box], batch.images[0, 0][:, box])
@@ -137,7 +134,7 @@ def test_features_stay_near_those_before_the_training() -> None:
     assert not any("frozen" in name for name, _ in aligned.named_parameters())
     with torch.no_grad():
         for parameter in aligned.network.pretrained.parameters():
-            parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator_of(0)))
+            parameter.add_(0.5 * torch.randn(parameter.shape, generator=torch_random(5)))
     terms = aligned(unlabeled(), 0, 10)
     assert terms["feature_alignment"] > 0.1
     terms[TOTAL].backward()
@@ -160,7 +157,7 @@ class TestTeacher:
     def test_it_takes_over_late(self, step: int, changed: bool) -> None:
         several = learner("tiny-any-view", {"depth": 1.0}, teacher_from=0.5)
         batch, truth = self.noisy(), labeled(1, 2)
-        found = several._with_teacher(batch, step / 10, generator_of(step))
+        found = several._with_teacher(batch, step / 10, torch_random(5, step))
         if not changed:
             assert found is batch
             return
@@ -171,11 +168,11 @@ class TestTeacher:
     def test_rendered_depth_needs_none_and_a_teacher_that_does_not_fit_is_left_out(self) -> None:
         several = learner("tiny-any-view", {"depth": 1.0}, teacher_from=0.0)
         exact = replace(self.noisy(), exact=True)
-        assert several._with_teacher(exact, 1.0, generator_of(0)) is exact
+        assert several._with_teacher(exact, 1.0, torch_random(5)) is exact
         other = self.noisy()
         teacher = other.teacher.clone()
-        teacher[0, 1] = torch.rand(SIZE, SIZE, generator=generator_of(1))
-        found = several._with_teacher(replace(other, teacher=teacher), 1.0, generator_of(0))
+        teacher[0, 1] = torch.rand(SIZE, SIZE, generator=torch_random(5, 1))
+        found = several._with_teacher(replace(other, teacher=teacher), 1.0, torch_random(5))
         assert not torch.equal(found.depth[0, 0], other.depth[0, 0])
         assert torch.equal(found.depth[0, 1], other.depth[0, 1])
         assert torch.equal(found.valid[0, 1], other.valid[0, 1])
@@ -210,7 +207,7 @@ def test_every_term_has_gradients_or_nothing_to_say() -> None:
     predicted = several.predict(batch.images, batch, with_rays=True)
     everything = replace(predicted, sky=predicted.map)
     target, valid = several.target_of(batch)
-    compared = several._compare(batch, 0.0, generator_of(0))
+    compared = several._compare(batch, 0.0, torch_random(5))
     full = Compared(everything, batch, several.options, compared.truth, target, valid, None, everything.features)
     for name, term in TERMS.items():
         value = term.loss(full)

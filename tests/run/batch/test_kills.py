@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from tests.seeds import numpy_random
 def test_killed_batches_end_with_the_same_files(tmp_path: Path) -> None:
     scenes = make_bad_scenes(make_scenes(tmp_path / "in", 3))
     seconds = undisturbed(scenes, tmp_path / "whole")
-    chance = random.Random(int(numpy_random(0).integers(2**32)))
+    chance = numpy_random(0)
     moments = [chance.uniform(seconds / 4, seconds * 0.8) for _ in range(2)]
     said = kill_in_a_row(scenes, tmp_path / "killed", moments, chance)
     assert said
