@@ -23,13 +23,14 @@ _TRIANGULATION_ROUNDS, _TRIANGULATION_ITERATIONS = 1, 5
 
 
 def global_models(
-    database_path: Path, folder: Path, seed: int, threads: int, hold_lenses: bool = False
+    database_path: Path, folder: Path, seed: int, threads: int, hold_lenses: bool = False, wide_bounds: bool = False
 ) -> list[pycolmap.Reconstruction]:
     """Models of the photos that connect; none where too few do.
 
     Rotations are averaged over the pairs, then positions and points are found together (Pan et al., Global
     Structure-from-Motion Revisited, ECCV 2024). `folder` is for temporary files. With `hold_lenses`, all lenses are
-    known.
+    known. With `wide_bounds`, which takes three times as long, points that fit badly stay, as they do where lenses are
+    wrong.
     """
     import pycolmap
 
@@ -49,7 +50,7 @@ def global_models(
         options.random_seed = options.mapper.random_seed = seed
         options.num_threads = options.mapper.num_threads = threads
         options.mapper.track_required_tracks_per_view = _TRACKS_PER_PHOTO
-        options.mapper.skip_retriangulation = True  # its bounds are wide, which takes three times as long
+        options.mapper.skip_retriangulation = not wide_bounds
         options.mapper.global_positioning.use_gpu = False
         adjustment = options.mapper.bundle_adjustment
         adjustment.ceres.use_gpu = False

@@ -78,6 +78,8 @@ class _Attempt(NamedTuple):
     """Refine no lens at all."""
     fisheye: bool = False
     """Refine distortion only after all photos are placed."""
+    wide_bounds: bool = False
+    """Keep points that fit badly, as they do where lenses are wrong."""
 
 
 _ATTEMPTS = (
@@ -89,6 +91,7 @@ _ATTEMPTS = (
 )
 """In this order: global mapping is the fastest, and seldom wrong, but it leaves out photos that connect weakly."""
 _AS_FISHEYE = _Attempt(None, hold_lenses=False, fisheye=True)
+_AS_CROPS = _Attempt(None, hold_lenses=False, all_at_once=True, wide_bounds=True)
 LENS_FROM = 3
 """Photos that it takes to tell a lens; two photos keep what EXIF, or a guess, says."""
 _PATIENCE = 100
@@ -360,17 +363,20 @@ def _with_lenses_of_their_own(
     try:
         with pycolmap.Database.open(database_path) as database:
             copy_overlaps(database, apart, own_cameras=True)
+        count = len({index for pair in overlaps.pairs for index in pair})
         if try_focals:
-            count = len({index for pair in overlaps.pairs for index in pair})
             for found in _map(apart, folder, count, seed, 1, _ATTEMPTS[0], report):
                 if makes_sense(found, overlaps) and explains_more(found, better or model, overlaps):
                     better = found
             if better is not None:
                 gains = lens_gains(better)
         if gains.needs_centres:
-            centred = with_own_centres(better or model)
-            if makes_sense(centred, overlaps) and explains_more(centred, better or model, overlaps):
-                better = centred
+            # Points that fit badly with the wrong lenses say most of the right ones.
+            starts = [better] if better is not None else _map(database_path, folder, count, seed, 1, _AS_CROPS, report)
+            for found in starts or [model]:
+                centred = with_own_centres(found)
+                if makes_sense(centred, overlaps) and explains_more(centred, better or model, overlaps):
+                    better = centred
     finally:
         apart.unlink(missing_ok=True)
     return better
@@ -425,7 +431,9 @@ def _map(
         models = run_cancellable(
             lambda token: [
                 with_all_points(model, database_path, folder, options)
-                for model in global_models(database_path, folder, seed, options.num_threads, attempt.lenses_known)
+                for model in global_models(
+                    database_path, folder, seed, options.num_threads, attempt.lenses_known, attempt.wide_bounds
+                )
             ],
             watch=lambda: report(placed),
         )
