@@ -21,7 +21,7 @@ from recon.errors import InputError
         ("process_res_method", "resize", "process_res_method must be one of upper_bound_resize"),
         ("ref_view_strategy", "last", "ref_view_strategy must be one of first, middle"),
         ("mixed_sizes", "pad", "mixed_sizes must be one of own, crop, error"),
-        ("export_feat_layers", 3, "export_feat_layers must be a list, got 3"),
+        ("export_feat_layers", 3, r"export_feat_layers must be a list, written \[3\], got 3"),
         ("export_feat_layers", (3, -1), "export_feat_layers must be at least 0, got -1"),
         ("export_feat_layers", ("a",), "export_feat_layers must be a whole number, got 'a'"),
         ("conf_thresh_percentile", 101, "conf_thresh_percentile must be 0 to 100"),

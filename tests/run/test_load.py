@@ -129,6 +129,7 @@ def test_no_format_replaces_what_no_run_wrote(photos, tmp_path, capsys):
     with pytest.raises(InputError, match="images"):
         run(scene / "images", scene, "colmap")
     (scene / "sparse").mkdir()
+    (scene / "sparse" / "points3D.txt").touch()
     run(scene / "images", scene, "ply")
     assert main(["export", str(scene), "--to", "colmap"]) == 2
     assert "sparse is there already" in capsys.readouterr().err

@@ -34,11 +34,11 @@ def test_a_file_sets_fields(tmp_path: Path) -> None:
     [
         ("proces_res: 140", "settings.yaml: unknown key 'proces_res'; did you mean 'process_res'?"),
         ("xyzzy: 1", "settings.yaml: unknown key 'xyzzy'; known: "),
-        ("config: quick", "settings.yaml: unknown key 'config'"),
+        ("config: quick", "settings.yaml: config belongs on the command line, as --config"),
         ("process_res: big", "settings.yaml: process_res must be a whole number, got 'big'"),
         ("out: 3", "settings.yaml: out must be a path, got 3"),
         ("model: null", "settings.yaml: model must be text, got None"),
-        ("inputs: a", "settings.yaml: inputs must be a list, got 'a'"),
+        ("inputs: a", "settings.yaml: inputs must be a list, written [a], got 'a'"),
         ("engine: torch", "settings.yaml: engine must be one of recon, reference"),
         ("- a\n- b", "settings.yaml: expected `key: value` lines, found a list"),
         ("a: [", "settings.yaml: not a YAML file"),

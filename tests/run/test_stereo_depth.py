@@ -48,7 +48,7 @@ def test_filled_pixels_are_told_apart_kept_and_noted(with_filled):
         "made_by": {"kind": "stereo", "name": "multi-view stereo", "parts": []},
         "valid": pytest.approx(prediction.valid.mean()),
         "filled": pytest.approx(prediction.filled.mean()),
-        "sky": None,
+        "sky": 0,
         "masked": None,
     }
     assert {name: quality[name] for name in expected} == expected

@@ -139,7 +139,7 @@ def test_strict_stops_at_a_photo_without_a_camera(folder: Path, capsys: pytest.C
     save([*views(3), *of_another_scene(1)])
     assert main(["run", "photos", "--strict", *QUICK]) == 2
     assert said(capsys)[1] == [
-        "the cameras of some photos could not be found: 03.png; without strict they are left out"
+        "the cameras of some photos could not be found: 03.png; without --strict they are left out"
     ]
     assert not Path("outputs/photos/run.json").exists()
 
