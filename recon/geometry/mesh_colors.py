@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.geometry.cameras import invert_rigid, to_4x4
 from recon.types import FloatArray
 
@@ -94,7 +94,7 @@ def _blend(
     least, most = depth_around(depth)
     images = np.ascontiguousarray(images)
     starts = range(0, len(points), _BATCH)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(
             pool.map(
                 lambda first: blend(

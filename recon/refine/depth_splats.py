@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon.cores import usable_cores
 from recon.errors import InputError
 from recon.geometry.cameras import invert_rigid
 from recon.geometry.located_depth import check_points, percentiles, with_cameras
@@ -126,7 +126,7 @@ def splats_from_depth(prediction: Prediction, options: DepthSplatOptions | None 
     options = options or DepthSplatOptions()
     check_points(prediction)
     prediction = with_cameras(prediction)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         return _splats(prediction, options, pool)
 
 

@@ -29,8 +29,7 @@ def global_models(
 
     Rotations are averaged over the pairs, then positions and points are found together (Pan et al., Global
     Structure-from-Motion Revisited, ECCV 2024). `folder` is for temporary files. With `hold_lenses`, all lenses are
-    known. With `wide_bounds`, which takes three times as long, points that fit badly stay, as they do where lenses are
-    wrong.
+    known. With `wide_bounds`, which takes longer, points that fit badly stay, as they do where lenses are wrong.
     """
     import pycolmap
 
